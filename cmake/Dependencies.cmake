@@ -1,0 +1,18 @@
+# Libraries, all from Debian packages (packaging/apt-packages.txt).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+foreach(lib jansson yaml-0.1 libpcre2-8 libutf8proc libzstd libcrypto libxxhash)
+    pkg_check_modules(${lib} REQUIRED IMPORTED_TARGET GLOBAL ${lib})
+endforeach()
+
+# Debian's libdnnl-dev ships no pkg-config file.
+if(RETORT_ONEDNN)
+    find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h REQUIRED)
+    find_library(DNNL_LIBRARY dnnl REQUIRED)
+    add_library(rt_dnnl INTERFACE)
+    target_include_directories(rt_dnnl SYSTEM INTERFACE ${DNNL_INCLUDE})
+    target_link_libraries(rt_dnnl INTERFACE ${DNNL_LIBRARY})
+endif()
+if(RETORT_OPENMP)
+    find_package(OpenMP REQUIRED COMPONENTS C)
+endif()
