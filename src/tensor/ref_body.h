@@ -1,0 +1,381 @@
+/* ref_body.h - bodies of ref.h for one element type: REAL, and REF(op) which makes the name. Letters are those of
+ * the papers; dx is the gradient of x. Forward and backward of an op stand together. */
+#include <math.h>
+
+/* ---- matrix product ---- */
+
+void REF(matmul)(const REF(gemm_args) *g)
+{
+    for (int64_t i = 0; i < g->m; i++) {
+        for (int64_t j = 0; j < g->n; j++) {
+            REAL *c = &g->c[i * g->ldc + j];
+            double sum = g->accumulate ? (double)*c : 0.0;
+            for (int64_t l = 0; l < g->k; l++) {
+                double a = g->trans_a ? g->a[l * g->lda + i] : g->a[i * g->lda + l];
+                double b = g->trans_b ? g->b[j * g->ldb + l] : g->b[l * g->ldb + j];
+                sum += a * b;
+            }
+            *c = (REAL)sum;
+        }
+    }
+}
+
+void REF(matmul_backward)(const REF(gemm_args) *g, const REAL *dc, REAL *da, REAL *db)
+{
+    if (da != NULL && !g->trans_a) { /* dA = dC op(B)^T */
+        REF(matmul)(&(REF(gemm_args)){.m = g->m, .n = g->k, .k = g->n, .a = dc, .lda = g->ldc, .b = g->b, .ldb = g->ldb,
+                                      .trans_b = !g->trans_b, .c = da, .ldc = g->lda, .accumulate = true});
+    } else if (da != NULL) { /* stored [k, m]: dA^T = op(B) dC^T */
+        REF(matmul)(&(REF(gemm_args)){.m = g->k, .n = g->m, .k = g->n, .a = g->b, .lda = g->ldb, .trans_a = g->trans_b,
+                                      .b = dc, .ldb = g->ldc, .trans_b = true, .c = da, .ldc = g->lda,
+                                      .accumulate = true});
+    }
+    if (db != NULL && !g->trans_b) { /* dB = op(A)^T dC */
+        REF(matmul)(&(REF(gemm_args)){.m = g->k, .n = g->n, .k = g->m, .a = g->a, .lda = g->lda,
+                                      .trans_a = !g->trans_a, .b = dc, .ldb = g->ldc, .c = db, .ldc = g->ldb,
+                                      .accumulate = true});
+    } else if (db != NULL) { /* stored [n, k]: dB^T = dC^T op(A) */
+        REF(matmul)(&(REF(gemm_args)){.m = g->n, .n = g->k, .k = g->m, .a = dc, .lda = g->ldc, .trans_a = true,
+                                      .b = g->a, .ldb = g->lda, .trans_b = g->trans_a, .c = db, .ldc = g->ldb,
+                                      .accumulate = true});
+    }
+}
+
+/* ---- RMSNorm (Zhang & Sennrich 2019) ---- */
+
+static double rms_inverse(const REAL *x, double eps, int64_t d)
+{
+    double sum = 0.0;
+    for (int64_t j = 0; j < d; j++) {
+        sum += (double)x[j] * x[j];
+    }
+    return 1.0 / sqrt(sum / (double)d + eps);
+}
+
+void REF(rmsnorm)(REAL *y, REAL *rstd, const REAL *x, const REAL *w, double w_offset, double eps, int64_t rows,
+                  int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++, x += d, y += d) {
+        double r = rms_inverse(x, eps, d);
+        for (int64_t j = 0; j < d; j++) {
+            y[j] = (REAL)(x[j] * r * (w[j] + w_offset));
+        }
+        if (rstd != NULL) {
+            rstd[i] = (REAL)r;
+        }
+    }
+}
+
+/* With u = dy (w + offset): dx = r u - x r^3 mean(u x). */
+void REF(rmsnorm_backward)(REAL *dx, REAL *dw, const REAL *dy, const REAL *x, const REAL *w, double w_offset,
+                           double eps, int64_t rows, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++, x += d, dy += d, dx += d) {
+        double r = rms_inverse(x, eps, d);
+        double ux = 0.0;
+        for (int64_t j = 0; j < d; j++) {
+            ux += dy[j] * (w[j] + w_offset) * x[j];
+        }
+        double c = r * r * r * ux / (double)d;
+        for (int64_t j = 0; j < d; j++) {
+            dx[j] += (REAL)(r * dy[j] * (w[j] + w_offset) - c * x[j]);
+            dw[j] += (REAL)(dy[j] * (x[j] * r));
+        }
+    }
+}
+
+/* ---- rotary embedding (Su et al. 2021), half-split pairs ---- */
+
+void REF(rope)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign, int64_t rows)
+{
+    int half = n_rot / 2;
+    for (int64_t r = 0; r < rows; r++) {
+        const REAL *cosine = cs + r * n_rot, *sine = cosine + half;
+        for (int h = 0; h < n_head; h++) {
+            REAL *p = x + r * ld + (int64_t)h * head_dim;
+            for (int i = 0; i < half; i++) {
+                double c = cosine[i], s = sign * sine[i];
+                double a = p[i], b = p[i + half];
+                p[i] = (REAL)(a * c - b * s);
+                p[i + half] = (REAL)(b * c + a * s);
+            }
+        }
+    }
+}
+
+/* ---- gated linear units (Shazeer 2020) ---- */
+
+/* The activation at x; *slope gets its derivative. GELU in the tanh form of Hendrycks & Gimpel (2016). */
+static double activation(rt_activation act, double x, double *slope)
+{
+    if (act == RT_ACT_SILU) {
+        double s = 1.0 / (1.0 + exp(-x));
+        *slope = s * (1.0 + x * (1.0 - s));
+        return x * s;
+    }
+    const double a = 0.79788456080286535588 /* sqrt(2/pi) */, b = 0.044715;
+    double t = tanh(a * (x + b * x * x * x));
+    *slope = 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * a * (1.0 + 3.0 * b * x * x);
+    return 0.5 * x * (1.0 + t);
+}
+
+void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, rt_activation act, int64_t rows,
+              int64_t f)
+{
+    double slope;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < f; j++) {
+            y[i * ldy + j] = (REAL)(activation(act, gate[i * ldx + j], &slope) * up[i * ldx + j]);
+        }
+    }
+}
+
+void REF(glu_backward)(REAL *dgate, REAL *dup, int64_t ldd, const REAL *dy, int64_t lddy, const REAL *gate,
+                       const REAL *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < f; j++) {
+            double slope, value = activation(act, gate[i * ldx + j], &slope), g = dy[i * lddy + j];
+            dup[i * ldd + j] = (REAL)(g * value);
+            dgate[i * ldd + j] = (REAL)(g * up[i * ldx + j] * slope);
+        }
+    }
+}
+
+/* ---- attention of one head ---- */
+
+static double dot(const REAL *x, const REAL *y, int n)
+{
+    double sum = 0.0;
+    for (int i = 0; i < n; i++) {
+        sum += (double)x[i] * y[i];
+    }
+    return sum;
+}
+
+/* Keys [*first, *end) are seen by query row i. */
+static void attn_span(const REF(attn_args) *a, int64_t i, int64_t *first, int64_t *end)
+{
+    int64_t pos = i + a->n_kv - a->n_q;
+    *first = a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
+    *end = pos + 1;
+}
+
+static double attn_score(const REF(attn_args) *a, int64_t i, int64_t j)
+{
+    return a->scale * dot(a->q + i * a->ldq, a->k + j * a->ldk, a->head_dim);
+}
+
+static double attn_row_lse(const REF(attn_args) *a, int64_t i)
+{
+    int64_t first, end;
+    attn_span(a, i, &first, &end);
+    double max = -INFINITY, sum = 0.0;
+    for (int64_t j = first; j < end; j++) {
+        max = fmax(max, attn_score(a, i, j));
+    }
+    for (int64_t j = first; j < end; j++) {
+        sum += exp(attn_score(a, i, j) - max);
+    }
+    return max + log(sum);
+}
+
+/* o[c..c+n) of query row i, n <= ATTN_COLUMNS: bounded, so that the sums in double need no heap. */
+enum { ATTN_COLUMNS = 128 };
+static void attn_columns(const REF(attn_args) *a, int64_t i, double lse, int c, int n)
+{
+    double sum[ATTN_COLUMNS] = {0};
+    int64_t first, end;
+    attn_span(a, i, &first, &end);
+    for (int64_t j = first; j < end; j++) {
+        double p = exp(attn_score(a, i, j) - lse);
+        for (int l = 0; l < n; l++) {
+            sum[l] += p * a->v[j * a->ldv + c + l];
+        }
+    }
+    for (int l = 0; l < n; l++) {
+        a->o[i * a->ldo + c + l] = (REAL)sum[l];
+    }
+}
+
+void REF(attn)(const REF(attn_args) *a)
+{
+    for (int64_t i = 0; i < a->n_q; i++) {
+        double lse = attn_row_lse(a, i);
+        for (int c = 0; c < a->head_dim; c += ATTN_COLUMNS) {
+            int left = a->head_dim - c;
+            attn_columns(a, i, lse, c, left < ATTN_COLUMNS ? left : ATTN_COLUMNS);
+        }
+        if (a->lse != NULL) {
+            a->lse[i] = (REAL)lse;
+        }
+    }
+}
+
+/* dS = P (dP - rowsum(P dP)), and rowsum(P dP) = do . o (Dao et al. 2022, eq. 4). */
+void REF(attn_backward)(const REF(attn_args) *a)
+{
+    int hd = a->head_dim;
+    for (int64_t i = 0; i < a->n_q; i++) {
+        int64_t first, end;
+        attn_span(a, i, &first, &end);
+        const REAL *q = a->q + i * a->ldq, *dout = a->do_ + i * a->ldo;
+        REAL *dq = a->dq + i * a->ldq;
+        double delta = dot(dout, a->o + i * a->ldo, hd);
+        for (int c = 0; c < hd; c++) {
+            dq[c] = 0;
+        }
+        for (int64_t j = first; j < end; j++) {
+            const REAL *k = a->k + j * a->ldk;
+            double p = exp(attn_score(a, i, j) - a->lse[i]);
+            double ds = p * (dot(dout, a->v + j * a->ldv, hd) - delta) * a->scale;
+            for (int c = 0; c < hd; c++) {
+                dq[c] += (REAL)(ds * k[c]);
+                a->dk[j * a->ldk + c] += (REAL)(ds * q[c]);
+                a->dv[j * a->ldv + c] += (REAL)(p * dout[c]);
+            }
+        }
+    }
+}
+
+/* ---- embedding ---- */
+
+void REF(embed)(REAL *y, const REAL *table, const int32_t *ids, int64_t n, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            y[i * d + j] = table[ids[i] * d + j];
+        }
+    }
+}
+
+void REF(embed_backward)(REAL *dtable, const REAL *dy, const int32_t *ids, int64_t n, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            dtable[ids[i] * d + j] += dy[i * d + j];
+        }
+    }
+}
+
+/* ---- softmax and cross entropy ---- */
+
+double REF(logsumexp)(const REAL *z, int64_t n, double inv_t, REAL *max_out)
+{
+    double max = -INFINITY, sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        max = fmax(max, z[i]);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        sum += exp((z[i] - max) * inv_t);
+    }
+    if (max_out != NULL) {
+        *max_out = (REAL)(max * inv_t);
+    }
+    return max * inv_t + log(sum);
+}
+
+void REF(softmax_scale)(REAL *z, int64_t n, double inv_t, double lse, double w)
+{
+    for (int64_t i = 0; i < n; i++) {
+        z[i] = (REAL)(exp(z[i] * inv_t - lse) * w);
+    }
+}
+
+double REF(cross_entropy)(const REAL *z, const int32_t *labels, int64_t rows, int64_t v)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < rows; i++, z += v) {
+        if (labels[i] >= 0) {
+            sum += REF(logsumexp)(z, v, 1.0, NULL) - z[labels[i]];
+        }
+    }
+    return sum;
+}
+
+void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels, double weight, int64_t rows,
+                                 int64_t v)
+{
+    for (int64_t i = 0; i < rows; i++, z += v, dz += v) {
+        double lse = REF(logsumexp)(z, v, 1.0, NULL);
+        for (int64_t j = 0; j < v; j++) {
+            double target = j == labels[i] ? 1.0 : 0.0;
+            dz[j] = labels[i] >= 0 ? (REAL)(weight * (exp(z[j] - lse) - target)) : 0;
+        }
+    }
+}
+
+/* ---- mixture-of-experts router (Qwen3-MoE: softmax first, then the choice) ---- */
+
+/* The largest logit after `last` in the order (descending value, ascending id); last < 0: the largest of all. */
+static int next_largest(const REAL *z, int n, int last)
+{
+    int best = -1;
+    for (int e = 0; e < n; e++) {
+        bool later = last < 0 || z[e] < z[last] || (z[e] == z[last] && e > last);
+        if (later && (best < 0 || z[e] > z[best])) {
+            best = e;
+        }
+    }
+    return best;
+}
+
+static double chosen_mass(const REAL *z, const int32_t *ids, int k, double lse)
+{
+    double mass = 0.0;
+    for (int i = 0; i < k; i++) {
+        mass += exp(z[ids[i]] - lse);
+    }
+    return mass;
+}
+
+void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, bool normalize, int64_t rows, int n_expert, int k)
+{
+    for (int64_t r = 0; r < rows; r++, logits += n_expert, ids += k, weights += k) {
+        double lse = REF(logsumexp)(logits, n_expert, 1.0, NULL);
+        for (int i = 0; i < k; i++) {
+            ids[i] = next_largest(logits, n_expert, i == 0 ? -1 : ids[i - 1]);
+        }
+        double mass = normalize ? chosen_mass(logits, ids, k, lse) : 1.0;
+        for (int i = 0; i < k; i++) {
+            weights[i] = (REAL)(exp(logits[ids[i]] - lse) / mass);
+        }
+    }
+}
+
+/* Weights w_i = p_i / M with M = sum of the chosen p, or 1. In both cases dlogit_e = own_e - share_e sum_i w_i dw_i,
+ * own_e = w_e dw_e for the chosen; share_e = w_e when normalised (the softmax of the chosen alone), else p_e. */
+void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits, bool normalize,
+                          int64_t rows, int n_expert, int k)
+{
+    for (int64_t r = 0; r < rows; r++, logits += n_expert, dlogits += n_expert, ids += k, dweights += k) {
+        double lse = REF(logsumexp)(logits, n_expert, 1.0, NULL);
+        double mass = normalize ? chosen_mass(logits, ids, k, lse) : 1.0;
+        double wdw = 0.0;
+        for (int i = 0; i < k; i++) {
+            wdw += exp(logits[ids[i]] - lse) / mass * dweights[i];
+        }
+        for (int e = 0; e < n_expert; e++) {
+            dlogits[e] = normalize ? 0 : (REAL)(-exp(logits[e] - lse) * wdw);
+        }
+        for (int i = 0; i < k; i++) {
+            double w = exp(logits[ids[i]] - lse) / mass;
+            dlogits[ids[i]] += (REAL)(w * (dweights[i] - (normalize ? wdw : 0.0)));
+        }
+    }
+}
+
+/* ---- AdamW (Loshchilov & Hutter 2019, decoupled decay) ---- */
+
+void REF(adamw)(REAL *w, REAL *m, REAL *v, const REAL *g, const rt_ref_adamw *p, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double grad = g[i] * p->grad_scale;
+        double m1 = p->beta1 * m[i] + (1.0 - p->beta1) * grad;
+        double v1 = p->beta2 * v[i] + (1.0 - p->beta2) * grad * grad;
+        double step = m1 / p->bias1 / (sqrt(v1 / p->bias2) + p->eps);
+        m[i] = (REAL)m1;
+        v[i] = (REAL)v1;
+        w[i] = (REAL)(w[i] * (1.0 - p->lr * p->weight_decay) - p->lr * step);
+    }
+}
