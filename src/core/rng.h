@@ -7,6 +7,7 @@
 
 typedef struct rt_rng {
     uint64_t key;     /* from seed and stream name */
+    uint64_t index;   /* sub-stream, e.g. a position: streams of two indices never overlap */
     uint64_t counter; /* next block */
     uint32_t buf[4];
     int left;

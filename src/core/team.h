@@ -15,5 +15,8 @@ int rt_team_threads(void);
 /* Runs fn(arg, 0..n_tasks-1, thread index). Returns when all are done. A nested call runs inline.
  * Workers run with flush-to-zero and denormals-are-zero; the caller's mode is restored. Cannot fail. */
 void rt_team_for(int64_t n_tasks, rt_task_fn fn, void *arg);
+/* Makes OpenMP libraries called from this thread use one thread of their own. Every call above does it too; needed
+ * only where a library object whose form depends on the thread count is made before the first of them. */
+void rt_team_claim(void);
 
 #endif
