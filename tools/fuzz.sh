@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs every libFuzzer target of a build for FUZZ_SECONDS (60) each, starting from fuzz/corpus. New inputs stay in
+# the build directory; one worth keeping is copied to fuzz/corpus/<x>/ by hand.
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build/fuzz}
+for target in "$build"/fuzz_*; do
+    [ -x "$target" ] || continue
+    what=$(basename "$target" | sed 's/^fuzz_//')
+    mkdir -p "$build/corpus/$what" "fuzz/corpus/$what"
+    printf '%s\n' "fuzz: $what"
+    "$target" -max_total_time="${FUZZ_SECONDS:-60}" -rss_limit_mb=2048 -artifact_prefix="$build/$what-" \
+        -print_final_stats=1 "$build/corpus/$what" "fuzz/corpus/$what"
+done

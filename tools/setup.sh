@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs what is missing of the Debian packages in packaging/apt-packages.txt, and says which.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "setup: $*"; }
+
+missing=
+for package in $(sed 's/#.*//' packaging/apt-packages.txt); do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing="$missing $package"
+done
+if [ -z "$missing" ]; then
+    say "all Debian packages are installed"
+    exit 0
+fi
+
+say "installing Debian packages:$missing"
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { say "not root and no sudo: install the packages above, then run again" >&2; exit 1; }
+    sudo=sudo
+fi
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+# shellcheck disable=SC2086 # the list is words
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
