@@ -15,26 +15,26 @@ rt_status rt_err_wrap(rt_err *err, rt_status st, const char *fmt, ...) RT_PRINTF
 void rt_err_clear(rt_err *err);
 
 /* Needs a local `rt_status st` and a label `out:` that cleans up and returns st. */
-#define RT_TRY(expr)            \
-    do {                        \
-        st = (expr);            \
-        if (st != RT_OK) {      \
-            goto out;           \
-        }                       \
+#define RT_TRY(expr)       \
+    do {                   \
+        st = (expr);       \
+        if (st != RT_OK) { \
+            goto out;      \
+        }                  \
     } while (0)
-#define RT_FAIL_OUT(...)        \
-    do {                        \
+#define RT_FAIL_OUT(...)           \
+    do {                           \
         st = rt_fail(__VA_ARGS__); \
-        goto out;               \
+        goto out;                  \
     } while (0)
 
 /* A broken promise of our own code: aborts in every build. Data from files never reaches it. */
 _Noreturn void rt_bug_at(const char *file, int line, const char *what);
-#define RT_BUG_IF(cond)                              \
-    do {                                             \
-        if (cond) {                                  \
-            rt_bug_at(__FILE__, __LINE__, #cond);    \
-        }                                            \
+#define RT_BUG_IF(cond)                           \
+    do {                                          \
+        if (cond) {                               \
+            rt_bug_at(__FILE__, __LINE__, #cond); \
+        }                                         \
     } while (0)
 
 #endif

@@ -18,8 +18,8 @@ void rt_philox(uint64_t key, uint64_t hi, uint64_t lo, uint32_t out[4]);
 uint64_t rt_rng_key(uint64_t seed, const char *stream);
 rt_rng rt_rng_init(uint64_t seed, const char *stream, uint64_t index);
 uint32_t rt_rng_u32(rt_rng *r);
-double rt_rng_f64(rt_rng *r);                     /* [0,1), 53 bits */
-uint64_t rt_rng_below(rt_rng *r, uint64_t n);     /* unbiased, n > 0 */
+double rt_rng_f64(rt_rng *r);                 /* [0,1), 53 bits */
+uint64_t rt_rng_below(rt_rng *r, uint64_t n); /* unbiased, n > 0 */
 double rt_rng_normal(rt_rng *r);
 
 #endif

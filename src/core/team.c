@@ -22,9 +22,9 @@ typedef struct team_job {
     atomic_int_fast64_t next;
 } team_job;
 
-static atomic_int team_size;                               /* 0 until set or asked for */
+static atomic_int team_size;                                  /* 0 until set or asked for */
 static pthread_mutex_t call_lock = PTHREAD_MUTEX_INITIALIZER; /* one job at a time: thread indices are then unique */
-static _Thread_local int thread_index = -1;                /* -1 outside of a job */
+static _Thread_local int thread_index = -1;                   /* -1 outside of a job */
 
 /* --- flush-to-zero and denormals-are-zero --- */
 
