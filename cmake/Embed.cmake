@@ -1,0 +1,16 @@
+# Data files as C: src/<module>/<name>.json becomes <build>/embedded/<module>/<name>.json.inc, a list of bytes for
+# a `static const unsigned char x[] = { #include "..." };` in that module.
+function(rt_embed module)
+    file(GLOB data CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/*.json)
+    foreach(source ${data})
+        get_filename_component(name ${source} NAME)
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+        file(READ ${source} bytes HEX)
+        string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+        string(REGEX REPLACE "(0x0a,)" "\\1\n" bytes "${bytes}")
+        file(CONFIGURE OUTPUT embedded/${module}/${name}.inc CONTENT "${bytes}" @ONLY)
+    endforeach()
+    if(data)
+        target_include_directories(rt_${module} PRIVATE ${CMAKE_BINARY_DIR}/embedded)
+    endif()
+endfunction()
