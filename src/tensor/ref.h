@@ -1,6 +1,6 @@
 /* ref.h - plain-loop forward and backward of every op of the engine, in float and in double: the oracle of the
- * kernels and, for shapes without a fast path, the engine itself. Nothing here is ever optimised; sums
- * along a row are in double. Signatures follow tensor/kernels.h; rt_ref_<op>_f32 and rt_ref_<op>_f64 come from one body, ref_body.h. */
+ * kernels and, for shapes without a fast path, the engine itself. Nothing here is ever optimised; sums along a row
+ * are in double. Signatures follow tensor/kernels.h; rt_ref_<op>_f32 and rt_ref_<op>_f64 come from one body. */
 #ifndef RT_TENSOR_REF_H
 #define RT_TENSOR_REF_H
 

@@ -1,0 +1,267 @@
+/* loss_body.h - value and gradient of one row of logits, for the element type REAL; the including file gives
+ * row_max, row_logsumexp and row_softmax. Sums are in double.
+ *
+ * Every divergence is a sum of terms over buckets (tokens, or the top k and the rest) and only needs, per bucket,
+ * p, q, d = log p - log q. With g = q * d(value)/dq per bucket, the softmax gives the gradient
+ *     d value / d z_i = (g_i - q_i * sum g) / T,
+ * whatever constant is added to d(value)/dq: hence two sweeps over the vocabulary, the sum between them. */
+#include <math.h>
+#include <tgmath.h>
+
+typedef struct row {
+    const rt_loss *loss;
+    REAL *z;
+    int64_t v;
+    const rt_target *target;
+    const REAL *teacher, *logp;
+    double log_tail;
+    bool grad;
+    double weight;
+    REAL *scratch;
+    double inv_t, scale; /* 1/T; weight * factor / T */
+} row;
+
+/* The logarithm of no probability at all (a logit of -infinity): finite, so that 0 * log 0 is 0 and log 0 - log 0 too. */
+#define LOG_ZERO (-1e30)
+
+/* NaN stays NaN, unlike fmax. */
+static double at_least(double x, double least)
+{
+    return x < least ? least : x;
+}
+
+/* log(b e^d + 1 - b), i.e. log(m/q) of the mixture m = b p + (1-b) q: no overflow, exact as d goes to 0. */
+static double log_mix(double d, double b)
+{
+    if (d <= 0.0) {
+        return log1p((REAL)b * expm1((REAL)d));
+    }
+    return d + log1p((REAL)(1.0 - b) * expm1((REAL)-d));
+}
+
+/* One bucket's share of the value; *g as above. p = 0 and q = 0 contribute 0, as their limits do. */
+static double term(const rt_loss *l, double p, double q, double d, double *g)
+{
+    double mix = l->mix, m;
+    switch (l->kind) {
+    case RT_LOSS_FORWARD_KL:
+        *g = -p;
+        return p * d;
+    case RT_LOSS_REVERSE_KL:
+        *g = -q * d;
+        return -q * d;
+    case RT_LOSS_JSD:
+        m = log_mix(d, mix);
+        *g = -q * m / mix;
+        return p * (d - m) / (1.0 - mix) - q * m / mix;
+    case RT_LOSS_SKEW_FORWARD_KL:
+        m = log_mix(d, mix);
+        *g = -(1.0 - mix) * p * exp((REAL)-m);
+        return p * (d - m);
+    case RT_LOSS_SKEW_REVERSE_KL:
+        m = log_mix(d, 1.0 - mix);
+        *g = -q * (m + mix * exp((REAL)-m));
+        return -q * m;
+    case RT_LOSS_TVD:
+        *g = 0.5 * q * ((q > p) - (q < p));
+        return 0.5 * fabs(p - q);
+    case RT_LOSS_CE:
+    case RT_LOSS_COUNT:
+        break;
+    }
+    rt_bug_at(__FILE__, __LINE__, "loss without a term");
+}
+
+/* ---- label ---- */
+
+static double label_row(const row *r)
+{
+    int32_t y = r->target->label;
+    double e = r->loss->label_smoothing, mean = 0.0;
+    if (e > 0.0) {
+        for (int64_t i = 0; i < r->v; i++) {
+            mean += r->z[i];
+        }
+        mean /= (double)r->v;
+    }
+    double lse = row_logsumexp(r->z, r->v, 1.0);
+    double value = lse - (1.0 - e) * r->z[y] - e * mean;
+    if (r->grad) {
+        row_softmax(r->z, r->v, 1.0, lse, r->scale);
+        r->z[y] -= (REAL)((1.0 - e) * r->scale);
+        for (int64_t i = 0; e > 0.0 && i < r->v; i++) {
+            r->z[i] -= (REAL)(e / (double)r->v * r->scale);
+        }
+    }
+    return value;
+}
+
+/* ---- draws of the teacher: forward KL whose expectation over the draws is the dense one's ---- */
+
+static double sample_row(const row *r)
+{
+    const rt_target *t = r->target;
+    double lse = row_logsumexp(r->z, r->v, r->inv_t);
+    double value = -(double)t->entropy, mass = 0.0;
+    for (int j = 0; j < t->n; j++) {
+        value += t->weight[j] * (lse - r->z[t->ids[j]] * r->inv_t);
+        mass += t->weight[j];
+    }
+    if (r->grad) {
+        row_softmax(r->z, r->v, r->inv_t, lse, mass * r->scale);
+        for (int j = 0; j < t->n; j++) {
+            r->z[t->ids[j]] -= (REAL)(t->weight[j] * r->scale);
+        }
+    }
+    return value;
+}
+
+/* ---- top k and one bucket for the rest ---- */
+
+#define MASKED ((REAL)LOG_ZERO) /* survives the division by T */
+#define LEAST_LOG_P (-100.0) /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
+
+typedef struct buckets {
+    REAL z[RT_LOSS_MAX_TOPK];   /* logits of the entries */
+    double g[RT_LOSS_MAX_TOPK];
+    bool tail;                  /* some token is no entry */
+    double lse_tail, lse;       /* of the other tokens; of all */
+    double g_tail, total;
+} buckets;
+
+/* Takes the entries out of the row and sums what is left: 1 - sum q would lose a small tail to rounding. */
+static void split_entries(buckets *b, const row *r)
+{
+    const rt_target *t = r->target;
+    for (int j = 0; j < t->n; j++) {
+        b->z[j] = r->z[t->ids[j]];
+        r->z[t->ids[j]] = MASKED;
+    }
+    b->tail = t->n < r->v;
+    b->lse_tail = b->tail ? row_logsumexp(r->z, r->v, r->inv_t) : -INFINITY;
+    double max = b->lse_tail;
+    for (int j = 0; j < t->n; j++) {
+        max = fmax(max, b->z[j] * r->inv_t);
+    }
+    double sum = exp(b->lse_tail - max);
+    for (int j = 0; j < t->n; j++) {
+        sum += exp(b->z[j] * r->inv_t - max);
+    }
+    b->lse = max + log(sum);
+}
+
+static double bucket_term(const row *r, double log_p, double log_q, double *g)
+{
+    log_p = at_least(log_p, LEAST_LOG_P);
+    return term(r->loss, exp(log_p), exp(log_q), log_p - at_least(log_q, LOG_ZERO), g);
+}
+
+static double topk_row(const row *r)
+{
+    const rt_target *t = r->target;
+    RT_BUG_IF(t->n > RT_LOSS_MAX_TOPK);
+    buckets b;
+    split_entries(&b, r);
+    double value = 0.0;
+    b.g_tail = b.total = 0.0;
+    if (b.tail) {
+        value = bucket_term(r, r->log_tail, b.lse_tail - b.lse, &b.g_tail);
+        b.total = b.g_tail;
+    }
+    for (int j = 0; j < t->n; j++) {
+        value += bucket_term(r, r->logp[j], b.z[j] * r->inv_t - b.lse, &b.g[j]);
+        b.total += b.g[j];
+    }
+    if (r->grad && b.tail) { /* the bucket's gradient falls on its tokens in proportion to q */
+        double w = b.g_tail - exp(b.lse_tail - b.lse) * b.total;
+        row_softmax(r->z, r->v, r->inv_t, b.lse_tail, w * r->scale);
+    }
+    for (int j = 0; j < t->n; j++) {
+        double q = exp(b.z[j] * r->inv_t - b.lse);
+        r->z[t->ids[j]] = r->grad ? (REAL)((b.g[j] - q * b.total) * r->scale) : b.z[j];
+    }
+    return value;
+}
+
+/* ---- the teacher's whole distribution ---- */
+
+enum { BLOCK = 256 };
+
+/* log softmax_i = (x_i - max) / T - log_sum: the maximum is kept apart, so that a large offset costs no digits. */
+typedef struct norm {
+    REAL max;
+    double log_sum;
+} norm;
+
+static void softmax_block(REAL *y, const REAL *x, int64_t n, norm s, double inv_t)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = x[i] - s.max;
+    }
+    row_softmax(y, n, inv_t, s.log_sum, 1.0);
+}
+
+static int64_t block_size(const row *r, int64_t first)
+{
+    return r->v - first < BLOCK ? r->v - first : BLOCK;
+}
+
+static norm norm_of(const row *r, const REAL *x)
+{
+    REAL e[BLOCK];
+    norm s = {.max = row_max(x, r->v)};
+    double sum = 0.0;
+    for (int64_t i = 0; i < r->v; i += BLOCK) {
+        int64_t n = block_size(r, i);
+        softmax_block(e, x + i, n, s, r->inv_t);
+        for (int64_t j = 0; j < n; j++) {
+            sum += e[j];
+        }
+    }
+    s.log_sum = log(sum);
+    return s;
+}
+
+static double dense_row(const row *r)
+{
+    norm s = norm_of(r, r->z), t = norm_of(r, r->teacher);
+    double value = 0.0, total = 0.0;
+    REAL p[BLOCK], q[BLOCK];
+    for (int64_t i = 0; i < r->v; i += BLOCK) {
+        int64_t n = block_size(r, i);
+        softmax_block(p, r->teacher + i, n, t, r->inv_t);
+        softmax_block(q, r->z + i, n, s, r->inv_t);
+        for (int64_t j = 0; j < n; j++) {
+            double log_p = ((double)r->teacher[i + j] - t.max) * r->inv_t - t.log_sum;
+            double log_q = ((double)r->z[i + j] - s.max) * r->inv_t - s.log_sum;
+            double g;
+            value += term(r->loss, p[j], q[j], at_least(log_p, LOG_ZERO) - at_least(log_q, LOG_ZERO), &g);
+            total += g;
+            if (r->grad) {
+                r->scratch[i + j] = (REAL)g;
+                r->z[i + j] = q[j];
+            }
+        }
+    }
+    for (int64_t i = 0; r->grad && i < r->v; i++) {
+        r->z[i] = (REAL)((r->scratch[i] - r->z[i] * total) * r->scale);
+    }
+    return value;
+}
+
+static double loss_row(row *r)
+{
+    r->inv_t = 1.0 / r->loss->temperature;
+    r->scale = r->weight * rt_loss_factor(r->loss) * r->inv_t;
+    switch (r->target->kind) {
+    case RT_TARGET_LABEL:
+        return label_row(r);
+    case RT_TARGET_SAMPLE:
+        return sample_row(r);
+    case RT_TARGET_TOPK:
+        return topk_row(r);
+    case RT_TARGET_DENSE:
+        return dense_row(r);
+    }
+    rt_bug_at(__FILE__, __LINE__, "target of no kind");
+}
