@@ -1,0 +1,7 @@
+/* text.h - all of text. */
+#ifndef RT_TEXT_TEXT_H
+#define RT_TEXT_TEXT_H
+#include "text/chat.h"
+#include "text/corpus.h"
+#include "text/tokenizer.h"
+#endif

@@ -1,0 +1,35 @@
+/* tokenizer_impl.h - what the files of a tokenizer share: the handle, and the steps every loader takes to fill it. */
+#ifndef RT_TEXT_TOKENIZER_IMPL_H
+#define RT_TEXT_TOKENIZER_IMPL_H
+
+#include "text/bpe.h"
+#include "text/pretok.h"
+#include "text/special.h"
+#include "text/tokenizer.h"
+#include "text/vocab.h"
+
+struct rt_tokenizer {
+    rt_vocab vocab;
+    rt_bpe bpe;
+    const rt_pre *pre;
+    rt_pretok *pretok;
+    rt_specials specials;                 /* control, unknown and user-defined tokens */
+    rt_specials user_specials;            /* user-defined only: these are cut out of plain text too */
+    int32_t bos, eos, eot, eom, pad, unk; /* -1: none */
+    int32_t byte_unk;                     /* stands for bytes without a token; -1: they are dropped */
+    bool adds_bos;
+    bool nfc;            /* text is brought into normal form C first */
+    char *chat_template; /* NULL: none */
+    rt_digest hash;
+};
+
+/* A loader calls new, fills vocab (sealed), pre and bpe (all merges added) and the fields of special ids, then finish;
+ * on failure rt_tokenizer_close frees what there is. */
+RT_MUST_USE rt_status rt_tokenizer_new(rt_tokenizer **out, rt_err *err);
+RT_MUST_USE rt_status rt_tokenizer_finish(rt_tokenizer *t, rt_err *err);
+/* Refuses a rule name that is not known, listing those that are. */
+RT_MUST_USE rt_status rt_tokenizer_set_pre(rt_tokenizer *t, const char *name, size_t n, rt_err *err);
+/* "left right" -> parts; false when there is not exactly one space between two texts. */
+bool rt_merge_split(rt_slice line, rt_slice *left, rt_slice *right);
+
+#endif
