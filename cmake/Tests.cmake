@@ -17,6 +17,8 @@ if(TARGET retort)
     list(APPEND RT_TEST_ENV "RETORT=$<TARGET_FILE:retort>")
 endif()
 if(RETORT_SANITIZE MATCHES "address")
+    # Tests ask for impossible sizes on purpose and want NULL.
+    list(APPEND RT_TEST_ENV "ASAN_OPTIONS=allocator_may_return_null=1")
     list(APPEND RT_TEST_ENV "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 endif()
 

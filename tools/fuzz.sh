@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/fuzz}
+export ASAN_OPTIONS=allocator_may_return_null=1
 for target in "$build"/fuzz_*; do
     [ -x "$target" ] || continue
     what=$(basename "$target" | sed 's/^fuzz_//')

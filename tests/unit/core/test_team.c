@@ -148,6 +148,34 @@ static void denormals_are_flushed_in_tasks_and_kept_outside(void **state)
     }
 }
 
+/* Absent where the team is made of pthreads. */
+int omp_get_max_threads(void) __attribute__((weak));
+
+static void library_width_task(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    ((int *)arg)[task] = omp_get_max_threads();
+}
+
+static void openmp_libraries_keep_to_one_thread(void **state)
+{
+    (void)state;
+    if (!omp_get_max_threads) {
+        return;
+    }
+    for (int threads = 1; threads <= 3; threads++) {
+        int width[16];
+        rt_team_set_threads(threads);
+        assert_int_equal(omp_get_max_threads(), 1);
+        for (int n_tasks = 1; n_tasks <= 16; n_tasks += 15) {
+            rt_team_for(n_tasks, library_width_task, width);
+            for (int i = 0; i < n_tasks; i++) {
+                assert_int_equal(width[i], 1);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_bits_do_not_depend_on_the_thread_count),
         cmocka_unit_test(a_nested_call_runs_in_its_own_thread),
         cmocka_unit_test(denormals_are_flushed_in_tasks_and_kept_outside),
+        cmocka_unit_test(openmp_libraries_keep_to_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
