@@ -1,0 +1,66 @@
+/* Registry of architectures and look-ups over the role table. */
+#include "model/arch.h"
+
+#include <string.h>
+
+#define RT_ARCH(name) extern const rt_arch rt_arch_##name;
+#include "model/archs.def"
+#undef RT_ARCH
+
+static const rt_arch *const archs[] = {
+#define RT_ARCH(name) &rt_arch_##name,
+#include "model/archs.def"
+#undef RT_ARCH
+};
+#define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
+
+const rt_arch *rt_arch_by_gguf(const char *name)
+{
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        if (strcmp(archs[i]->name, name) == 0) {
+            return archs[i];
+        }
+    }
+    return NULL;
+}
+
+const rt_arch *rt_arch_by_hf(const char *model_type)
+{
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        if (strcmp(archs[i]->hf_type, model_type) == 0) {
+            return archs[i];
+        }
+    }
+    return NULL;
+}
+
+const char *rt_arch_list(void)
+{
+    return "llama, qwen2, qwen3, qwen3moe (qwen3_moe), gemma3 (gemma3_text)";
+}
+
+const char *rt_role_gguf(rt_role r)
+{
+    static const char *const names[] = {
+#define RT_ROLE(name, gguf) gguf,
+#include "model/roles.def"
+#undef RT_ROLE
+    };
+    return names[r];
+}
+
+int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
+{
+    switch (d) {
+    case RT_DIM_NONE: return 1;
+    case RT_DIM_D: return hp->d_model;
+    case RT_DIM_V: return hp->n_vocab;
+    case RT_DIM_Q: return hp->n_head * hp->head_dim;
+    case RT_DIM_KV: return hp->n_head_kv * hp->head_dim;
+    case RT_DIM_HD: return hp->head_dim;
+    case RT_DIM_F: return hp->d_ff;
+    case RT_DIM_E: return hp->n_expert;
+    case RT_DIM_I: return hp->d_expert;
+    }
+    return 0;
+}

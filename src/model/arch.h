@@ -1,0 +1,84 @@
+/* arch.h - architectures as data. One const description says which tensors exist under which names and shapes in
+ * both file formats and which blocks a layer is made of; loader, saver, cutter, size estimate and card read it. */
+#ifndef RT_MODEL_ARCH_H
+#define RT_MODEL_ARCH_H
+
+#include "tensor/kernels.h"
+
+/* What a tensor is for. `RT_ROLE(name)` order is the order parameters are stored in. */
+typedef enum rt_role {
+#define RT_ROLE(name, gguf) RT_ROLE_##name,
+#include "model/roles.def"
+#undef RT_ROLE
+    RT_ROLE_COUNT
+} rt_role;
+
+/* Symbolic dimensions of shapes. */
+typedef enum rt_dim { RT_DIM_NONE, RT_DIM_D, RT_DIM_V, RT_DIM_Q, RT_DIM_KV, RT_DIM_HD, RT_DIM_F, RT_DIM_E, RT_DIM_I } rt_dim;
+
+typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
+
+/* When a tensor is present. */
+typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MOE } rt_when;
+
+/* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
+typedef enum rt_form { RT_FORM_SAME, RT_FORM_PERMUTED_Q, RT_FORM_PERMUTED_K, RT_FORM_PLUS_ONE } rt_form;
+
+typedef struct rt_tensor_desc {
+    rt_role role;
+    rt_scope scope;
+    rt_when when;
+    rt_dim shape[2];      /* [out, in] or [n] */
+    rt_form gguf_form;
+    const char *hf;       /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
+} rt_tensor_desc;
+
+typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3 } rt_rope_scaling;
+
+#define RT_MAX_LAYERS 512
+
+typedef struct rt_hparams {
+    int64_t n_layer, d_model, d_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx;
+    double norm_eps;
+    double attn_scale;  /* on q k^T */
+    double embed_scale; /* 1, or sqrt(d_model) */
+    bool tied;          /* head = embedding */
+
+    double rope_theta;       /* full-attention layers */
+    double rope_theta_local; /* sliding layers */
+    rt_rope_scaling rope_scaling;
+    double rope_factor, rope_low_freq, rope_high_freq;
+    int64_t rope_original_ctx;
+    float *rope_divisors;    /* [head_dim/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by the model */
+
+    int64_t window;                        /* sliding layers: keys seen, itself included */
+    uint8_t layer_sliding[RT_MAX_LAYERS];  /* 1: sliding attention */
+
+    int64_t n_expert, n_expert_used, d_expert;
+    bool norm_topk;
+    uint8_t layer_moe[RT_MAX_LAYERS];      /* 1: mixture of experts in place of the dense FFN */
+} rt_hparams;
+
+typedef struct rt_arch {
+    const char *name;      /* GGUF's general.architecture */
+    const char *hf_type;   /* config.json model_type */
+    const char *hf_class;  /* config.json architectures[0] */
+    bool qkv_bias, qk_norm;
+    bool post_norms;       /* norm after attention and after FFN, before the residual (Gemma) */
+    float norm_offset;     /* weights act as w + offset */
+    bool embed_scaled;     /* embeddings times sqrt(d_model) */
+    bool always_tied;
+    rt_activation act;
+    int64_t sliding_period; /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
+    const rt_tensor_desc *tensors;
+    size_t n_tensors;
+} rt_arch;
+
+const rt_arch *rt_arch_by_gguf(const char *name); /* NULL: unknown */
+const rt_arch *rt_arch_by_hf(const char *model_type);
+/* "llama, qwen2, ..." for refusals. */
+const char *rt_arch_list(void);
+const char *rt_role_gguf(rt_role r); /* "blk.%d.attn_q.weight" */
+int64_t rt_dim_size(rt_dim d, const rt_hparams *hp);
+
+#endif

@@ -1,0 +1,244 @@
+/* Grouped-query attention block (Ainslie et al. 2023) with rotary positions: inside a span, causal, optional window,
+ * optional norm of each head's q and k, optional bias, optional past in a KV cache. */
+#include "model/blocks.h"
+
+#include <string.h>
+
+typedef struct shape {
+    int64_t n, d, hd, q, kv, w; /* w: width of a qkv row */
+} shape;
+
+static shape shape_of(const rt_block_run *r)
+{
+    const rt_hparams *hp = &r->m->hp;
+    const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
+    return (shape){.n = r->b->n_rows, .d = hp->d_model, .hd = hp->head_dim, .q = q, .kv = kv, .w = q + 2 * kv};
+}
+
+static bool sliding(const rt_block_run *r)
+{
+    return r->m->hp.layer_sliding[r->l] != 0;
+}
+
+static const float *rotation(const rt_block_run *r)
+{
+    return r->a->cs[sliding(r) ? 1 : 0];
+}
+
+/* --- bias, head norms, rotation: one task a block of rows ------------------------------------------------------ */
+
+typedef struct prep_job {
+    const rt_block_run *r;
+    float *dqkv;    /* backward */
+} prep_job;
+
+static void add_bias(float *row, const rt_param *bias)
+{
+    if (bias != NULL) {
+        rt_kernels_get()->add(row, bias->w, bias->n);
+    }
+}
+
+static void prepare_rows(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const rt_block_run *r = ((const prep_job *)ud)->r;
+    const rt_kernels *k = rt_kernels_get();
+    const rt_hparams *hp = &r->m->hp;
+    const shape s = shape_of(r);
+    const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
+    const int64_t row0 = task * RT_ROW_BLOCK, end = row0 + RT_ROW_BLOCK < s.n ? row0 + RT_ROW_BLOCK : s.n;
+    for (int64_t i = row0; i < end; i++) {
+        float *row = r->la->qkv + i * s.w;
+        add_bias(row, r->layer->p[RT_ROLE_ATTN_Q_BIAS]);
+        add_bias(row + s.q, r->layer->p[RT_ROLE_ATTN_K_BIAS]);
+        add_bias(row + s.q + s.kv, r->layer->p[RT_ROLE_ATTN_V_BIAS]);
+        if (qn != NULL) {
+            float *raw = r->la->qk_raw + i * (s.q + s.kv);
+            const float eps = (float)hp->norm_eps, offset = r->m->arch->norm_offset;
+            memcpy(raw, row, (size_t)(s.q + s.kv) * sizeof(float));
+            k->rmsnorm(row, RT_F32, NULL, raw, qn->w, offset, eps, hp->n_head, s.hd);
+            k->rmsnorm(row + s.q, RT_F32, NULL, raw + s.q, kn->w, offset, eps, hp->n_head_kv, s.hd);
+        }
+    }
+    /* q and k heads lie side by side in a row: one call rotates both */
+    k->rope(r->la->qkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd, rotation(r) + row0 * s.hd, 1.0f,
+            end - row0);
+}
+
+/* Head norms of a block of rows: raw gradients into f_raw, sums for the two norm weights into partial[task]. */
+static void unnorm_rows(const rt_block_run *r, const shape *s, float *dqkv, int64_t row0, int64_t end, float *partial)
+{
+    const rt_kernels *k = rt_kernels_get();
+    const rt_hparams *hp = &r->m->hp;
+    const float eps = (float)hp->norm_eps, offset = r->m->arch->norm_offset;
+    const int64_t qk = s->q + s->kv;
+    memset(partial, 0, (size_t)(2 * s->hd) * sizeof(float));
+    for (int64_t i = row0; i < end; i++) {
+        float *d = dqkv + i * s->w, *out = r->a->f_raw + i * qk;
+        const float *raw = r->la->qk_raw + i * qk;
+        memset(out, 0, (size_t)qk * sizeof(float));
+        k->rmsnorm_backward(out, partial, d, raw, r->layer->p[RT_ROLE_ATTN_Q_NORM]->w, offset, eps, hp->n_head, s->hd);
+        k->rmsnorm_backward(out + s->q, partial + s->hd, d + s->q, raw + s->q, r->layer->p[RT_ROLE_ATTN_K_NORM]->w, offset, eps,
+                            hp->n_head_kv, s->hd);
+        memcpy(d, out, (size_t)qk * sizeof(float));
+    }
+}
+
+static void unprepare_rows(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const prep_job *j = ud;
+    const rt_block_run *r = j->r;
+    const rt_hparams *hp = &r->m->hp;
+    const shape s = shape_of(r);
+    const int64_t row0 = task * RT_ROW_BLOCK, end = row0 + RT_ROW_BLOCK < s.n ? row0 + RT_ROW_BLOCK : s.n;
+    rt_kernels_get()->rope(j->dqkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd,
+                           rotation(r) + row0 * s.hd, -1.0f, end - row0);
+    if (r->m->arch->qk_norm) {
+        unnorm_rows(r, &s, j->dqkv, row0, end, r->a->partial + task * 2 * s.hd);
+    }
+}
+
+/* --- attention proper ------------------------------------------------------------------------------------------ */
+
+static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *sp, int64_t head, int thread)
+{
+    const rt_hparams *hp = &r->m->hp;
+    const int64_t kv_head = head / (hp->n_head / hp->n_head_kv);
+    float *q = r->la->qkv + sp->row0 * s->w;
+    rt_attn a = {
+        .n_q = sp->n, .n_kv = sp->n, .window = sliding(r) ? hp->window : 0,
+        .head_dim = (int)s->hd, .scale = (float)hp->attn_scale,
+        .q = q + head * s->hd, .ldq = s->w,
+        .k = q + s->q + kv_head * s->hd, .ldk = s->w,
+        .v = q + s->q + s->kv + kv_head * s->hd, .ldv = s->w,
+        .o = r->la->o + sp->row0 * s->q + head * s->hd, .ldo = s->q,
+        .lse = r->la->lse + head * r->a->max_rows + sp->row0,
+        .scratch = r->a->attn_scratch + (size_t)thread * r->a->attn_scratch_floats,
+    };
+    if (sp->kv != NULL) {
+        const int64_t base = r->l * sp->kv->cap * s->kv + kv_head * s->hd;
+        a.n_kv = sp->kv->n + sp->n;
+        a.k = sp->kv->k + base;
+        a.v = sp->kv->v + base;
+        a.ldk = a.ldv = s->kv;
+    }
+    return a;
+}
+
+/* Task: one query head of one span. */
+static void attend(void *ud, int64_t task, int thread)
+{
+    const rt_block_run *r = ud;
+    const shape s = shape_of(r);
+    const rt_attn a = head_args(r, &s, &r->b->spans[task / r->m->hp.n_head], task % r->m->hp.n_head, thread);
+    rt_kernels_get()->attn(&a);
+}
+
+/* Task: one key/value head of one span, its query heads in order, because they add to the same dk and dv. */
+static void attend_backward(void *ud, int64_t task, int thread)
+{
+    const prep_job *j = ud;
+    const rt_block_run *r = j->r;
+    const rt_hparams *hp = &r->m->hp;
+    const shape s = shape_of(r);
+    const int64_t group = hp->n_head / hp->n_head_kv, kv_head = task % hp->n_head_kv;
+    const rt_span *sp = &r->b->spans[task / hp->n_head_kv];
+    float *d = j->dqkv + sp->row0 * s.w, *dk = d + s.q + kv_head * s.hd, *dv = dk + s.kv;
+    for (int64_t i = 0; i < sp->n; i++) {
+        memset(dk + i * s.w, 0, (size_t)s.hd * sizeof(float));
+        memset(dv + i * s.w, 0, (size_t)s.hd * sizeof(float));
+    }
+    for (int64_t h = kv_head * group; h < (kv_head + 1) * group; h++) {
+        rt_attn a = head_args(r, &s, sp, h, thread);
+        a.do_ = r->a->f_mid + sp->row0 * s.q + h * s.hd;
+        a.dq = d + h * s.hd;
+        a.dk = dk;
+        a.dv = dv;
+        rt_kernels_get()->attn_backward(&a);
+    }
+}
+
+static void append_to_cache(const rt_block_run *r, const shape *s)
+{
+    for (int64_t i = 0; i < r->b->n_spans; i++) {
+        const rt_span *sp = &r->b->spans[i];
+        for (int64_t t = 0; sp->kv != NULL && t < sp->n; t++) {
+            const float *row = r->la->qkv + (sp->row0 + t) * s->w + s->q;
+            const int64_t at = (r->l * sp->kv->cap + sp->kv->n + t) * s->kv;
+            memcpy(sp->kv->k + at, row, (size_t)s->kv * sizeof(float));
+            memcpy(sp->kv->v + at, row + s->kv, (size_t)s->kv * sizeof(float));
+        }
+    }
+}
+
+void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
+{
+    rt_acts *a = r->a;
+    const rt_layer *w = r->layer;
+    const shape s = shape_of(r);
+    float *qkv = r->la->qkv;
+    rt_rows_norm(a->op_d, a->type, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n);
+    rt_linear(qkv, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_Q], s.n, a->mode);
+    rt_linear(qkv + s.q, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_K], s.n, a->mode);
+    rt_linear(qkv + s.q + s.kv, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_V], s.n, a->mode);
+    rt_team_for((s.n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK, prepare_rows, &(prep_job){.r = r});
+    append_to_cache(r, &s);
+    rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
+    const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
+    rt_linear(a->f_d, s.d, o, a->type, s.q, w->p[RT_ROLE_ATTN_OUT], s.n, a->mode);
+    rt_block_residual(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, a->f_d, x_in, x_out);
+}
+
+/* Sums a column range of dqkv into a bias gradient; rows in order. */
+static void bias_gradient(float *grads, const rt_param *bias, const float *d, int64_t ld, int64_t n)
+{
+    for (int64_t i = 0; bias != NULL && i < n; i++) {
+        rt_kernels_get()->add(grads + bias->offset, d + i * ld, bias->n);
+    }
+}
+
+static void head_norm_gradients(const rt_block_run *r, int64_t n_blocks, int64_t hd)
+{
+    const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
+    for (int64_t i = 0; qn != NULL && i < n_blocks; i++) {
+        rt_kernels_get()->add(r->grads + qn->offset, r->a->partial + i * 2 * hd, hd);
+        rt_kernels_get()->add(r->grads + kn->offset, r->a->partial + i * 2 * hd + hd, hd);
+    }
+}
+
+void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
+{
+    rt_acts *a = r->a;
+    const rt_layer *w = r->layer;
+    const rt_dtype t = a->type;
+    const shape s = shape_of(r);
+    const int64_t n_blocks = (s.n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK;
+    const float *dy_f32 = rt_block_residual_backward(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, dx);
+    const void *dy = rt_rows_operand(dy_f32, a->op_dy, t, s.n * s.d);
+
+    const void *o = rt_rows_operand(r->la->o, a->op_mid, t, s.n * s.q);
+    rt_linear_dw(r->grads, dy, t, s.d, o, s.q, w->p[RT_ROLE_ATTN_OUT], s.n);
+    rt_linear_dx(a->f_mid, false, dy, t, s.d, w->p[RT_ROLE_ATTN_OUT], s.n);
+
+    float *dqkv = a->f_wide;
+    prep_job job = {.r = r, .dqkv = dqkv};
+    rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
+    rt_team_for(n_blocks, unprepare_rows, &job);
+    head_norm_gradients(r, n_blocks, s.hd);
+    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_Q_BIAS], dqkv, s.w, s.n);
+    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_K_BIAS], dqkv + s.q, s.w, s.n);
+    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_V_BIAS], dqkv + s.q + s.kv, s.w, s.n);
+
+    const rt_role roles[3] = {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V};
+    const int64_t first[3] = {0, s.q, s.q + s.kv};
+    void *d = (void *)rt_rows_operand(dqkv, a->op_wide, t, s.n * s.w);
+    rt_rows_norm(a->op_d, t, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n);
+    for (int i = 0; i < 3; i++) {
+        const void *di = rt_operand_at(d, t, first[i]);
+        rt_linear_dw(r->grads, di, t, s.w, a->op_d, s.d, w->p[roles[i]], s.n);
+        rt_linear_dx(a->f_d, i > 0, di, t, s.w, w->p[roles[i]], s.n);
+    }
+    rt_rows_norm_backward(dx, r->grads, a->f_d, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n, a->partial);
+}

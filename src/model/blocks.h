@@ -1,0 +1,36 @@
+/* blocks.h - the one interface every kind of block has: forward adds its output to the residual stream, backward turns
+ * the gradient of the output stream into that of the input stream, in place. Private to model. */
+#ifndef RT_MODEL_BLOCKS_H
+#define RT_MODEL_BLOCKS_H
+
+#include "model/rows.h"
+
+/* What a block works on: layer `l` of a batch. */
+typedef struct rt_block_run {
+    const rt_model *m;
+    rt_acts *a;
+    const rt_batch *b;
+    const rt_layer *layer;
+    rt_layer_acts *la;
+    int l;
+    float *grads;   /* flat block, backward only */
+} rt_block_run;
+
+/* x_out = x_in + block(x_in); x_out may be x_in. What backward needs is left in la. */
+typedef void (*rt_block_forward)(const rt_block_run *r, const float *x_in, float *x_out);
+/* dx: gradient of x_out in, of x_in out. x_in as in forward. */
+typedef void (*rt_block_backward)(const rt_block_run *r, const float *x_in, float *dx);
+
+void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out);
+void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx);
+void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out);
+void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx);
+void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out);
+void rt_moe_backward(const rt_block_run *r, const float *x_in, float *dx);
+
+/* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`). */
+void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in, float *x_out);
+/* Gradient of the block's own output y, from dx; the result is dx itself or lies in a->f_d. */
+const float *rt_block_residual_backward(const rt_block_run *r, rt_role post_norm, const float *saved, const float *dx);
+
+#endif

@@ -1,0 +1,180 @@
+/* The head sweep (head.h): chunk of rows -> final norm -> logits -> visitor -> both backward products. */
+#include "model/head.h"
+
+#include <string.h>
+
+#include "model/rows.h"
+
+/* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
+ * large; without, logits should stay near the cache. */
+#define GRAD_CHUNK 256
+#define PLAIN_CHUNK 64
+
+struct rt_head {
+    int64_t chunk;
+    rt_dtype type;        /* operands of the model */
+    float *x;             /* [chunk, D] rows gathered */
+    float *hidden;        /* [chunk, D] after the norm */
+    void *operand;        /* [chunk, D] */
+    float *logits;        /* [chunk, V] */
+    void *dlogits;        /* [chunk, V] operand, bf16 only */
+    float *dhidden;       /* [chunk, D] */
+    float *dx;            /* [chunk, D] */
+    float *partial;       /* [row blocks, D] */
+    float *t_x, *t_hidden, *t_logits; /* the teacher's, [chunk, Dt], [chunk, Dt], [chunk, Vt] */
+    void *t_operand;
+    void *block;
+};
+
+typedef struct carver {
+    char *base;
+    size_t used;
+} carver;
+
+static void *carve(carver *c, int64_t n, int64_t size)
+{
+    void *p = c->base != NULL ? c->base + c->used : NULL;
+    c->used += ((size_t)(n * size) + 63) & ~(size_t)63;
+    return p;
+}
+
+static void carve_all(carver *c, rt_head *h, const rt_model *m, const rt_model *teacher, bool gradients)
+{
+    const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
+    const int64_t n = h->chunk = gradients ? GRAD_CHUNK : PLAIN_CHUNK;
+    h->type = m->compute;
+    h->x = carve(c, n * d, 4);
+    h->hidden = carve(c, n * d, 4);
+    h->operand = carve(c, n * d, rt_dtype_block_bytes(m->compute));
+    h->logits = carve(c, n * v, 4);
+    if (gradients) {
+        h->dlogits = m->compute == RT_BF16 ? carve(c, n * v, 2) : NULL;
+        h->dhidden = carve(c, n * d, 4);
+        h->dx = carve(c, n * d, 4);
+        h->partial = carve(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * d, 4);
+    }
+    if (teacher != NULL) {
+        h->t_x = carve(c, n * teacher->hp.d_model, 4);
+        h->t_hidden = carve(c, n * teacher->hp.d_model, 4);
+        h->t_operand = carve(c, n * teacher->hp.d_model, rt_dtype_block_bytes(teacher->compute));
+        h->t_logits = carve(c, n * teacher->hp.n_vocab, 4);
+    }
+}
+
+size_t rt_head_bytes(const rt_model *m, const rt_model *teacher, bool gradients)
+{
+    rt_head h = {0};
+    carver c = {0};
+    carve_all(&c, &h, m, teacher, gradients);
+    return c.used;
+}
+
+rt_status rt_head_new(rt_head **out, const rt_model *m, const rt_model *teacher, bool gradients, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_head *h = NULL;
+    RT_TRY(RT_NEW(&h, 1, "head buffers", err));
+    RT_TRY(rt_new_big(&h->block, rt_head_bytes(m, teacher, gradients), "head buffers", err));
+    carve_all(&(carver){.base = h->block}, h, m, teacher, gradients);
+    *out = h;
+    h = NULL;
+out:
+    rt_head_free(h);
+    return st;
+}
+
+void rt_head_free(rt_head *h)
+{
+    if (h != NULL) {
+        rt_free(h->block);
+        rt_free(h);
+    }
+}
+
+static int64_t row_of(const rt_head_sweep *s, int64_t i)
+{
+    return s->rows != NULL ? s->rows[i] : i;
+}
+
+static void gather(float *dst, const float *x, const rt_head_sweep *s, int64_t first, int64_t n, int64_t d)
+{
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(dst + i * d, x + row_of(s, first + i) * d, (size_t)d * sizeof(float));
+    }
+}
+
+/* Logits of n rows whose state after the norm is `hidden`. */
+static void project(const rt_model *m, float *logits, const float *hidden, void *operand, int64_t n, rt_net_mode mode)
+{
+    const int64_t d = m->hp.d_model;
+    const rt_dtype t = mode == RT_NET_ROWS ? RT_F32 : m->compute;
+    const void *x = rt_rows_operand(hidden, operand, t, n * d);
+    rt_linear(logits, m->hp.n_vocab, x, t, d, m->output, n, mode);
+}
+
+typedef struct visit_job {
+    const rt_head *h;
+    const rt_head_sweep *s;
+    int64_t first;
+} visit_job;
+
+static void visit_row(void *ud, int64_t task, int thread)
+{
+    const visit_job *j = ud;
+    const rt_model *m = j->s->model, *t = j->s->teacher;
+    const rt_head_row row = {
+        .index = j->first + task,
+        .row = row_of(j->s, j->first + task),
+        .logits = j->h->logits + task * m->hp.n_vocab,
+        .hidden = j->h->hidden + task * m->hp.d_model,
+        .teacher = t != NULL ? j->h->t_logits + task * t->hp.n_vocab : NULL,
+        .thread = thread,
+    };
+    j->s->visit(j->s->ud, &row);
+}
+
+static void teacher_logits(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
+{
+    const rt_model *t = s->teacher;
+    const float *hidden = h->t_hidden;
+    if (s->teacher_hidden != NULL) {
+        hidden = s->teacher_hidden + first * t->hp.d_model;
+    } else {
+        gather(h->t_x, s->teacher_x, s, first, n, t->hp.d_model);
+        rt_rows_norm(h->t_hidden, RT_F32, h->t_x, t->output_norm, t, n);
+    }
+    project(t, h->t_logits, hidden, h->t_operand, n, s->mode);
+}
+
+static void backward(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
+{
+    const rt_model *m = s->model;
+    const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
+    const void *dz = rt_rows_operand(h->logits, h->dlogits, h->type, n * v);
+    const void *x = h->type == RT_BF16 ? h->operand : h->hidden;
+    rt_linear_dw(s->grads, dz, h->type, v, x, d, m->output, n);
+    rt_linear_dx(h->dhidden, false, dz, h->type, v, m->output, n);
+    memset(h->dx, 0, (size_t)(n * d) * sizeof(float));
+    rt_rows_norm_backward(h->dx, s->grads, h->dhidden, h->x, m->output_norm, m, n, h->partial);
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(s->dx + row_of(s, first + i) * d, h->dx + i * d, (size_t)d * sizeof(float));
+    }
+}
+
+void rt_head_run(rt_head *h, const rt_head_sweep *s)
+{
+    const rt_model *m = s->model;
+    for (int64_t first = 0; first < s->n_rows; first += h->chunk) {
+        const int64_t n = s->n_rows - first < h->chunk ? s->n_rows - first : h->chunk;
+        gather(h->x, s->x, s, first, n, m->hp.d_model);
+        rt_rows_norm(h->hidden, RT_F32, h->x, m->output_norm, m, n);
+        project(m, h->logits, h->hidden, h->operand, n, s->mode);
+        if (s->teacher != NULL) {
+            teacher_logits(h, s, first, n);
+        }
+        rt_team_for(n, visit_row, &(visit_job){h, s, first});
+        if (s->grads != NULL) {
+            backward(h, s, first, n);
+        }
+    }
+}

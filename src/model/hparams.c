@@ -1,0 +1,326 @@
+/* Hyper-parameters: defaults, consistency, and reading them from GGUF keys or config.json. */
+#include "model/hparams.h"
+
+#include <math.h>
+#include <string.h>
+
+static rt_hparams defaults(void)
+{
+    return (rt_hparams){.norm_eps = 1e-6, .embed_scale = 1.0, .rope_theta = 10000.0, .rope_theta_local = 10000.0,
+                        .rope_factor = 1.0, .rope_low_freq = 1.0, .rope_high_freq = 4.0, .norm_topk = true};
+}
+
+/* Fields that follow from others once all keys are read. */
+static void derive(const rt_arch *arch, rt_hparams *hp)
+{
+    if (arch->embed_scaled) {
+        hp->embed_scale = sqrt((double)hp->d_model);
+    }
+    if (hp->attn_scale == 0.0 && hp->head_dim > 0) {
+        hp->attn_scale = 1.0 / sqrt((double)hp->head_dim);
+    }
+    if (arch->always_tied) {
+        hp->tied = true;
+    }
+}
+
+/* A size read from a file: refuses what no model has, so that products stay far from overflow. */
+static rt_status in_range(const char *what, int64_t v, int64_t lo, int64_t hi, rt_err *err)
+{
+    if (v < lo || v > hi) {
+        return rt_fail(err, RT_INPUT, 0, "%s is %lld, expected %lld to %lld", what, (long long)v, (long long)lo, (long long)hi);
+    }
+    return RT_OK;
+}
+
+rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *err)
+{
+    rt_status st = RT_OK;
+    RT_TRY(in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
+    RT_TRY(in_range("hidden size", hp->d_model, 1, 1 << 16, err));
+    RT_TRY(in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
+    RT_TRY(in_range("number of key/value heads", hp->n_head_kv, 1, hp->n_head, err));
+    RT_TRY(in_range("head size", hp->head_dim, 2, 1 << 12, err));
+    RT_TRY(in_range("feed-forward size", hp->d_ff, 1, 1 << 20, err));
+    RT_TRY(in_range("vocabulary size", hp->n_vocab, 1, 1 << 22, err));
+    RT_TRY(in_range("context length", hp->n_ctx, 1, (int64_t)1 << 31, err));
+    if (hp->n_head % hp->n_head_kv != 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "%lld attention heads cannot share %lld key/value heads evenly", (long long)hp->n_head,
+                    (long long)hp->n_head_kv);
+    }
+    if (hp->head_dim % 2 != 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "head size %lld is odd, rotary embedding needs pairs", (long long)hp->head_dim);
+    }
+    if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !(hp->rope_theta > 0.0) || !isfinite(hp->rope_theta) ||
+        !(hp->rope_factor > 0.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon, rotary base, rotary factor or attention scale is not a usable number");
+    }
+    bool any_moe = false, any_sliding = false;
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        any_moe |= hp->layer_moe[l] != 0;
+        any_sliding |= hp->layer_sliding[l] != 0;
+    }
+    if (any_moe) {
+        RT_TRY(in_range("number of experts", hp->n_expert, 1, 1 << 12, err));
+        RT_TRY(in_range("experts used", hp->n_expert_used, 1, hp->n_expert, err));
+        RT_TRY(in_range("expert feed-forward size", hp->d_expert, 1, 1 << 20, err));
+    }
+    if (any_sliding) {
+        RT_TRY(in_range("attention window", hp->window, 1, (int64_t)1 << 31, err));
+    }
+    if (any_moe && arch->n_tensors == 0) {
+        RT_FAIL_OUT(err, RT_INTERNAL, 0, "architecture '%s' lists no tensors", arch->name);
+    }
+out:
+    return st;
+}
+
+/* --- GGUF ----------------------------------------------------------------------------------------------------- */
+
+typedef struct key_reader {
+    const rt_gguf *g;
+    const char *arch;
+    rt_err *err;
+    rt_status st;
+} key_reader;
+
+static void full_key(const key_reader *r, const char *suffix, char *key, size_t n)
+{
+    snprintf(key, n, "%s.%s", r->arch, suffix);
+}
+
+static int64_t key_i64(key_reader *r, const char *suffix, bool required, int64_t dflt)
+{
+    char key[160];
+    int64_t v = dflt;
+    full_key(r, suffix, key, sizeof key);
+    if (!rt_gguf_get_i64(r->g, key, &v) && required && r->st == RT_OK) {
+        r->st = rt_fail(r->err, RT_INPUT, 0, "key '%s' is missing or no integer", key);
+    }
+    return v;
+}
+
+static double key_f64(const key_reader *r, const char *suffix, double dflt)
+{
+    char key[160];
+    double v = dflt;
+    full_key(r, suffix, key, sizeof key);
+    return rt_gguf_get_f64(r->g, key, &v) ? v : dflt;
+}
+
+static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, const key_reader *r)
+{
+    char key[160];
+    rt_gguf_array a;
+    hp->window = key_i64((key_reader *)r, "attention.sliding_window", false, 0);
+    int64_t period = arch->sliding_period;
+    full_key(r, "attention.sliding_window_pattern", key, sizeof key);
+    if (rt_gguf_get_array(r->g, key, &a) && a.n == (uint64_t)hp->n_layer) {
+        for (int64_t l = 0; l < hp->n_layer; l++) {
+            hp->layer_sliding[l] = rt_gguf_array_i64(&a, (uint64_t)l) != 0;
+        }
+        return;
+    }
+    (void)rt_gguf_get_i64(r->g, key, &period);
+    for (int64_t l = 0; l < hp->n_layer && period > 0; l++) {
+        hp->layer_sliding[l] = (l + 1) % period != 0;
+    }
+}
+
+static rt_status read_rope_scaling_gguf(rt_hparams *hp, const key_reader *r)
+{
+    char key[160];
+    rt_slice type;
+    full_key(r, "rope.scaling.type", key, sizeof key);
+    if (!rt_gguf_get_str(r->g, key, &type) || rt_slice_eq(type, "none")) {
+        return RT_OK;
+    }
+    if (!rt_slice_eq(type, "linear")) {
+        return rt_fail(r->err, RT_UNSUPPORTED, 0, "key '%s': rotary scaling '%.*s' is not supported (none, linear, llama3 factors)",
+                       key, (int)(type.n < 40 ? type.n : 40), type.p);
+    }
+    hp->rope_scaling = RT_ROPE_LINEAR;
+    hp->rope_factor = key_f64(r, "rope.scaling.factor", 1.0);
+    return RT_OK;
+}
+
+rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gguf *g, rt_err *err)
+{
+    rt_slice name;
+    char arch_name[64];
+    if (!rt_gguf_get_str(g, "general.architecture", &name) || name.n >= sizeof arch_name) {
+        return rt_fail(err, RT_INPUT, 0, "key 'general.architecture' is missing");
+    }
+    memcpy(arch_name, name.p, name.n);
+    arch_name[name.n] = '\0';
+    *arch = rt_arch_by_gguf(arch_name);
+    if (*arch == NULL) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name, rt_arch_list());
+    }
+    key_reader r = {.g = g, .arch = arch_name, .err = err, .st = RT_OK};
+    *hp = defaults();
+    hp->n_layer = key_i64(&r, "block_count", true, 0);
+    hp->d_model = key_i64(&r, "embedding_length", true, 0);
+    hp->n_head = key_i64(&r, "attention.head_count", true, 0);
+    hp->n_ctx = key_i64(&r, "context_length", true, 0);
+    hp->d_ff = key_i64(&r, "feed_forward_length", true, 0);
+    if (r.st != RT_OK) {
+        return r.st;
+    }
+    rt_status st = in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err);
+    if (st != RT_OK) {
+        return st;
+    }
+    hp->n_head_kv = key_i64(&r, "attention.head_count_kv", false, hp->n_head);
+    hp->head_dim = key_i64(&r, "attention.key_length", false, hp->n_head > 0 ? hp->d_model / hp->n_head : 0);
+    hp->norm_eps = key_f64(&r, "attention.layer_norm_rms_epsilon", hp->norm_eps);
+    hp->attn_scale = key_f64(&r, "attention.scale", 0.0);
+    hp->rope_theta = key_f64(&r, "rope.freq_base", hp->rope_theta);
+    hp->rope_theta_local = key_f64(&r, "rope.freq_base_swa", hp->rope_theta_local);
+    if (key_i64(&r, "rope.dimension_count", false, hp->head_dim) != hp->head_dim) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.rope.dimension_count': rotation of part of a head is not supported", arch_name);
+    }
+    if (key_i64(&r, "attention.value_length", false, hp->head_dim) != hp->head_dim) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length", arch_name);
+    }
+    hp->n_expert = key_i64(&r, "expert_count", false, 0);
+    hp->n_expert_used = key_i64(&r, "expert_used_count", false, 0);
+    hp->d_expert = key_i64(&r, "expert_feed_forward_length", false, 0);
+    const rt_tensor_desc *last = NULL;
+    for (size_t i = 0; i < (*arch)->n_tensors && hp->n_expert > 0; i++) {
+        if ((*arch)->tensors[i].role == RT_ROLE_ROUTER) {
+            last = &(*arch)->tensors[i];
+        }
+    }
+    for (int64_t l = 0; l < hp->n_layer && last != NULL; l++) {
+        char tensor[96];
+        snprintf(tensor, sizeof tensor, "blk.%d.ffn_gate_inp.weight", (int)l);
+        hp->layer_moe[l] = rt_gguf_find(g, tensor) != NULL;
+    }
+    read_sliding_gguf(*arch, hp, &r);
+    st = read_rope_scaling_gguf(hp, &r);
+    if (st != RT_OK) {
+        return st;
+    }
+    hp->tied = rt_gguf_find(g, "output.weight") == NULL;
+    const rt_tensor_info *embed = rt_gguf_find(g, "token_embd.weight");
+    if (embed == NULL || embed->n_dims != 2) {
+        return rt_fail(err, RT_INPUT, 0, "tensor 'token_embd.weight' is missing (a vocabulary-only file has no model)");
+    }
+    hp->n_vocab = embed->dims[0];
+    derive(*arch, hp);
+    return rt_hparams_check(*arch, hp, err);
+}
+
+/* --- config.json ---------------------------------------------------------------------------------------------- */
+
+static rt_status need_i64(const json_t *c, const char *key, int64_t *out, rt_err *err)
+{
+    const json_t *v = json_object_get(c, key);
+    if (!json_is_integer(v)) {
+        return rt_fail(err, RT_INPUT, 0, "config.json: '%s' is missing or no integer", key);
+    }
+    *out = json_integer_value(v);
+    return RT_OK;
+}
+
+static rt_status read_rope_hf(rt_hparams *hp, const json_t *rope, rt_err *err)
+{
+    if (!json_is_object(rope)) {
+        return RT_OK;
+    }
+    hp->rope_theta = rt_json_f64(rope, "rope_theta", hp->rope_theta);
+    const char *type = rt_json_str(rope, "rope_type", rt_json_str(rope, "type", "default"));
+    if (strcmp(type, "default") == 0) {
+        return RT_OK;
+    }
+    hp->rope_factor = rt_json_f64(rope, "factor", 1.0);
+    if (strcmp(type, "linear") == 0) {
+        hp->rope_scaling = RT_ROPE_LINEAR;
+        return RT_OK;
+    }
+    if (strcmp(type, "llama3") == 0) {
+        hp->rope_scaling = RT_ROPE_LLAMA3;
+        hp->rope_low_freq = rt_json_f64(rope, "low_freq_factor", 1.0);
+        hp->rope_high_freq = rt_json_f64(rope, "high_freq_factor", 4.0);
+        hp->rope_original_ctx = rt_json_i64(rope, "original_max_position_embeddings", 8192);
+        if (!(hp->rope_high_freq > hp->rope_low_freq) || !(hp->rope_low_freq > 0.0) || hp->rope_original_ctx < 1) {
+            return rt_fail(err, RT_INPUT, 0, "config.json: llama3 rotary scaling needs 0 < low_freq_factor < high_freq_factor");
+        }
+        return RT_OK;
+    }
+    return rt_fail(err, RT_UNSUPPORTED, 0, "config.json: rotary scaling '%.40s' is not supported (default, linear, llama3)", type);
+}
+
+static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_t *c)
+{
+    const json_t *types = json_object_get(c, "layer_types");
+    const json_t *dense_only = json_object_get(c, "mlp_only_layers");
+    const int64_t step = rt_json_i64(c, "decoder_sparse_step", 1);
+    const bool windowed = arch->sliding_period > 0;
+    const int64_t period = rt_json_i64(c, "sliding_window_pattern", rt_json_i64(c, "_sliding_window_pattern", arch->sliding_period));
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)l));
+        if (windowed) {
+            hp->layer_sliding[l] = type != NULL ? strcmp(type, "sliding_attention") == 0 : period > 0 && (l + 1) % period != 0;
+        }
+        if (hp->n_expert > 0) {
+            bool moe = step > 0 && (l + 1) % step == 0;
+            for (size_t i = 0; i < json_array_size(dense_only); i++) {
+                moe &= json_integer_value(json_array_get(dense_only, i)) != l;
+            }
+            hp->layer_moe[l] = moe;
+        }
+    }
+}
+
+rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t *config, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const char *type = rt_json_str(config, "model_type", NULL);
+    if (type == NULL) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "config.json: 'model_type' is missing");
+    }
+    *arch = rt_arch_by_hf(type);
+    if (*arch == NULL) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: model type '%.60s' is not supported; known: %s", type, rt_arch_list());
+    }
+    if (rt_json_bool(config, "use_sliding_window", false) && (*arch)->sliding_period == 0) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: 'use_sliding_window' is not supported for model type '%s'", type);
+    }
+    if (rt_json_bool(config, "mlp_bias", false) || (rt_json_bool(config, "attention_bias", false) && !(*arch)->qkv_bias)) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: biases ('attention_bias', 'mlp_bias') are not supported for '%s'", type);
+    }
+    *hp = defaults();
+    RT_TRY(need_i64(config, "num_hidden_layers", &hp->n_layer, err));
+    RT_TRY(need_i64(config, "hidden_size", &hp->d_model, err));
+    RT_TRY(need_i64(config, "num_attention_heads", &hp->n_head, err));
+    RT_TRY(need_i64(config, "intermediate_size", &hp->d_ff, err));
+    RT_TRY(need_i64(config, "vocab_size", &hp->n_vocab, err));
+    RT_TRY(in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
+    RT_TRY(in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
+    hp->n_ctx = rt_json_i64(config, "max_position_embeddings", 2048);
+    hp->n_head_kv = rt_json_i64(config, "num_key_value_heads", hp->n_head);
+    hp->head_dim = rt_json_i64(config, "head_dim", hp->d_model / hp->n_head);
+    hp->norm_eps = rt_json_f64(config, "rms_norm_eps", hp->norm_eps);
+    hp->tied = rt_json_bool(config, "tie_word_embeddings", (*arch)->always_tied);
+    hp->rope_theta = rt_json_f64(config, "rope_theta", hp->rope_theta);
+    hp->rope_theta_local = rt_json_f64(config, "rope_local_base_freq", hp->rope_theta_local);
+    hp->window = rt_json_i64(config, "sliding_window", 0);
+    const double scalar = rt_json_f64(config, "query_pre_attn_scalar", 0.0);
+    hp->attn_scale = scalar > 0.0 ? 1.0 / sqrt(scalar) : 0.0;
+    hp->n_expert = rt_json_i64(config, "num_experts", rt_json_i64(config, "num_local_experts", 0));
+    hp->n_expert_used = rt_json_i64(config, "num_experts_per_tok", 0);
+    hp->d_expert = rt_json_i64(config, "moe_intermediate_size", 0);
+    hp->norm_topk = rt_json_bool(config, "norm_topk_prob", false);
+    read_layer_kinds_hf(*arch, hp, config);
+    const json_t *rope = json_object_get(config, "rope_parameters");
+    const json_t *full = json_object_get(rope, "full_attention"), *local = json_object_get(rope, "sliding_attention");
+    RT_TRY(read_rope_hf(hp, full != NULL ? full : rope, err));
+    RT_TRY(read_rope_hf(hp, json_object_get(config, "rope_scaling"), err));
+    hp->rope_theta_local = rt_json_f64(local, "rope_theta", hp->rope_theta_local);
+    derive(*arch, hp);
+    RT_TRY(rt_hparams_check(*arch, hp, err));
+out:
+    return st;
+}

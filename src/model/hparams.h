@@ -1,0 +1,24 @@
+/* hparams.h - hyper-parameters read from and written to both file formats. Private to model. */
+#ifndef RT_MODEL_HPARAMS_H
+#define RT_MODEL_HPARAMS_H
+
+#include "format/format.h"
+#include "model/arch.h"
+
+/* Fills *arch and *hp from general.architecture and its keys. Vocabulary and rope_freqs come with the tensors. */
+RT_MUST_USE rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gguf *g, rt_err *err);
+RT_MUST_USE rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t *config, rt_err *err);
+/* Everything in range and consistent; both readers and rt_model_new end with it. */
+RT_MUST_USE rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+
+/* Refuses what the format cannot say (RT_UNSUPPORTED) before anything is written. */
+RT_MUST_USE rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+/* New config.json object; NULL when memory is out. */
+json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_t ids[3], rt_dtype type);
+
+/* Divisors of the rotary frequencies [head_dim/2] of full-attention layers (all 1 when plain). */
+void rt_rope_divisors(const rt_hparams *hp, float *out);
+/* cos/sin table [rows][head_dim]: cos of the head_dim/2 angles, then sin. divisors NULL: all 1. */
+void rt_rope_table(float *cs, int64_t rows, int64_t head_dim, double theta, const float *divisors);
+
+#endif

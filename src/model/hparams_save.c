@@ -1,0 +1,155 @@
+/* Hyper-parameters written as GGUF keys or config.json, refusing what a format cannot say. */
+#include "model/hparams.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void set_u32(rt_gguf_writer *w, const rt_arch *arch, const char *suffix, int64_t v)
+{
+    char key[160];
+    snprintf(key, sizeof key, "%s.%s", arch->name, suffix);
+    rt_gguf_set_u32(w, key, (uint32_t)v);
+}
+
+static void set_f32(rt_gguf_writer *w, const rt_arch *arch, const char *suffix, double v)
+{
+    char key[160];
+    snprintf(key, sizeof key, "%s.%s", arch->name, suffix);
+    rt_gguf_set_f32(w, key, (float)v);
+}
+
+rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err)
+{
+    if (fabs(hp->attn_scale * sqrt((double)hp->head_dim) - 1.0) > 1e-6) {
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "GGUF readers compute the attention scale of '%s' from the head size (%.6g); this model's is %.6g and would be lost",
+                       arch->name, 1.0 / sqrt((double)hp->head_dim), hp->attn_scale);
+    }
+    set_u32(w, arch, "context_length", hp->n_ctx);
+    set_u32(w, arch, "embedding_length", hp->d_model);
+    set_u32(w, arch, "block_count", hp->n_layer);
+    set_u32(w, arch, "feed_forward_length", hp->d_ff);
+    set_u32(w, arch, "attention.head_count", hp->n_head);
+    set_u32(w, arch, "attention.head_count_kv", hp->n_head_kv);
+    set_u32(w, arch, "attention.key_length", hp->head_dim);
+    set_u32(w, arch, "attention.value_length", hp->head_dim);
+    set_f32(w, arch, "attention.layer_norm_rms_epsilon", hp->norm_eps);
+    set_u32(w, arch, "rope.dimension_count", hp->head_dim);
+    set_f32(w, arch, "rope.freq_base", hp->rope_theta);
+    set_u32(w, arch, "vocab_size", hp->n_vocab);
+    if (hp->rope_scaling == RT_ROPE_LINEAR) {
+        char key[160];
+        snprintf(key, sizeof key, "%s.rope.scaling.type", arch->name);
+        rt_gguf_set_str(w, key, "linear");
+        set_f32(w, arch, "rope.scaling.factor", hp->rope_factor);
+    }
+    if (hp->n_expert > 0) {
+        for (int64_t l = 0; l < hp->n_layer; l++) {
+            if (!hp->layer_moe[l]) {
+                return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' has no way to say that layer %d is dense while others are mixtures",
+                               arch->name, (int)l);
+            }
+        }
+        if (!hp->norm_topk) {
+            return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' readers normalise the chosen experts' weights; this model does not", arch->name);
+        }
+        set_u32(w, arch, "expert_count", hp->n_expert);
+        set_u32(w, arch, "expert_used_count", hp->n_expert_used);
+        set_u32(w, arch, "expert_feed_forward_length", hp->d_expert);
+    }
+    if (arch->sliding_period > 0) {
+        for (int64_t l = 0; l < hp->n_layer; l++) {
+            if (hp->layer_sliding[l] != ((l + 1) % arch->sliding_period != 0)) {
+                return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' readers expect every %lldth layer to be full attention; layer %d is not so here",
+                               arch->name, (long long)arch->sliding_period, (int)l);
+            }
+        }
+        set_u32(w, arch, "attention.sliding_window", hp->window);
+        set_f32(w, arch, "rope.freq_base_swa", hp->rope_theta_local);
+    }
+    return RT_OK;
+}
+
+static json_t *rope_json(const rt_hparams *hp, double theta, bool scaled)
+{
+    static const char *const names[] = {"default", "linear", "llama3"};
+    json_t *r = json_pack("{s:s, s:f}", "rope_type", scaled ? names[hp->rope_scaling] : "default", "rope_theta", theta);
+    if (r == NULL || !scaled || hp->rope_scaling == RT_ROPE_PLAIN) {
+        return r;
+    }
+    json_object_set_new(r, "factor", json_real(hp->rope_factor));
+    if (hp->rope_scaling == RT_ROPE_LLAMA3) {
+        json_object_set_new(r, "low_freq_factor", json_real(hp->rope_low_freq));
+        json_object_set_new(r, "high_freq_factor", json_real(hp->rope_high_freq));
+        json_object_set_new(r, "original_max_position_embeddings", json_integer(hp->rope_original_ctx));
+    }
+    return r;
+}
+
+static void set_token(json_t *c, const char *key, int32_t id)
+{
+    json_object_set_new(c, key, id >= 0 ? json_integer(id) : json_null());
+}
+
+static void add_moe(json_t *c, const rt_hparams *hp)
+{
+    json_object_set_new(c, "num_experts", json_integer(hp->n_expert));
+    json_object_set_new(c, "num_experts_per_tok", json_integer(hp->n_expert_used));
+    json_object_set_new(c, "moe_intermediate_size", json_integer(hp->d_expert));
+    json_object_set_new(c, "norm_topk_prob", json_boolean(hp->norm_topk));
+    json_object_set_new(c, "decoder_sparse_step", json_integer(1));
+    json_t *dense = json_array();
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        if (!hp->layer_moe[l]) {
+            json_array_append_new(dense, json_integer(l));
+        }
+    }
+    json_object_set_new(c, "mlp_only_layers", dense);
+}
+
+static void add_sliding(json_t *c, const rt_hparams *hp)
+{
+    json_t *types = json_array();
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        json_array_append_new(types, json_string(hp->layer_sliding[l] ? "sliding_attention" : "full_attention"));
+    }
+    json_object_set_new(c, "layer_types", types);
+    json_object_set_new(c, "sliding_window", json_integer(hp->window));
+    json_object_set_new(c, "query_pre_attn_scalar", json_real(1.0 / (hp->attn_scale * hp->attn_scale)));
+}
+
+json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_t ids[3], rt_dtype type)
+{
+    const char *dtype = type == RT_BF16 ? "bfloat16" : type == RT_F16 ? "float16" : "float32";
+    const char *act = arch->act == RT_ACT_SILU ? "silu" : "gelu_pytorch_tanh";
+    json_t *c = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:s, s:s}",
+                          "architectures", arch->hf_class, "model_type", arch->hf_type, "hidden_size", (json_int_t)hp->d_model,
+                          "intermediate_size", (json_int_t)hp->d_ff, "num_hidden_layers", (json_int_t)hp->n_layer,
+                          "num_attention_heads", (json_int_t)hp->n_head, "num_key_value_heads", (json_int_t)hp->n_head_kv,
+                          "head_dim", (json_int_t)hp->head_dim, "vocab_size", (json_int_t)hp->n_vocab,
+                          "max_position_embeddings", (json_int_t)hp->n_ctx, "rms_norm_eps", hp->norm_eps,
+                          "tie_word_embeddings", (int)hp->tied, "hidden_act", act, "hidden_activation", act, "torch_dtype", dtype);
+    if (c == NULL) {
+        return NULL;
+    }
+    set_token(c, "bos_token_id", ids[0]);
+    set_token(c, "eos_token_id", ids[1]);
+    set_token(c, "pad_token_id", ids[2]);
+    if (hp->n_expert > 0) {
+        add_moe(c, hp);
+    }
+    if (arch->sliding_period > 0) {
+        add_sliding(c, hp);
+        json_object_set_new(c, "rope_parameters",
+                            json_pack("{s:o, s:o}", "full_attention", rope_json(hp, hp->rope_theta, true),
+                                      "sliding_attention", rope_json(hp, hp->rope_theta_local, false)));
+        return c;
+    }
+    /* both spellings: rope_parameters since transformers 5, rope_theta and rope_scaling before */
+    json_object_set_new(c, "rope_parameters", rope_json(hp, hp->rope_theta, true));
+    json_object_set_new(c, "rope_theta", json_real(hp->rope_theta));
+    if (hp->rope_scaling != RT_ROPE_PLAIN) {
+        json_object_set_new(c, "rope_scaling", rope_json(hp, hp->rope_theta, true));
+    }
+    return c;
+}

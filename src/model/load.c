@@ -1,0 +1,206 @@
+/* Opening a model file: the architecture's table says which tensors must be there, in which shape; every one is
+ * checked before the first is decoded. Decoding runs on the team, a parameter a task. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/hparams.h"
+#include "model/params.h"
+
+/* Where a parameter's values lie in the file. */
+typedef struct source {
+    const rt_tensor_info *info;
+    int64_t first_row;  /* experts are stacked in GGUF */
+    const rt_tensor_desc *desc;
+    bool gguf;
+} source;
+
+typedef struct loader {
+    rt_model *m;
+    source *sources;    /* [n_params] */
+    float **scratch;    /* [threads] one row */
+} loader;
+
+static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked, rt_err *err)
+{
+    const rt_tensor_info *t = s->info;
+    int64_t want[3];
+    int n = 0;
+    if (stacked > 0) {
+        want[n++] = stacked;
+    }
+    want[n++] = p->dims[0];
+    if (p->n_dims == 2) {
+        want[n++] = p->dims[1];
+    }
+    bool same = t->n_dims == n;
+    for (int i = 0; same && i < n; i++) {
+        same = t->dims[i] == want[i];
+    }
+    if (!same) {
+        return rt_fail(err, RT_INPUT, 0, "tensor '%s' has shape [%lld, %lld, ...] in %d dims, expected [%lld, %lld, ...] in %d", t->name,
+                       (long long)t->dims[0], (long long)(t->n_dims > 1 ? t->dims[1] : 1), t->n_dims, (long long)want[0],
+                       (long long)(n > 1 ? want[1] : 1), n);
+    }
+    if (!rt_dtype_can_decode(t->dtype)) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "tensor '%s' is stored as %s, which cannot be decoded", t->name, rt_dtype_name(t->dtype));
+    }
+    return RT_OK;
+}
+
+static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, source *s, rt_err *err)
+{
+    char name[96];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(name, sizeof name, rt_role_gguf(p->role), p->layer);
+#pragma GCC diagnostic pop
+    s->info = rt_gguf_find(g, name);
+    s->gguf = true;
+    if (s->info == NULL) {
+        return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
+    }
+    if (p->expert >= 0) {
+        s->first_row = p->expert * p->dims[0];
+    }
+    return check_shape(p, s, p->expert >= 0 ? m->hp.n_expert : 0, err);
+}
+
+static rt_status find_hf(const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
+{
+    s->info = rt_safetensors_find(f, p->name);
+    if (s->info == NULL) {
+        return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", p->name);
+    }
+    return check_shape(p, s, 0, err);
+}
+
+static void load_param(void *ud, int64_t task, int thread)
+{
+    const loader *ld = ud;
+    const rt_param *p = &ld->m->params[task];
+    const source *s = &ld->sources[task];
+    const int64_t rows = rt_param_rows(p), cols = rt_param_cols(p);
+    const size_t row_bytes = s->info->bytes / (size_t)(rt_tensor_info_elements(s->info) / cols);
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t at = s->first_row + (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
+        float *dst = p->w != NULL ? p->w + r * cols : ld->scratch[thread];
+        rt_decode(s->info->dtype, (const char *)s->info->data + (size_t)at * row_bytes, dst, cols);
+        for (int64_t i = 0; s->gguf && s->desc->gguf_form == RT_FORM_PLUS_ONE && i < cols; i++) {
+            dst[i] -= 1.0f;
+        }
+        if (p->wb != NULL) {
+            rt_kernels_get()->f32_to_bf16(p->wb + r * cols, dst, cols);
+        }
+    }
+}
+
+static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    loader ld = {.m = m};
+    int64_t longest = 0;
+    const int n_threads = rt_team_threads();
+    RT_TRY(RT_NEW(&ld.sources, m->n_params, "tensor directory", err));
+    RT_TRY(RT_NEW(&ld.scratch, (size_t)n_threads, "row buffers", err));
+    size_t count[RT_DTYPE_COUNT] = {0};
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        ld.sources[i].desc = rt_param_desc(m, p);
+        RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(f, p, &ld.sources[i], err));
+        longest = rt_param_cols(p) > longest ? rt_param_cols(p) : longest;
+        count[ld.sources[i].info->dtype] += p->n_dims == 2;
+    }
+    for (int t = 0; t < n_threads; t++) {
+        RT_TRY(RT_NEW(&ld.scratch[t], (size_t)longest, "row buffer", err));
+    }
+    for (int t = 0; t < RT_DTYPE_COUNT; t++) {
+        m->file_dtype = count[t] > count[m->file_dtype] ? (rt_dtype)t : m->file_dtype;
+    }
+    rt_team_for((int64_t)m->n_params, load_param, &ld);
+out:
+    for (int t = 0; ld.scratch != NULL && t < n_threads; t++) {
+        rt_free(ld.scratch[t]);
+    }
+    rt_free(ld.scratch);
+    rt_free(ld.sources);
+    return st;
+}
+
+static rt_status read_rope_divisors(rt_hparams *hp, const rt_gguf *g, rt_err *err)
+{
+    const rt_tensor_info *t = rt_gguf_find(g, "rope_freqs.weight");
+    if (t == NULL) {
+        return RT_OK;
+    }
+    if (t->n_dims != 1 || t->dims[0] != hp->head_dim / 2 || t->dtype != RT_F32) {
+        return rt_fail(err, RT_INPUT, 0, "tensor 'rope_freqs.weight' must be F32 [%lld]", (long long)hp->head_dim / 2);
+    }
+    rt_status st = RT_NEW(&hp->rope_divisors, (size_t)t->dims[0], "rotary divisors", err);
+    if (st == RT_OK) {
+        memcpy(hp->rope_divisors, t->data, t->bytes);
+    }
+    return st;
+}
+
+static rt_status open_gguf(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_gguf *g = NULL;
+    const rt_arch *arch;
+    rt_hparams hp = {0};
+    RT_TRY(rt_gguf_open(&g, path, err));
+    RT_TRY(rt_hparams_from_gguf(&arch, &hp, g, err));
+    RT_TRY(read_rope_divisors(&hp, g, err));
+    RT_TRY(rt_params_build(out, arch, &hp, o, err));
+    hp.rope_divisors = NULL; /* the model's now */
+    RT_TRY(load_all(*out, g, NULL, err));
+out:
+    rt_free(hp.rope_divisors);
+    rt_gguf_close(g);
+    return st;
+}
+
+static rt_status open_hf(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_hf hf = {0};
+    const rt_arch *arch;
+    rt_hparams hp;
+    RT_TRY(rt_hf_open(&hf, path, err));
+    RT_TRY(rt_hparams_from_hf(&arch, &hp, hf.config, err));
+    RT_TRY(rt_params_build(out, arch, &hp, o, err));
+    RT_TRY(load_all(*out, NULL, hf.weights, err));
+out:
+    rt_hf_close(&hf);
+    return st;
+}
+
+static bool is_gguf(const char *path)
+{
+    char magic[4] = {0};
+    FILE *f = fopen(path, "rb");
+    const bool ok = f != NULL && fread(magic, 1, 4, f) == 4 && memcmp(magic, "GGUF", 4) == 0;
+    if (f != NULL) {
+        fclose(f);
+    }
+    return ok;
+}
+
+rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+{
+    rt_model *m = NULL;
+    if (!rt_path_exists(path)) {
+        return rt_fail(err, RT_NOT_FOUND, 0, "opening model '%s': no such file or folder", path);
+    }
+    rt_status st = !rt_path_is_dir(path) && is_gguf(path) ? open_gguf(&m, path, o, err) : open_hf(&m, path, o, err);
+    if (st == RT_OK) {
+        m->path = rt_strdup(path);
+        st = m->path != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (st != RT_OK) {
+        rt_model_close(m);
+        return rt_err_wrap(err, st, "opening model '%s'", path);
+    }
+    *out = m;
+    return RT_OK;
+}

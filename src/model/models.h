@@ -1,0 +1,7 @@
+/* models.h - all of model. */
+#ifndef RT_MODEL_MODELS_H
+#define RT_MODEL_MODELS_H
+#include "model/head.h"
+#include "model/model.h"
+#include "model/net.h"
+#endif

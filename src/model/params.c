@@ -1,0 +1,246 @@
+/* Parameter list from the architecture's table, and its memory: one flat f32 block for what is trained or computed
+ * in f32, one bf16 block at the same offsets for GEMM operands. */
+#include "model/params.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/hparams.h"
+
+static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
+{
+    switch (d->when) {
+    case RT_WHEN_ALWAYS: return true;
+    case RT_WHEN_UNTIED: return !hp->tied;
+    case RT_WHEN_DENSE: return !hp->layer_moe[layer];
+    case RT_WHEN_MOE: return hp->layer_moe[layer] != 0;
+    }
+    return false;
+}
+
+/* The name pattern has the layer's and the expert's number, as far as the scope has them. */
+__attribute__((format(printf, 3, 0)))
+static void format_name(char *out, size_t n, const char *pattern, rt_scope scope, int layer, int expert)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    if (scope == RT_SCOPE_MODEL) {
+        snprintf(out, n, "%s", pattern);
+    } else if (scope == RT_SCOPE_LAYER) {
+        snprintf(out, n, pattern, layer);
+    } else {
+        snprintf(out, n, pattern, layer, expert);
+    }
+#pragma GCC diagnostic pop
+}
+
+/* Appends one parameter; with params == NULL only counts. */
+static void add_param(rt_model *m, const rt_tensor_desc *d, int layer, int expert)
+{
+    if (m->params != NULL) {
+        rt_param *p = &m->params[m->n_params];
+        format_name(p->name, sizeof p->name, d->hf, d->scope, layer, expert);
+        p->role = d->role;
+        p->layer = layer;
+        p->expert = expert;
+        p->n_dims = d->shape[1] == RT_DIM_NONE ? 1 : 2;
+        p->dims[0] = rt_dim_size(d->shape[0], &m->hp);
+        p->dims[1] = rt_dim_size(d->shape[1], &m->hp);
+        p->n = p->dims[0] * p->dims[1];
+        p->offset = m->n_elements;
+        m->n_elements += p->n;
+    }
+    m->n_params++;
+}
+
+static void add_layer(rt_model *m, int layer)
+{
+    for (size_t i = 0; i < m->arch->n_tensors; i++) {
+        const rt_tensor_desc *d = &m->arch->tensors[i];
+        if (d->scope == RT_SCOPE_LAYER && layer_has(&m->hp, d, layer)) {
+            add_param(m, d, layer, -1);
+        }
+    }
+    for (int e = 0; m->hp.layer_moe[layer] && e < m->hp.n_expert; e++) {
+        for (size_t i = 0; i < m->arch->n_tensors; i++) {
+            if (m->arch->tensors[i].scope == RT_SCOPE_EXPERT) {
+                add_param(m, &m->arch->tensors[i], layer, e);
+            }
+        }
+    }
+}
+
+static void add_all(rt_model *m)
+{
+    m->n_params = 0;
+    m->n_elements = 0;
+    for (int part = 0; part < 2; part++) { /* embedding first, then layers, then the head */
+        for (size_t i = 0; i < m->arch->n_tensors; i++) {
+            const rt_tensor_desc *d = &m->arch->tensors[i];
+            if (d->scope == RT_SCOPE_MODEL && (d->role == RT_ROLE_EMBED) == (part == 0) && layer_has(&m->hp, d, 0)) {
+                add_param(m, d, -1, -1);
+            }
+        }
+        for (int l = 0; part == 0 && l < m->hp.n_layer; l++) {
+            add_layer(m, l);
+        }
+    }
+}
+
+static void index_params(rt_model *m)
+{
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        if (p->layer >= 0) {
+            if (p->expert <= 0) {
+                m->layers[p->layer].p[p->role] = p;
+            }
+        } else if (p->role == RT_ROLE_EMBED) {
+            m->embed = p;
+        } else if (p->role == RT_ROLE_OUTPUT_NORM) {
+            m->output_norm = p;
+        } else {
+            m->output = p;
+        }
+    }
+    if (m->output == NULL) {
+        m->output = m->embed;
+    }
+}
+
+/* Operand of a product in the compute type; the router always runs in f32, its choices are discrete. */
+static bool is_gemm_operand(const rt_param *p)
+{
+    return p->n_dims == 2 && p->role != RT_ROLE_ROUTER;
+}
+
+static rt_status allocate(rt_model *m, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const bool bf16 = m->compute == RT_BF16;
+    const bool all_f32 = m->trainable || !bf16;
+    int64_t n_small = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        n_small += is_gemm_operand(&m->params[i]) ? 0 : m->params[i].n;
+    }
+    const size_t n_f32 = (size_t)(all_f32 ? m->n_elements : n_small);
+    RT_TRY(rt_new_big(&m->blocks[0], n_f32 * sizeof(float), "model weights", err));
+    if (bf16) {
+        RT_TRY(rt_new_big(&m->blocks[1], (size_t)m->n_elements * sizeof(uint16_t), "bf16 model weights", err));
+    }
+    float *next = m->blocks[0];
+    for (size_t i = 0; i < m->n_params; i++) {
+        rt_param *p = &m->params[i];
+        if (all_f32) {
+            p->w = (float *)m->blocks[0] + p->offset;
+        } else if (!is_gemm_operand(p)) {
+            p->w = next;
+            next += p->n;
+        }
+        if (bf16 && is_gemm_operand(p)) {
+            p->wb = (uint16_t *)m->blocks[1] + p->offset;
+        }
+    }
+    m->weights = m->trainable ? m->blocks[0] : NULL;
+out:
+    return st;
+}
+
+/* Positions beyond this are computed by nobody: batches are shorter, and decoding is bounded by the context. */
+#define MAX_ROPE_ROWS 8192
+
+static rt_status build_rope(rt_model *m, rt_err *err)
+{
+    rt_status st = RT_OK;
+    float *divisors = NULL;
+    const int64_t hd = m->hp.head_dim;
+    m->rope_rows = m->hp.n_ctx < MAX_ROPE_ROWS ? m->hp.n_ctx : MAX_ROPE_ROWS;
+    RT_TRY(RT_NEW(&divisors, (size_t)(hd / 2), "rotary divisors", err));
+    RT_TRY(RT_NEW(&m->rope_cs[0], (size_t)(m->rope_rows * hd), "rotary table", err));
+    rt_rope_divisors(&m->hp, divisors);
+    rt_rope_table(m->rope_cs[0], m->rope_rows, hd, m->hp.rope_theta, divisors);
+    if (m->arch->sliding_period > 0) {
+        RT_TRY(RT_NEW(&m->rope_cs[1], (size_t)(m->rope_rows * hd), "rotary table", err));
+        rt_rope_table(m->rope_cs[1], m->rope_rows, hd, m->hp.rope_theta_local, NULL);
+    }
+out:
+    rt_free(divisors);
+    return st;
+}
+
+rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_model *m = NULL;
+    RT_TRY(rt_hparams_check(arch, hp, err));
+    RT_TRY(RT_NEW(&m, 1, "model", err));
+    m->arch = arch;
+    m->hp = *hp;
+    m->hp.rope_divisors = NULL;
+    m->trainable = o->trainable;
+    const bool bf16 = o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
+    m->compute = bf16 ? RT_BF16 : RT_F32;
+    m->file_dtype = RT_F32;
+    add_all(m);
+    RT_TRY(RT_NEW(&m->params, m->n_params, "parameter list", err));
+    add_all(m);
+    RT_TRY(RT_NEW(&m->layers, (size_t)hp->n_layer, "layer list", err));
+    index_params(m);
+    RT_TRY(allocate(m, err));
+    m->hp.rope_divisors = hp->rope_divisors;
+    st = build_rope(m, err);
+    if (st != RT_OK) {
+        m->hp.rope_divisors = NULL;
+        goto out;
+    }
+    *out = m;
+    m = NULL;
+out:
+    rt_model_close(m);
+    return st;
+}
+
+const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p)
+{
+    for (size_t i = 0; i < m->arch->n_tensors; i++) {
+        const rt_tensor_desc *d = &m->arch->tensors[i];
+        if (d->role == p->role) {
+            return d;
+        }
+    }
+    RT_BUG_IF(true);
+}
+
+int64_t rt_param_rows(const rt_param *p)
+{
+    return p->n_dims == 2 ? p->dims[0] : 1;
+}
+
+int64_t rt_param_cols(const rt_param *p)
+{
+    return p->n_dims == 2 ? p->dims[1] : p->dims[0];
+}
+
+int64_t rt_param_gguf_row(const rt_model *m, const rt_tensor_desc *d, int64_t r)
+{
+    if (d->gguf_form != RT_FORM_PERMUTED_Q && d->gguf_form != RT_FORM_PERMUTED_K) {
+        return r;
+    }
+    /* in memory a head's rows are [first halves][second halves] of the pairs, in GGUF the pairs lie together */
+    const int64_t hd = m->hp.head_dim, head = r / hd, b = r % hd / (hd / 2), i = r % (hd / 2);
+    return head * hd + 2 * i + b;
+}
+
+bool rt_param_decays(const rt_param *p)
+{
+    return p->n_dims == 2 && p->role != RT_ROLE_EMBED && p->role != RT_ROLE_OUTPUT;
+}
+
+void rt_param_read(const rt_param *p, float *dst)
+{
+    if (p->w != NULL) {
+        memcpy(dst, p->w, (size_t)p->n * sizeof(float));
+    } else {
+        rt_kernels_get()->bf16_to_f32(dst, p->wb, p->n);
+    }
+}

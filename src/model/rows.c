@@ -1,0 +1,197 @@
+/* Row-wise work on the team: every task is a fixed block of rows or elements. */
+#include "model/rows.h"
+
+#include <string.h>
+
+#define ELEMENT_BLOCK 16384
+#define OUTPUT_BLOCK 64
+
+static int64_t blocks(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+static int64_t block_len(int64_t n, int64_t size, int64_t i)
+{
+    return n - i * size < size ? n - i * size : size;
+}
+
+/* --- linear maps ---------------------------------------------------------------------------------------------- */
+
+static const void *weight_operand(const rt_param *w, rt_dtype t)
+{
+    return t == RT_BF16 ? (const void *)w->wb : (const void *)w->w;
+}
+
+typedef struct matvec_job {
+    float *y;
+    const float *x;
+    const rt_param *w;
+    int64_t ldy, ldx, n;
+} matvec_job;
+
+static void matvec_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const matvec_job *j = ud;
+    const int64_t out0 = task * OUTPUT_BLOCK, k = j->w->dims[1];
+    const rt_dtype t = j->w->wb != NULL ? RT_BF16 : RT_F32;
+    const void *w = t == RT_BF16 ? (const void *)(j->w->wb + out0 * k) : (const void *)(j->w->w + out0 * k);
+    rt_kernels_get()->matvec(j->y + out0, j->ldy, j->x, j->ldx, j->n, w, t, k, block_len(j->w->dims[0], OUTPUT_BLOCK, task), k);
+}
+
+void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n, rt_net_mode mode)
+{
+    if (mode == RT_NET_ROWS) {
+        rt_team_for(blocks(w->dims[0], OUTPUT_BLOCK), matvec_task, &(matvec_job){y, x, w, ldy, ldx, n});
+        return;
+    }
+    rt_gemm_run(&(rt_gemm){.m = n, .n = w->dims[0], .k = w->dims[1], .type = t, .a = x, .lda = ldx,
+                           .b = weight_operand(w, t), .ldb = w->dims[1], .trans_b = true, .c = y, .ldc = ldy});
+}
+
+void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n)
+{
+    rt_gemm_run(&(rt_gemm){.m = n, .n = w->dims[1], .k = w->dims[0], .type = t, .a = dy, .lda = lddy,
+                           .b = weight_operand(w, t), .ldb = w->dims[1], .c = dx, .ldc = w->dims[1], .accumulate = accumulate});
+}
+
+void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w, int64_t n)
+{
+    rt_gemm_run(&(rt_gemm){.m = w->dims[0], .n = w->dims[1], .k = n, .type = t, .a = dy, .lda = lddy, .trans_a = true,
+                           .b = x, .ldb = ldx, .c = grads + w->offset, .ldc = w->dims[1], .accumulate = true});
+}
+
+/* --- element-wise --------------------------------------------------------------------------------------------- */
+
+typedef struct elem_job {
+    void *y;
+    const float *a, *b;
+    int64_t n;
+} elem_job;
+
+static void convert_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const elem_job *j = ud;
+    const int64_t i = task * ELEMENT_BLOCK;
+    rt_kernels_get()->f32_to_bf16((uint16_t *)j->y + i, j->a + i, block_len(j->n, ELEMENT_BLOCK, task));
+}
+
+const void *rt_rows_operand(const float *x, void *buf, rt_dtype t, int64_t n)
+{
+    if (t == RT_F32) {
+        return x;
+    }
+    rt_team_for(blocks(n, ELEMENT_BLOCK), convert_task, &(elem_job){.y = buf, .a = x, .n = n});
+    return buf;
+}
+
+static void add_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const elem_job *j = ud;
+    const int64_t i = task * ELEMENT_BLOCK, n = block_len(j->n, ELEMENT_BLOCK, task);
+    float *y = (float *)j->y + i;
+    if (y != j->a + i) {
+        memcpy(y, j->a + i, (size_t)n * sizeof(float));
+    }
+    rt_kernels_get()->add(y, j->b + i, n);
+}
+
+void rt_rows_add(float *y, const float *a, const float *b, int64_t n)
+{
+    rt_team_for(blocks(n, ELEMENT_BLOCK), add_task, &(elem_job){.y = y, .a = a, .b = b, .n = n});
+}
+
+/* --- RMSNorm -------------------------------------------------------------------------------------------------- */
+
+typedef struct norm_job {
+    void *y;
+    rt_dtype t;
+    const float *x, *dy, *w;
+    float *dx, *partial;
+    float offset, eps;
+    int64_t rows, d;
+} norm_job;
+
+static void norm_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const norm_job *j = ud;
+    const int64_t r = task * RT_ROW_BLOCK;
+    rt_kernels_get()->rmsnorm(rt_operand_at(j->y, j->t, r * j->d), j->t, NULL, j->x + r * j->d, j->w, j->offset, j->eps,
+                              block_len(j->rows, RT_ROW_BLOCK, task), j->d);
+}
+
+void rt_rows_norm(void *y, rt_dtype t, const float *x, const rt_param *w, const rt_model *m, int64_t rows)
+{
+    rt_team_for(blocks(rows, RT_ROW_BLOCK), norm_task,
+                &(norm_job){.y = y, .t = t, .x = x, .w = w->w, .offset = m->arch->norm_offset, .eps = (float)m->hp.norm_eps,
+                            .rows = rows, .d = w->n});
+}
+
+static void norm_backward_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const norm_job *j = ud;
+    const int64_t r = task * RT_ROW_BLOCK;
+    float *dw = j->partial + task * j->d;
+    memset(dw, 0, (size_t)j->d * sizeof(float));
+    rt_kernels_get()->rmsnorm_backward(j->dx + r * j->d, dw, j->dy + r * j->d, j->x + r * j->d, j->w, j->offset, j->eps,
+                                       block_len(j->rows, RT_ROW_BLOCK, task), j->d);
+}
+
+void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w, const rt_model *m,
+                           int64_t rows, float *partial)
+{
+    const int64_t n = blocks(rows, RT_ROW_BLOCK);
+    rt_team_for(n, norm_backward_task,
+                &(norm_job){.dy = dy, .x = x, .w = w->w, .dx = dx, .partial = partial, .offset = m->arch->norm_offset,
+                            .eps = (float)m->hp.norm_eps, .rows = rows, .d = w->n});
+    for (int64_t i = 0; i < n; i++) {
+        rt_kernels_get()->add(grads + w->offset, partial + i * w->n, w->n);
+    }
+}
+
+/* --- gated unit ----------------------------------------------------------------------------------------------- */
+
+typedef struct glu_job {
+    void *y;
+    rt_dtype t;
+    const float *gate_up, *dy;
+    rt_activation act;
+    int64_t rows, f;
+} glu_job;
+
+static void glu_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const glu_job *j = ud;
+    const int64_t r = task * RT_ROW_BLOCK;
+    const float *gate = j->gate_up + r * 2 * j->f;
+    rt_kernels_get()->glu(rt_operand_at(j->y, j->t, r * j->f), j->t, j->f, gate, gate + j->f, 2 * j->f, j->act,
+                          block_len(j->rows, RT_ROW_BLOCK, task), j->f);
+}
+
+void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, rt_activation act, int64_t rows, int64_t f)
+{
+    rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_task, &(glu_job){.y = y, .t = t, .gate_up = gate_up, .act = act, .rows = rows, .f = f});
+}
+
+static void glu_backward_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const glu_job *j = ud;
+    const int64_t r = task * RT_ROW_BLOCK;
+    const float *gate = j->gate_up + r * 2 * j->f;
+    rt_kernels_get()->glu_backward(rt_operand_at(j->y, j->t, r * 2 * j->f), rt_operand_at(j->y, j->t, r * 2 * j->f + j->f), j->t,
+                                   2 * j->f, j->dy + r * j->f, j->f, gate, gate + j->f, 2 * j->f, j->act,
+                                   block_len(j->rows, RT_ROW_BLOCK, task), j->f);
+}
+
+void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act, int64_t rows, int64_t f)
+{
+    rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_backward_task,
+                &(glu_job){.y = dgate_up, .t = t, .gate_up = gate_up, .dy = dy, .act = act, .rows = rows, .f = f});
+}

@@ -1,0 +1,195 @@
+/* Writing a model: GGUF in GGUF's arrangement, safetensors in Hugging Face's. */
+#include <stdio.h>
+#include <string.h>
+
+#include "model/hparams.h"
+#include "model/params.h"
+
+static const struct { rt_dtype type; uint32_t id; } file_types[] = {
+    {RT_F32, 0}, {RT_F16, 1}, {RT_Q4_0, 2}, {RT_Q4_1, 3}, {RT_Q8_0, 7}, {RT_BF16, 32},
+};
+
+static int64_t file_type_id(rt_dtype t)
+{
+    for (size_t i = 0; i < sizeof file_types / sizeof file_types[0]; i++) {
+        if (file_types[i].type == t) {
+            return file_types[i].id;
+        }
+    }
+    return -1;
+}
+
+/* The parameter's values in GGUF's order, appended at dst. */
+static void gguf_values(const rt_model *m, const rt_param *p, const rt_tensor_desc *d, float *row, float *dst)
+{
+    const int64_t rows = rt_param_rows(p), cols = rt_param_cols(p);
+    for (int64_t r = 0; r < rows; r++) {
+        if (p->w != NULL) {
+            memcpy(row, p->w + r * cols, (size_t)cols * sizeof(float));
+        } else {
+            rt_kernels_get()->bf16_to_f32(row, p->wb + r * cols, cols);
+        }
+        for (int64_t i = 0; d->gguf_form == RT_FORM_PLUS_ONE && i < cols; i++) {
+            row[i] += 1.0f;
+        }
+        memcpy(dst + rt_param_gguf_row(m, d, r) * cols, row, (size_t)cols * sizeof(float));
+    }
+}
+
+static void copy_tokenizer(rt_gguf_writer *w, const rt_gguf *g)
+{
+    for (size_t i = 0; g != NULL && i < rt_gguf_n_kv(g); i++) {
+        const rt_gguf_kv *kv = rt_gguf_kv_at(g, i);
+        if (strncmp(kv->key, "tokenizer.", 10) == 0) {
+            rt_gguf_set_raw(w, kv);
+        }
+    }
+}
+
+static rt_status set_extra(rt_gguf_writer *w, const json_t *extra, rt_err *err)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)extra, key, v)
+    {
+        if (json_is_string(v)) {
+            rt_gguf_set_str(w, key, json_string_value(v));
+        } else if (json_is_integer(v)) {
+            rt_gguf_set_u32(w, key, (uint32_t)json_integer_value(v));
+        } else if (json_is_boolean(v)) {
+            rt_gguf_set_bool(w, key, json_is_true(v));
+        } else {
+            return rt_fail(err, RT_INTERNAL, 0, "GGUF key '%s' has a value that is no string, integer or boolean", key);
+        }
+    }
+    return RT_OK;
+}
+
+/* Type a tensor is written in: vectors and the router stay F32, rows that do not fill blocks fall back to F16. */
+static rt_dtype stored_type(const rt_param *p, rt_dtype type)
+{
+    if (p->n_dims == 1 || p->role == RT_ROLE_ROUTER) {
+        return RT_F32;
+    }
+    return p->dims[1] % rt_dtype_block(type) == 0 ? type : RT_F16;
+}
+
+static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, float *values, float *row, float *divisors)
+{
+    const rt_hparams *hp = &m->hp;
+    if (hp->rope_divisors != NULL || hp->rope_scaling == RT_ROPE_LLAMA3) {
+        const int64_t half = hp->head_dim / 2;
+        rt_rope_divisors(hp, divisors);
+        rt_gguf_add_tensor(w, "rope_freqs.weight", RT_F32, 1, &half, divisors);
+    }
+    int64_t at = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        const rt_tensor_desc *d = rt_param_desc(m, p);
+        char name[96];
+        if (p->expert > 0) {
+            continue; /* written with expert 0 */
+        }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(name, sizeof name, rt_role_gguf(p->role), p->layer);
+#pragma GCC diagnostic pop
+        float *first = values + at;
+        const int64_t stacked = p->expert == 0 ? hp->n_expert : 1;
+        for (int64_t e = 0; e < stacked; e++) {
+            gguf_values(m, p + 3 * e, d, row, values + at);
+            at += p->n;
+        }
+        if (p->expert == 0) {
+            rt_gguf_add_tensor(w, name, stored_type(p, type), 3, (const int64_t[]){stacked, p->dims[0], p->dims[1]}, first);
+        } else {
+            rt_gguf_add_tensor(w, name, stored_type(p, type), p->n_dims, p->dims, first);
+        }
+    }
+}
+
+rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer, const json_t *extra, rt_err *err)
+{
+    rt_status st = RT_OK;
+    float *values = NULL, *row = NULL, *divisors = NULL;
+    rt_gguf_writer *w = rt_gguf_writer_new();
+    if (w == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (file_type_id(type) < 0) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "models cannot be written as %s (f32, f16, bf16, q8_0, q4_0, q4_1)", rt_dtype_name(type));
+    }
+    rt_gguf_set_str(w, "general.architecture", m->arch->name);
+    rt_gguf_set_str(w, "general.type", "model");
+    RT_TRY(set_extra(w, extra, err));
+    rt_gguf_set_u32(w, "general.file_type", (uint32_t)file_type_id(type));
+    if (rt_dtype_block(type) > 1) {
+        rt_gguf_set_u32(w, "general.quantization_version", 2);
+    }
+    RT_TRY(rt_hparams_to_gguf(w, m->arch, &m->hp, err));
+    copy_tokenizer(w, tokenizer);
+    RT_TRY(rt_new_big((void **)&values, (size_t)m->n_elements * sizeof(float), "export buffer", err));
+    int64_t longest = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        longest = rt_param_cols(&m->params[i]) > longest ? rt_param_cols(&m->params[i]) : longest;
+    }
+    RT_TRY(RT_NEW(&row, (size_t)longest, "row buffer", err));
+    RT_TRY(RT_NEW(&divisors, (size_t)m->hp.head_dim / 2, "rotary divisors", err));
+    add_tensors(w, m, type, values, row, divisors);
+    RT_TRY(rt_gguf_write(w, path, err));
+out:
+    rt_gguf_writer_free(w);
+    rt_free(values);
+    rt_free(row);
+    rt_free(divisors);
+    return st;
+}
+
+rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtype type, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *block = NULL;
+    float *plain = NULL;
+    int64_t longest = 0;
+    rt_st_writer *w = rt_st_writer_new();
+    if (w == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (rt_dtype_block(type) != 1 || !rt_dtype_can_encode(type)) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "safetensors cannot hold %s (f32, f16, bf16)", rt_dtype_name(type));
+    }
+    for (size_t i = 0; i < m->n_params; i++) {
+        longest = m->params[i].n > longest ? m->params[i].n : longest;
+    }
+    const size_t size = (size_t)rt_dtype_block_bytes(type);
+    RT_TRY(rt_new_big((void **)&block, (size_t)m->n_elements * size, "export buffer", err));
+    RT_TRY(rt_new_big((void **)&plain, (size_t)longest * sizeof(float), "export buffer", err));
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        char *dst = block + (size_t)p->offset * size;
+        rt_param_read(p, plain);
+        rt_encode(type, plain, dst, p->n);
+        rt_st_add(w, p->name, type, p->n_dims, p->dims, dst);
+    }
+    RT_TRY(rt_st_write(w, path, err));
+out:
+    rt_st_writer_free(w);
+    rt_free(block);
+    rt_free(plain);
+    return st;
+}
+
+rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_t ids[3], rt_dtype type, rt_err *err)
+{
+    if (m->hp.rope_divisors != NULL) {
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "config.json cannot say this model's rotary factors: they came as a tensor, without the settings they were made from");
+    }
+    json_t *c = rt_hparams_to_hf(m->arch, &m->hp, ids, type);
+    if (c == NULL) {
+        return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    const rt_status st = rt_json_save(c, path, err);
+    json_decref(c);
+    return st;
+}
