@@ -70,7 +70,7 @@ out:
 void rt_map_close(rt_map *m)
 {
     if (m->data) {
-        munmap((void *)(uintptr_t)m->data, m->size);
+        munmap((void *)m->data, m->size);
     }
     *m = (rt_map){0};
 }

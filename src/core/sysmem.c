@@ -1,6 +1,6 @@
 /* sysmem.c - memory of this process and what the machine, or the cgroup it runs in, can still give. */
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -16,9 +16,11 @@ static int64_t read_keyed(const char *path, const char *key)
     char line[256];
     int64_t value = -1;
     size_t n = strlen(key);
-    while (f && fgets(line, sizeof line, f)) {
-        if (strncmp(line, key, n) == 0 && sscanf(line + n, " %" SCNd64, &value) == 1) {
-            break;
+    while (value < 0 && f && fgets(line, sizeof line, f)) {
+        char *end = line;
+        long long number = strncmp(line, key, n) == 0 ? strtoll(line + n, &end, 10) : 0;
+        if (end > line + n) {
+            value = number;
         }
     }
     if (f) {
