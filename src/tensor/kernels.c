@@ -1,0 +1,36 @@
+/* kernels.c - which table of kernels is in force. */
+#include "tensor/kernels.h"
+
+#include "tensor/kernels/tables.h"
+
+static const rt_kernel_set *const sets[RT_ISA_COUNT] = {
+    [RT_ISA_GENERIC] = &rt_kernel_set_generic,
+#if defined(__x86_64__)
+    [RT_ISA_AVX2] = &rt_kernel_set_avx2,
+    [RT_ISA_AVX512] = &rt_kernel_set_avx512,
+#endif
+};
+
+const rt_kernel_set *rt_kernel_set_at(rt_isa isa)
+{
+    while (isa > RT_ISA_GENERIC && !sets[isa]) {
+        isa--;
+    }
+    return sets[isa];
+}
+
+const rt_kernels *rt_kernels_get(void)
+{
+    return &rt_kernel_set_at(rt_cpu_get()->isa)->ops;
+}
+
+const rt_kernels *rt_kernels_for(rt_isa isa)
+{
+    bool present = (unsigned)isa < RT_ISA_COUNT && isa <= rt_cpu_get()->detected && sets[isa];
+    return present ? &sets[isa]->ops : NULL;
+}
+
+size_t rt_attn_scratch_floats(int64_t n_kv, int head_dim)
+{
+    return ((size_t)n_kv + (size_t)head_dim) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
+}

@@ -1,0 +1,189 @@
+/* attn_body.h - attention of one head, RT_ATTN_ROWS queries at a time against all the keys they see, causal or windowed.
+ * Scores are kept transposed, S^T[key][query]: vector lanes are queries, so that neither the softmax nor its gradient
+ * sums across lanes, and K, V, their gradients and the outputs are used as they lie in memory; only Q and dO are turned.
+ * Keys that no query of the block sees are never touched. */
+
+enum { ROWS = RT_ATTN_ROWS, ROW_VECS = RT_ATTN_ROWS / RT_W };
+
+/* A block of queries and the keys [k0, k1) that one of them sees. Query i sees key k0 + j when
+ * last - (n_seen - 1) <= j <= last, with last = i + offset. */
+typedef struct attn_block {
+    int64_t q0, nq, k0, nk;
+    int64_t offset; /* position of query q0 minus k0 */
+    float *s, *ds;  /* [nk][ROWS] */
+    float *qt, *dot_;  /* [head_dim][ROWS], zero beyond nq */
+    float *lse, *delta; /* [ROWS] */
+} attn_block;
+
+static attn_block block_at(const rt_attn *a, int64_t q0)
+{
+    int64_t shift = a->n_kv - a->n_q;
+    int64_t nq = a->n_q - q0 < ROWS ? a->n_q - q0 : ROWS;
+    int64_t k0 = a->window > 0 && q0 + shift - a->window + 1 > 0 ? q0 + shift - a->window + 1 : 0;
+    attn_block b = {.q0 = q0, .nq = nq, .k0 = k0, .nk = q0 + nq + shift - k0, .offset = q0 + shift - k0};
+    b.s = a->scratch;
+    b.ds = b.s + a->n_kv * ROWS;
+    b.qt = b.ds + a->n_kv * ROWS;
+    b.dot_ = b.qt + a->head_dim * ROWS;
+    b.lse = b.dot_ + a->head_dim * ROWS;
+    b.delta = b.lse + ROWS;
+    return b;
+}
+
+static void turn(float *to, const float *from, int64_t ld, int64_t rows, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            to[j * ROWS + i] = from[i * ld + j];
+        }
+    }
+    for (int64_t i = rows; i < ROWS; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            to[j * ROWS + i] = 0;
+        }
+    }
+}
+
+/* -infinity where the query does not see the key: only rows near the diagonal and the window's edge have such lanes. */
+static void hide(const attn_block *b, int64_t window)
+{
+    for (int64_t j = 0; j < b->nk; j++) {
+        int64_t first = j - b->offset; /* queries before it stand before the key */
+        int64_t end = window > 0 ? first + window : ROWS;
+        for (int64_t i = 0; i < first && i < ROWS; i++) {
+            b->s[j * ROWS + i] = -__builtin_inff();
+        }
+        for (int64_t i = end > 0 ? end : 0; i < ROWS; i++) {
+            b->s[j * ROWS + i] = -__builtin_inff();
+        }
+    }
+}
+
+static void scores(const rt_attn *a, const attn_block *b)
+{
+    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
+    micro_gemm(b->nk, ROWS, a->head_dim, b->s, ROWS, a->k + b->k0 * a->ldk, a->ldk, 1, b->qt, ROWS, false);
+    hide(b, a->window);
+}
+
+/* S^T becomes exp(scale S - max), and `sum` and `top` per query. A query without keys cannot be: it sees itself. */
+VEC void softmax_columns(const attn_block *b, float scale, int v, float *top, float *sum)
+{
+    float *s = b->s + v * RT_W;
+    vf m0 = vf_set(-__builtin_inff()), m1 = m0;
+    int64_t j = 0;
+    for (; j + 2 <= b->nk; j += 2) {
+        m0 = vf_max(vf_load(s + j * ROWS, RT_W), m0);
+        m1 = vf_max(vf_load(s + (j + 1) * ROWS, RT_W), m1);
+    }
+    if (j < b->nk) {
+        m0 = vf_max(vf_load(s + j * ROWS, RT_W), m0);
+    }
+    /* lanes past the last query saw nothing when the window ends before them */
+    vf m = vf_max(vf_set(-3e38f), vf_max(m0, m1) * scale);
+    vf s0 = {0}, s1 = {0};
+    for (j = 0; j + 2 <= b->nk; j += 2) {
+        vf p0 = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - m);
+        vf p1 = vf_exp(vf_load(s + (j + 1) * ROWS, RT_W) * scale - m);
+        vf_store(s + j * ROWS, p0, RT_W);
+        vf_store(s + (j + 1) * ROWS, p1, RT_W);
+        s0 += p0;
+        s1 += p1;
+    }
+    if (j < b->nk) {
+        vf p0 = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - m);
+        vf_store(s + j * ROWS, p0, RT_W);
+        s0 += p0;
+    }
+    vf_store(top + v * RT_W, m, RT_W);
+    vf_store(sum + v * RT_W, s0 + s1, RT_W);
+}
+
+static void attn_rows(const rt_attn *a, const attn_block *b)
+{
+    float top[ROWS], sum[ROWS];
+    scores(a, b);
+    for (int v = 0; v < ROW_VECS; v++) {
+        softmax_columns(b, a->scale, v, top, sum);
+    }
+    float *o = a->o + b->q0 * a->ldo;
+    micro_gemm(b->nq, a->head_dim, b->nk, o, a->ldo, b->s, 1, ROWS, a->v + b->k0 * a->ldv, a->ldv, false);
+    for (int64_t i = 0; i < b->nq; i++) {
+        scale(o + i * a->ldo, 1.0f / sum[i], a->head_dim);
+        if (a->lse) {
+            a->lse[b->q0 + i] = top[i] + logf(sum[i]);
+        }
+    }
+}
+
+/* One query (decoding): its scores are a row, K is read as a weight matrix. */
+static void attn_one(const rt_attn *a, int64_t i)
+{
+    int64_t end = i + a->n_kv - a->n_q + 1;
+    int64_t k0 = a->window > 0 && end > a->window ? end - a->window : 0;
+    int64_t nk = end - k0;
+    float *s = a->scratch, *o = a->o + i * a->ldo;
+    matvec(s, nk, a->q + i * a->ldq, a->ldq, 1, a->k + k0 * a->ldk, RT_F32, a->ldk, nk, a->head_dim);
+    float lse = logsumexp(s, nk, a->scale, NULL);
+    softmax_scale(s, nk, a->scale, lse, 1.0f);
+    micro_gemm(1, a->head_dim, nk, o, a->ldo, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
+    if (a->lse) {
+        a->lse[i] = lse;
+    }
+}
+
+static void attn(const rt_attn *a)
+{
+    /* Below this the unused lanes of a block cost more than its reuse of K and V gains. */
+    enum { FEW = 4 };
+    for (int64_t q0 = 0; q0 < a->n_q; q0 += ROWS) {
+        if (a->n_q <= FEW) {
+            for (int64_t i = 0; i < a->n_q; i++) {
+                attn_one(a, i);
+            }
+            return;
+        }
+        attn_block b = block_at(a, q0);
+        attn_rows(a, &b);
+    }
+}
+
+/* From S^T and (dO V^T)^T: P^T into s, dS^T = scale P (dP - delta) into ds; delta = sum over dO o. */
+VEC void softmax_gradient(const attn_block *b, float scale, int v)
+{
+    float *s = b->s + v * RT_W, *ds = b->ds + v * RT_W;
+    vf lse = vf_load(b->lse + v * RT_W, RT_W), delta = vf_load(b->delta + v * RT_W, RT_W);
+    for (int64_t j = 0; j < b->nk; j++) {
+        vf p = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - lse);
+        vf_store(s + j * ROWS, p, RT_W);
+        vf_store(ds + j * ROWS, scale * p * (vf_load(ds + j * ROWS, RT_W) - delta), RT_W);
+    }
+}
+
+static void attn_backward_rows(const rt_attn *a, const attn_block *b)
+{
+    const float *q = a->q + b->q0 * a->ldq, *o = a->o + b->q0 * a->ldo, *d_o = a->do_ + b->q0 * a->ldo;
+    const float *k = a->k + b->k0 * a->ldk, *v = a->v + b->k0 * a->ldv;
+    int64_t d = a->head_dim;
+    for (int64_t i = 0; i < ROWS; i++) {
+        b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
+        b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, d) : 0;
+    }
+    scores(a, b);
+    turn(b->dot_, d_o, a->ldo, b->nq, d);
+    micro_gemm(b->nk, ROWS, d, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
+    for (int i = 0; i < ROW_VECS; i++) {
+        softmax_gradient(b, a->scale, i);
+    }
+    micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, false);
+    micro_gemm(b->nk, d, b->nq, a->dk + b->k0 * a->ldk, a->ldk, b->ds, ROWS, 1, q, a->ldq, true);
+    micro_gemm(b->nk, d, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
+}
+
+static void attn_backward(const rt_attn *a)
+{
+    for (int64_t q0 = 0; q0 < a->n_q; q0 += ROWS) {
+        attn_block b = block_at(a, q0);
+        attn_backward_rows(a, &b);
+    }
+}
