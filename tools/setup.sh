@@ -1,17 +1,19 @@
 #!/bin/sh
-# Installs what is missing of the Debian packages in packaging/apt-packages.txt, and says which.
+# tools/setup.sh [LIST]: installs what is missing of the Debian packages in LIST (packaging/apt-packages.txt), and
+# says which.
 set -eu
 cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "setup: $*"; }
 
+list=${1:-packaging/apt-packages.txt}
 missing=
-for package in $(sed 's/#.*//' packaging/apt-packages.txt); do
+for package in $(sed 's/#.*//' "$list"); do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$status" = installed ] || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
-    say "all Debian packages are installed"
+    say "all Debian packages of $list are installed"
     exit 0
 fi
 
