@@ -19,10 +19,11 @@ RT_MUST_USE rt_status rt_chat_render(const rt_tokenizer *t, const rt_chat_messag
 /* Token ids: template text with special tokens, contents as plain text (a user cannot forge a turn).
  * `mask` (may be NULL): 1 for tokens of assistant contents and the token that ends the turn, else 0; same length as
  * ids. */
-typedef struct rt_mask {
+typedef struct rt_mask { /* zero-initialise; rt_mask_release frees */
     uint8_t *p;
     size_t n, cap;
 } rt_mask;
+void rt_mask_release(rt_mask *mask);
 RT_MUST_USE rt_status rt_chat_encode(const rt_tokenizer *t, const rt_chat_message *m, size_t n, bool open_reply,
                                      rt_ids *ids, rt_mask *mask, rt_err *err);
 

@@ -45,6 +45,7 @@ void rt_tokenizer_close(rt_tokenizer *t)
         rt_bpe_release(&t->bpe);
         rt_vocab_release(&t->vocab);
         rt_free(t->chat_template);
+        rt_free(t->chat_system);
         rt_free(t);
     }
 }
@@ -172,6 +173,9 @@ rt_status rt_tokenizer_finish(rt_tokenizer *t, rt_err *err)
     RT_TRY(collect_specials(t, err));
     RT_TRY(rt_pretok_open(&t->pretok, t->pre, err));
     RT_TRY(hash_tokenizer(t, err));
+    if (t->chat_template) {
+        RT_TRY(rt_chat_form_match(t->chat_template, &t->chat_form, &t->chat_system, err));
+    }
 out:
     return st;
 }

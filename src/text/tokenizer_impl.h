@@ -3,6 +3,7 @@
 #define RT_TEXT_TOKENIZER_IMPL_H
 
 #include "text/bpe.h"
+#include "text/chat_form.h"
 #include "text/pretok.h"
 #include "text/special.h"
 #include "text/tokenizer.h"
@@ -18,8 +19,10 @@ struct rt_tokenizer {
     int32_t bos, eos, eot, eom, pad, unk; /* -1: none */
     int32_t byte_unk;                     /* stands for bytes without a token; -1: they are dropped */
     bool adds_bos;
-    bool nfc;            /* text is brought into normal form C first */
-    char *chat_template; /* NULL: none */
+    bool nfc;                           /* text is brought into normal form C first */
+    char *chat_template;                /* NULL: none */
+    const rt_chat_form_info *chat_form; /* NULL: none, or not known */
+    char *chat_system;                  /* system content the template adds by itself; NULL: none */
     rt_digest hash;
 };
 
