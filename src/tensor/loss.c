@@ -43,8 +43,10 @@ double rt_loss_factor(const rt_loss *l)
 
 const char *rt_target_kind_name(rt_target_kind k)
 {
-    static const char *const names[] = {[RT_TARGET_LABEL] = "label", [RT_TARGET_SAMPLE] = "sample",
-                                        [RT_TARGET_TOPK] = "topk", [RT_TARGET_DENSE] = "dense"};
+    static const char *const names[] = {[RT_TARGET_LABEL] = "label",
+                                        [RT_TARGET_SAMPLE] = "sample",
+                                        [RT_TARGET_TOPK] = "topk",
+                                        [RT_TARGET_DENSE] = "dense"};
     return names[k];
 }
 
@@ -56,8 +58,10 @@ static rt_status check_numbers(const rt_loss *l, rt_err *err)
     }
     bool mixes = l->kind == RT_LOSS_JSD || l->kind == RT_LOSS_SKEW_FORWARD_KL || l->kind == RT_LOSS_SKEW_REVERSE_KL;
     if (mixes && !(l->mix > 0.0 && l->mix < 1.0)) {
-        return rt_fail(err, RT_USAGE, 0, "mixing weight of loss '%s' is %g, expected a number between 0 and 1; "
-                       "its ends are the losses 'forward_kl' and 'reverse_kl'", rt_loss_name(l->kind), l->mix);
+        return rt_fail(err, RT_USAGE, 0,
+                       "mixing weight of loss '%s' is %g, expected a number between 0 and 1; "
+                       "its ends are the losses 'forward_kl' and 'reverse_kl'",
+                       rt_loss_name(l->kind), l->mix);
     }
     if (!(l->label_smoothing >= 0.0 && l->label_smoothing < 1.0)) {
         return rt_fail(err, RT_USAGE, 0, "label smoothing is %g, expected 0 or more and less than 1",
@@ -77,16 +81,20 @@ static rt_status check_pair(const rt_loss *l, rt_target_kind t, rt_err *err)
 {
     const char *name = rt_loss_name(l->kind);
     if (l->kind == RT_LOSS_CE && t != RT_TARGET_LABEL) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "loss 'ce' needs labels, not '%s' targets; use 'forward_kl', which has "
-                       "the gradient of the cross entropy with the teacher", rt_target_kind_name(t));
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "loss 'ce' needs labels, not '%s' targets; use 'forward_kl', which has "
+                       "the gradient of the cross entropy with the teacher",
+                       rt_target_kind_name(t));
     }
     if (l->kind != RT_LOSS_CE && t == RT_TARGET_LABEL) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "loss '%s' needs the teacher's distribution, which a label is not; "
-                       "use 'ce'", name);
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "loss '%s' needs the teacher's distribution, which a label is not; use 'ce'", name);
     }
     if (l->kind != RT_LOSS_FORWARD_KL && t == RT_TARGET_SAMPLE) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "loss '%s' needs the teacher's probabilities, and 'sample' targets hold "
-                       "draws; use 'forward_kl', or collect 'topk' or 'hidden' targets", name);
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "loss '%s' needs the teacher's probabilities, and 'sample' targets hold "
+                       "draws; use 'forward_kl', or collect 'topk' or 'hidden' targets",
+                       name);
     }
     return RT_OK;
 }
@@ -98,10 +106,11 @@ rt_status rt_loss_check(const rt_loss *l, rt_target_kind t, double cached_temper
     RT_TRY(check_pair(l, t, err));
     bool fixed = t == RT_TARGET_SAMPLE || t == RT_TARGET_TOPK;
     if (fixed && fabs(l->temperature - cached_temperature) > 1e-6 * cached_temperature) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "loss '%s' at temperature %g cannot use '%s' targets made at temperature "
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,
+                    "loss '%s' at temperature %g cannot use '%s' targets made at temperature "
                     "%g: what lies outside their entries cannot be re-tempered; collect again at %g, or collect "
-                    "'hidden' targets", rt_loss_name(l->kind), l->temperature, rt_target_kind_name(t),
-                    cached_temperature, l->temperature);
+                    "'hidden' targets",
+                    rt_loss_name(l->kind), l->temperature, rt_target_kind_name(t), cached_temperature, l->temperature);
     }
 out:
     return st;

@@ -33,13 +33,13 @@ const char *rt_target_kind_name(rt_target_kind k); /* "topk" */
 #define RT_LOSS_MAX_TOPK 1024 /* most entries of a TOPK target: they wait on the stack while the tail is summed */
 typedef struct rt_target {
     rt_target_kind kind;
-    int32_t label;        /* LABEL: the realised next token */
-    int n;                /* SAMPLE, TOPK: entries, ids distinct */
+    int32_t label; /* LABEL: the realised next token */
+    int n;         /* SAMPLE, TOPK: entries, ids distinct */
     const int32_t *ids;
-    const float *weight;  /* SAMPLE: count / draws, sums to 1. TOPK: log p at the ids */
-    float log_tail;       /* TOPK: log of the mass outside the ids (-INFINITY: none) */
-    float entropy;        /* SAMPLE: teacher's entropy in nats; cross entropy - entropy estimates KL without bias */
-    const float *logits;  /* DENSE: teacher logits [V], un-tempered */
+    const float *weight; /* SAMPLE: count / draws, sums to 1. TOPK: log p at the ids */
+    float log_tail;      /* TOPK: log of the mass outside the ids (-INFINITY: none) */
+    float entropy;       /* SAMPLE: teacher's entropy in nats; cross entropy - entropy estimates KL without bias */
+    const float *logits; /* DENSE: teacher logits [V], un-tempered */
 } rt_target;
 
 /* Refuses pairs that cannot be computed (reverse KL on samples, T != 1 on samples drawn at T = 1, ...) with the

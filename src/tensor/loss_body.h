@@ -21,7 +21,7 @@ typedef struct row {
     double inv_t, scale; /* 1/T; weight * factor / T */
 } row;
 
-/* The logarithm of no probability at all (a logit of -infinity): finite, so that 0 * log 0 is 0 and log 0 - log 0 too. */
+/* The logarithm of no probability (a logit of -infinity): finite, so that 0 log 0 is 0 and log 0 - log 0 too. */
 #define LOG_ZERO (-1e30)
 
 /* NaN stays NaN, unlike fmax. */
@@ -44,12 +44,8 @@ static double term(const rt_loss *l, double p, double q, double d, double *g)
 {
     double mix = l->mix, m;
     switch (l->kind) {
-    case RT_LOSS_FORWARD_KL:
-        *g = -p;
-        return p * d;
-    case RT_LOSS_REVERSE_KL:
-        *g = -q * d;
-        return -q * d;
+    case RT_LOSS_FORWARD_KL: *g = -p; return p * d;
+    case RT_LOSS_REVERSE_KL: *g = -q * d; return -q * d;
     case RT_LOSS_JSD:
         m = log_mix(d, mix);
         *g = -q * m / mix;
@@ -62,12 +58,9 @@ static double term(const rt_loss *l, double p, double q, double d, double *g)
         m = log_mix(d, 1.0 - mix);
         *g = -q * (m + mix * exp((REAL)-m));
         return -q * m;
-    case RT_LOSS_TVD:
-        *g = 0.5 * q * ((q > p) - (q < p));
-        return 0.5 * fabs(p - q);
+    case RT_LOSS_TVD: *g = 0.5 * q * ((q > p) - (q < p)); return 0.5 * fabs(p - q);
     case RT_LOSS_CE:
-    case RT_LOSS_COUNT:
-        break;
+    case RT_LOSS_COUNT: break;
     }
     rt_bug_at(__FILE__, __LINE__, "loss without a term");
 }
@@ -119,13 +112,13 @@ static double sample_row(const row *r)
 /* ---- top k and one bucket for the rest ---- */
 
 #define MASKED ((REAL)LOG_ZERO) /* survives the division by T */
-#define LEAST_LOG_P (-100.0) /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
+#define LEAST_LOG_P (-100.0)    /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
 
 typedef struct buckets {
-    REAL z[RT_LOSS_MAX_TOPK];   /* logits of the entries */
+    REAL z[RT_LOSS_MAX_TOPK]; /* logits of the entries */
     double g[RT_LOSS_MAX_TOPK];
-    bool tail;                  /* some token is no entry */
-    double lse_tail, lse;       /* of the other tokens; of all */
+    bool tail;            /* some token is no entry */
+    double lse_tail, lse; /* of the other tokens; of all */
     double g_tail, total;
 } buckets;
 
@@ -254,14 +247,10 @@ static double loss_row(row *r)
     r->inv_t = 1.0 / r->loss->temperature;
     r->scale = r->weight * rt_loss_factor(r->loss) * r->inv_t;
     switch (r->target->kind) {
-    case RT_TARGET_LABEL:
-        return label_row(r);
-    case RT_TARGET_SAMPLE:
-        return sample_row(r);
-    case RT_TARGET_TOPK:
-        return topk_row(r);
-    case RT_TARGET_DENSE:
-        return dense_row(r);
+    case RT_TARGET_LABEL: return label_row(r);
+    case RT_TARGET_SAMPLE: return sample_row(r);
+    case RT_TARGET_TOPK: return topk_row(r);
+    case RT_TARGET_DENSE: return dense_row(r);
     }
     rt_bug_at(__FILE__, __LINE__, "target of no kind");
 }

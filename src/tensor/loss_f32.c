@@ -23,6 +23,14 @@ static void row_softmax(float *z, int64_t n, double inv_t, double lse, double w)
 
 double rt_loss_row(const rt_loss *l, float *z, int64_t v, const rt_target *t, bool grad, float weight, float *scratch)
 {
-    return loss_row(&(row){.loss = l, .z = z, .v = v, .target = t, .teacher = t->logits, .logp = t->weight,
-                           .log_tail = t->log_tail, .grad = grad, .weight = weight, .scratch = scratch});
+    return loss_row(&(row){.loss = l,
+                           .z = z,
+                           .v = v,
+                           .target = t,
+                           .teacher = t->logits,
+                           .logp = t->weight,
+                           .log_tail = t->log_tail,
+                           .grad = grad,
+                           .weight = weight,
+                           .scratch = scratch});
 }

@@ -28,6 +28,14 @@ static void row_softmax(double *z, int64_t n, double inv_t, double lse, double w
 double rt_loss_row_f64(const rt_loss *l, double *z, int64_t v, const rt_target *t, const double *teacher,
                        const double *logp, double log_tail, bool grad, double weight, double *scratch)
 {
-    return loss_row(&(row){.loss = l, .z = z, .v = v, .target = t, .teacher = teacher, .logp = logp,
-                           .log_tail = log_tail, .grad = grad, .weight = weight, .scratch = scratch});
+    return loss_row(&(row){.loss = l,
+                           .z = z,
+                           .v = v,
+                           .target = t,
+                           .teacher = teacher,
+                           .logp = logp,
+                           .log_tail = log_tail,
+                           .grad = grad,
+                           .weight = weight,
+                           .scratch = scratch});
 }

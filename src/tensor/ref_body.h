@@ -4,7 +4,7 @@
 
 /* ---- matrix product ---- */
 
-void REF(matmul)(const REF(gemm_args) *g)
+void REF(matmul)(const REF(gemm_args) * g)
 {
     for (int64_t i = 0; i < g->m; i++) {
         for (int64_t j = 0; j < g->n; j++) {
@@ -20,24 +20,63 @@ void REF(matmul)(const REF(gemm_args) *g)
     }
 }
 
-void REF(matmul_backward)(const REF(gemm_args) *g, const REAL *dc, REAL *da, REAL *db)
+void REF(matmul_backward)(const REF(gemm_args) * g, const REAL *dc, REAL *da, REAL *db)
 {
     if (da != NULL && !g->trans_a) { /* dA = dC op(B)^T */
-        REF(matmul)(&(REF(gemm_args)){.m = g->m, .n = g->k, .k = g->n, .a = dc, .lda = g->ldc, .b = g->b, .ldb = g->ldb,
-                                      .trans_b = !g->trans_b, .c = da, .ldc = g->lda, .accumulate = true});
+        REF(matmul)
+        (&(REF(gemm_args)){.m = g->m,
+                           .n = g->k,
+                           .k = g->n,
+                           .a = dc,
+                           .lda = g->ldc,
+                           .b = g->b,
+                           .ldb = g->ldb,
+                           .trans_b = !g->trans_b,
+                           .c = da,
+                           .ldc = g->lda,
+                           .accumulate = true});
     } else if (da != NULL) { /* stored [k, m]: dA^T = op(B) dC^T */
-        REF(matmul)(&(REF(gemm_args)){.m = g->k, .n = g->m, .k = g->n, .a = g->b, .lda = g->ldb, .trans_a = g->trans_b,
-                                      .b = dc, .ldb = g->ldc, .trans_b = true, .c = da, .ldc = g->lda,
-                                      .accumulate = true});
+        REF(matmul)
+        (&(REF(gemm_args)){.m = g->k,
+                           .n = g->m,
+                           .k = g->n,
+                           .a = g->b,
+                           .lda = g->ldb,
+                           .trans_a = g->trans_b,
+                           .b = dc,
+                           .ldb = g->ldc,
+                           .trans_b = true,
+                           .c = da,
+                           .ldc = g->lda,
+                           .accumulate = true});
     }
     if (db != NULL && !g->trans_b) { /* dB = op(A)^T dC */
-        REF(matmul)(&(REF(gemm_args)){.m = g->k, .n = g->n, .k = g->m, .a = g->a, .lda = g->lda,
-                                      .trans_a = !g->trans_a, .b = dc, .ldb = g->ldc, .c = db, .ldc = g->ldb,
-                                      .accumulate = true});
+        REF(matmul)
+        (&(REF(gemm_args)){.m = g->k,
+                           .n = g->n,
+                           .k = g->m,
+                           .a = g->a,
+                           .lda = g->lda,
+                           .trans_a = !g->trans_a,
+                           .b = dc,
+                           .ldb = g->ldc,
+                           .c = db,
+                           .ldc = g->ldb,
+                           .accumulate = true});
     } else if (db != NULL) { /* stored [n, k]: dB^T = dC^T op(A) */
-        REF(matmul)(&(REF(gemm_args)){.m = g->n, .n = g->k, .k = g->m, .a = dc, .lda = g->ldc, .trans_a = true,
-                                      .b = g->a, .ldb = g->lda, .trans_b = g->trans_a, .c = db, .ldc = g->ldb,
-                                      .accumulate = true});
+        REF(matmul)
+        (&(REF(gemm_args)){.m = g->n,
+                           .n = g->k,
+                           .k = g->m,
+                           .a = dc,
+                           .lda = g->ldc,
+                           .trans_a = true,
+                           .b = g->a,
+                           .ldb = g->lda,
+                           .trans_b = g->trans_a,
+                           .c = db,
+                           .ldc = g->ldb,
+                           .accumulate = true});
     }
 }
 
@@ -154,19 +193,19 @@ static double dot(const REAL *x, const REAL *y, int n)
 }
 
 /* Keys [*first, *end) are seen by query row i. */
-static void attn_span(const REF(attn_args) *a, int64_t i, int64_t *first, int64_t *end)
+static void attn_span(const REF(attn_args) * a, int64_t i, int64_t *first, int64_t *end)
 {
     int64_t pos = i + a->n_kv - a->n_q;
     *first = a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
     *end = pos + 1;
 }
 
-static double attn_score(const REF(attn_args) *a, int64_t i, int64_t j)
+static double attn_score(const REF(attn_args) * a, int64_t i, int64_t j)
 {
     return a->scale * dot(a->q + i * a->ldq, a->k + j * a->ldk, a->head_dim);
 }
 
-static double attn_row_lse(const REF(attn_args) *a, int64_t i)
+static double attn_row_lse(const REF(attn_args) * a, int64_t i)
 {
     int64_t first, end;
     attn_span(a, i, &first, &end);
@@ -182,7 +221,7 @@ static double attn_row_lse(const REF(attn_args) *a, int64_t i)
 
 /* o[c..c+n) of query row i, n <= ATTN_COLUMNS: bounded, so that the sums in double need no heap. */
 enum { ATTN_COLUMNS = 128 };
-static void attn_columns(const REF(attn_args) *a, int64_t i, double lse, int c, int n)
+static void attn_columns(const REF(attn_args) * a, int64_t i, double lse, int c, int n)
 {
     double sum[ATTN_COLUMNS] = {0};
     int64_t first, end;
@@ -198,7 +237,7 @@ static void attn_columns(const REF(attn_args) *a, int64_t i, double lse, int c, 
     }
 }
 
-void REF(attn)(const REF(attn_args) *a)
+void REF(attn)(const REF(attn_args) * a)
 {
     for (int64_t i = 0; i < a->n_q; i++) {
         double lse = attn_row_lse(a, i);
@@ -213,7 +252,7 @@ void REF(attn)(const REF(attn_args) *a)
 }
 
 /* dS = P (dP - rowsum(P dP)), and rowsum(P dP) = do . o (Dao et al. 2022, eq. 4). */
-void REF(attn_backward)(const REF(attn_args) *a)
+void REF(attn_backward)(const REF(attn_args) * a)
 {
     int hd = a->head_dim;
     for (int64_t i = 0; i < a->n_q; i++) {
@@ -293,8 +332,7 @@ double REF(cross_entropy)(const REAL *z, const int32_t *labels, int64_t rows, in
     return sum;
 }
 
-void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels, double weight, int64_t rows,
-                                 int64_t v)
+void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels, double weight, int64_t rows, int64_t v)
 {
     for (int64_t i = 0; i < rows; i++, z += v, dz += v) {
         double lse = REF(logsumexp)(z, v, 1.0, NULL);

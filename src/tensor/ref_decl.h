@@ -11,9 +11,9 @@ typedef struct REF(gemm_args) {
     int64_t ldc;
     bool accumulate;
 } REF(gemm_args);
-void REF(matmul)(const REF(gemm_args) *g);
+void REF(matmul)(const REF(gemm_args) * g);
 /* da += , db += (either may be NULL), stored like a and b, from dc [m, ldc]. */
-void REF(matmul_backward)(const REF(gemm_args) *g, const REAL *dc, REAL *da, REAL *db);
+void REF(matmul_backward)(const REF(gemm_args) * g, const REAL *dc, REAL *da, REAL *db);
 
 /* y = x * rstd * (w + w_offset), rstd = 1/sqrt(mean(x^2) + eps); rstd [rows] may be NULL. x, y [rows, d]. */
 void REF(rmsnorm)(REAL *y, REAL *rstd, const REAL *x, const REAL *w, double w_offset, double eps, int64_t rows,
@@ -41,13 +41,13 @@ typedef struct REF(attn_args) {
     int64_t ldq, ldk, ldv;
     REAL *o;
     int64_t ldo;
-    REAL *lse;         /* [n_q]; may be NULL when no backward follows */
-    const REAL *do_;   /* [n_q, ldo] */
-    REAL *dq;          /* written */
-    REAL *dk, *dv;     /* += */
+    REAL *lse;       /* [n_q]; may be NULL when no backward follows */
+    const REAL *do_; /* [n_q, ldo] */
+    REAL *dq;        /* written */
+    REAL *dk, *dv;   /* += */
 } REF(attn_args);
-void REF(attn)(const REF(attn_args) *a);
-void REF(attn_backward)(const REF(attn_args) *a);
+void REF(attn)(const REF(attn_args) * a);
+void REF(attn_backward)(const REF(attn_args) * a);
 
 /* y[i] = table[ids[i]], rows of d */
 void REF(embed)(REAL *y, const REAL *table, const int32_t *ids, int64_t n, int64_t d);
