@@ -240,9 +240,12 @@ static rt_status take_tensor(reader *r, rt_gguf_part *part, rt_tensor_info *t, u
         RT_FAIL_OUT(r->err, RT_UNSUPPORTED, at, "tensor '%s' has ggml type %u at byte %zu, which retort does not read",
                     t->name, type, at);
     }
-    if (t->dims[t->n_dims - 1] % rt_dtype_block(t->dtype) != 0 || !rt_dtype_bytes(t->dtype, elements, &t->bytes)) {
+    if (t->dims[t->n_dims - 1] % rt_dtype_block(t->dtype) != 0) {
         RT_FAIL_OUT(r->err, RT_INPUT, at, "rows of tensor '%s' (%lld elements) are not whole %s blocks of %d", t->name,
                     (long long)t->dims[t->n_dims - 1], rt_dtype_name(t->dtype), rt_dtype_block(t->dtype));
+    }
+    if (!rt_dtype_bytes(t->dtype, elements, &t->bytes)) {
+        RT_FAIL_OUT(r->err, RT_INPUT, at, "tensor '%s' would have more bytes than a file can hold", t->name);
     }
     RT_TRY(take_u64(r, offset, "tensor offset"));
 out:

@@ -1,0 +1,201 @@
+/* test_quant.c - decoding and encoding against gguf-py (tests/golden/gen/gen_quant.py), halves against arithmetic. */
+#include "rt_test.h"
+
+#include <math.h>
+
+#include "format/quant.h"
+#include "format/safetensors.h"
+
+static rt_safetensors *open_golden(void)
+{
+    rt_safetensors *s = NULL;
+    rt_err err = {0};
+    assert_ok(rt_safetensors_open(&s, RT_TEST_GOLDEN "/quant/quant.safetensors", &err));
+    return s;
+}
+
+static const rt_tensor_info *golden(const rt_safetensors *s, const char *before, rt_dtype t, const char *after)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s%s%s", before, rt_dtype_name(t), after);
+    const rt_tensor_info *info = rt_safetensors_find(s, name);
+    if (!info) {
+        fail_msg("no '%s' in the fixture", name);
+    }
+    return info;
+}
+
+static void decoding_equals_gguf_py_bit_for_bit(void **state)
+{
+    static const rt_dtype types[] = {RT_F32,  RT_F16,  RT_BF16, RT_Q4_0, RT_Q4_1, RT_Q5_0,   RT_Q5_1,  RT_Q8_0,
+                                     RT_Q2_K, RT_Q3_K, RT_Q4_K, RT_Q5_K, RT_Q6_K, RT_IQ4_NL, RT_IQ4_XS};
+    (void)state;
+    rt_safetensors *s = open_golden();
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const rt_tensor_info *raw = golden(s, "", types[i], ".raw"), *want = golden(s, "", types[i], ".f32");
+        int64_t n = rt_tensor_info_elements(want);
+        float *got = rt_malloc((size_t)n * sizeof *got);
+        assert_true(rt_dtype_can_decode(types[i]));
+        rt_decode(types[i], raw->data, got, n);
+        if (memcmp(got, want->data, want->bytes) != 0) {
+            fail_msg("%s differs", rt_dtype_name(types[i]));
+        }
+        rt_free(got);
+    }
+    rt_safetensors_close(s);
+}
+
+/* Maps promise no alignment. */
+static void decoding_works_at_odd_addresses(void **state)
+{
+    (void)state;
+    rt_safetensors *s = open_golden();
+    for (int t = 0; t < RT_DTYPE_COUNT; t++) {
+        if (!rt_dtype_can_decode((rt_dtype)t) || t == RT_F64) {
+            continue;
+        }
+        const rt_tensor_info *raw = golden(s, "", (rt_dtype)t, ".raw"), *want = golden(s, "", (rt_dtype)t, ".f32");
+        int64_t n = rt_tensor_info_elements(want);
+        uint8_t *odd = rt_malloc(raw->bytes + 1);
+        float *got = rt_malloc((size_t)n * sizeof *got);
+        memcpy(odd + 1, raw->data, raw->bytes);
+        rt_decode((rt_dtype)t, odd + 1, got, n);
+        assert_memory_equal(got, want->data, want->bytes);
+        rt_free(got);
+        rt_free(odd);
+    }
+    rt_safetensors_close(s);
+}
+
+static void encoding_equals_gguf_py_byte_for_byte(void **state)
+{
+    static const rt_dtype types[] = {RT_Q8_0, RT_Q4_0, RT_Q4_1, RT_F16, RT_BF16};
+    (void)state;
+    rt_safetensors *s = open_golden();
+    const rt_tensor_info *x = rt_safetensors_find(s, "encode.f32");
+    assert_non_null(x);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const rt_tensor_info *want = golden(s, "encode.", types[i], "");
+        uint8_t *got = rt_calloc(1, want->bytes);
+        assert_true(rt_dtype_can_encode(types[i]));
+        rt_encode(types[i], x->data, got, rt_tensor_info_elements(x));
+        for (size_t k = 0; k < want->bytes; k++) {
+            if (got[k] != ((const uint8_t *)want->data)[k]) {
+                fail_msg("%s: byte %zu of block %zu differs", rt_dtype_name(types[i]),
+                         k % (size_t)rt_dtype_block_bytes(types[i]), k / (size_t)rt_dtype_block_bytes(types[i]));
+            }
+        }
+        rt_free(got);
+    }
+    rt_safetensors_close(s);
+}
+
+static float half_by_arithmetic(uint16_t h)
+{
+    int exponent = h >> 10 & 31, mantissa = h & 1023;
+    float sign = h & 0x8000 ? -1.0f : 1.0f;
+    if (exponent == 31) {
+        return mantissa ? NAN : sign * INFINITY;
+    }
+    return sign * (exponent ? ldexpf((float)(mantissa + 1024), exponent - 25) : ldexpf((float)mantissa, -24));
+}
+
+static void every_half_decodes_and_comes_back(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        float want = half_by_arithmetic((uint16_t)h), got = rt_f16_to_f32((uint16_t)h);
+        if (isnan(want)) {
+            assert_true(isnan(got) && isnan(rt_f16_to_f32(rt_f32_to_f16(got))));
+        } else {
+            assert_memory_equal(&want, &got, sizeof got);
+            assert_int_equal(rt_f32_to_f16(got), h);
+        }
+    }
+}
+
+static void decode_in_worker(void *arg, int64_t task, int thread)
+{
+    (void)thread;
+    uint16_t h = (uint16_t)(task + 1);
+    rt_decode(RT_F16, &h, (float *)arg + task, 1);
+}
+
+/* Workers flush float subnormals to zero; a half's subnormals are normal floats and must survive. */
+static void subnormal_halves_survive_flush_to_zero(void **state)
+{
+    float got[1023];
+    (void)state;
+    rt_team_for(1023, decode_in_worker, got);
+    for (int i = 0; i < 1023; i++) {
+        assert_true(got[i] == half_by_arithmetic((uint16_t)(i + 1)));
+    }
+}
+
+/* Between neighbours: the middle goes to the even one, a nudge to the nearer. */
+static void halves_round_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        float low = rt_f16_to_f32((uint16_t)h), high = rt_f16_to_f32((uint16_t)(h + 1)), middle = (low + high) / 2;
+        assert_int_equal(rt_f32_to_f16(middle), h % 2 ? h + 1 : h);
+        assert_int_equal(rt_f32_to_f16(nextafterf(middle, 0.0f)), h);
+        assert_int_equal(rt_f32_to_f16(nextafterf(middle, INFINITY)), h + 1);
+        assert_int_equal(rt_f32_to_f16(-middle), 0x8000 | (h % 2 ? h + 1 : h));
+    }
+    assert_int_equal(rt_f32_to_f16(65519.99f), 0x7bff);
+    assert_int_equal(rt_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(rt_f32_to_f16(-INFINITY), 0xfc00);
+}
+
+static void bf16_rounds_to_nearest_even_and_keeps_nan(void **state)
+{
+    (void)state;
+    assert_int_equal(rt_f32_to_bf16(1.0f), 0x3f80);
+    assert_int_equal(rt_f32_to_bf16(1.0f + 0x1p-8f), 0x3f80);
+    assert_int_equal(rt_f32_to_bf16(1.0f + 0x1p-7f + 0x1p-8f), 0x3f82);
+    assert_int_equal(rt_f32_to_bf16(INFINITY), 0x7f80);
+    assert_true(isnan(rt_bf16_to_f32(rt_f32_to_bf16(NAN))));
+}
+
+static void values_that_are_not_finite_do_no_harm(void **state)
+{
+    float x[32] = {1, NAN, INFINITY, -INFINITY, -2};
+    uint8_t out[64];
+    (void)state;
+    for (int t = 0; t < RT_DTYPE_COUNT; t++) {
+        if (rt_dtype_can_encode((rt_dtype)t) && t != RT_F32) {
+            rt_encode((rt_dtype)t, x, out, 32);
+        }
+    }
+    for (int i = 0; i < 32; i++) {
+        x[i] = 1e-44f * (float)i; /* float subnormals, whose inverse is infinite */
+    }
+    rt_encode(RT_Q8_0, x, out, 32);
+    rt_encode(RT_Q4_0, x, out, 32);
+    rt_encode(RT_Q4_1, x, out, 32);
+}
+
+static void types_outside_the_list_are_not_offered(void **state)
+{
+    (void)state;
+    assert_false(rt_dtype_can_decode(RT_I32));
+    assert_false(rt_dtype_can_encode(RT_Q6_K));
+    assert_false(rt_dtype_can_encode(RT_F64));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoding_equals_gguf_py_bit_for_bit),
+        cmocka_unit_test(decoding_works_at_odd_addresses),
+        cmocka_unit_test(encoding_equals_gguf_py_byte_for_byte),
+        cmocka_unit_test(every_half_decodes_and_comes_back),
+        cmocka_unit_test(subnormal_halves_survive_flush_to_zero),
+        cmocka_unit_test(halves_round_to_nearest_even),
+        cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
+        cmocka_unit_test(values_that_are_not_finite_do_no_harm),
+        cmocka_unit_test(types_outside_the_list_are_not_offered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
