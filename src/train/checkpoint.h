@@ -15,9 +15,12 @@ typedef struct rt_train_counts {
     int64_t negligible;      /* steps in a row with a negligible distillation gradient */
     rt_source_cursor cursor;
     double active, cpu;      /* seconds, over all restarts */
-    int64_t best_step;       /* -1: never validated */
-    double best_kl;
+    int64_t best_step;       /* -1: never validated after the start */
+    double best_kl, best_top1;
+    int64_t validated_step;  /* of the latest validation, -1: none */
+    double last_kl, last_top1;
     int64_t stale;           /* validations since the best */
+    bool mixed;              /* parts ran on machines whose bits differ */
     double first_loss, last_loss; /* of the first and the latest step */
     bool finished;
     char stopped[24];        /* why, when finished */

@@ -28,8 +28,8 @@ typedef struct rt_step_report {
     double loss_sum, loss;  /* weighted sum of the terms over the rows; divided by rows */
     double kl;              /* mean value of the first term that compares with the teacher, NAN: none */
     double ce;              /* mean -log q(label) */
-    double kd_norm, ce_norm; /* root mean square norm of d loss / d logits on a fixed share of rows, distillation terms and
-                                cross-entropy alike; 0 without distillation terms */
+    int64_t probed;         /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
+    double kd_norm, ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
 } rt_step_report;
 
 typedef struct rt_step rt_step;

@@ -19,6 +19,7 @@ typedef struct rt_row_value {
 typedef struct rt_step_rows {
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
+    bool distils;             /* one of them compares with the teacher */
     int64_t n_vocab;
     double weight;            /* 1 / counted rows of the step */
     const rt_source_batch *batch;

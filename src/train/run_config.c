@@ -1,0 +1,54 @@
+/* run_config.c - the record of settings and hashes a checkpoint is compared by. */
+#include <stdio.h>
+
+#include "tensor/gemm.h"
+#include "train/run.h"
+
+static json_t *losses_to_json(const rt_train_options *o)
+{
+    json_t *list = json_array();
+    for (int i = 0; list && i < o->n_losses; i++) {
+        const rt_train_loss *l = &o->losses[i];
+        json_t *one = json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", rt_loss_name(l->loss.kind), "weight", l->weight,
+                                "temperature", l->loss.temperature, "mix", l->loss.mix, "label_smoothing",
+                                l->loss.label_smoothing);
+        if (!one || json_array_append_new(list, one) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* Of the weights as they are given to the run: another student is not gone on with. */
+static void student_hash(const rt_model *m, char hex[17])
+{
+    snprintf(hex, 17, "%016llx", (unsigned long long)rt_xxh64(m->weights, (size_t)m->n_elements * sizeof(float)));
+}
+
+json_t *rt_run_config(const rt_run *r)
+{
+    const rt_train_options *o = &r->o;
+    char student[17], data[65];
+    student_hash(r->student, student);
+    rt_digest_hex(r->info.hash, data);
+    json_t *losses = losses_to_json(o);
+    return json_pack("{s:s, s:s, s:I, s:s, s:o, s:I, s:I, s:f, s:I, s:I, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, "
+                     "s:f, s:I, s:I, s:I}",
+                     "data", data, "student", student, "parameters", (json_int_t)r->student->n_elements, "compute",
+                     rt_dtype_name(r->student->compute), "loss", losses, "steps", (json_int_t)o->steps, "tokens",
+                     (json_int_t)o->tokens, "budget", o->budget, "batch_tokens", (json_int_t)o->batch_tokens,
+                     "micro_tokens", (json_int_t)o->micro_tokens, "schedule", rt_schedule_name(o->schedule), "lr", o->lr,
+                     "lr_floor", o->lr_floor, "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1",
+                     o->optim.beta1, "beta2", o->optim.beta2, "eps", o->optim.eps, "weight_decay",
+                     o->optim.weight_decay, "clip", o->optim.clip, "seed", (json_int_t)o->seed, "eval_every",
+                     (json_int_t)o->eval_every, "patience", (json_int_t)o->patience);
+}
+
+json_t *rt_run_machine(const rt_model *student)
+{
+    const rt_cpu *cpu = rt_cpu_get();
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "version", rt_version(), "compiler", __VERSION__, "isa",
+                     rt_isa_name(cpu->isa), "cpu", cpu->model, "gemm", rt_gemm_backend(), "compute",
+                     rt_dtype_name(student->compute));
+}

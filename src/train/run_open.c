@@ -1,0 +1,280 @@
+/* run_open.c - a run from options to buffers: checks, length in steps, memory, and the state an earlier call left. */
+#include <math.h>
+#include <string.h>
+
+#include "train/run.h"
+
+#define MICRO_TOKENS 4096   /* more gains nothing and costs activations */
+#define WRITE_SPEED 500e6   /* bytes a second assumed until a checkpoint has been timed */
+
+rt_train_options rt_train_default(void)
+{
+    return (rt_train_options){
+        .losses = {{.loss = {.kind = RT_LOSS_FORWARD_KL, .temperature = 1}, .weight = 1}},
+        .n_losses = 1,
+        .batch_tokens = 4096,
+        .schedule = RT_SCHEDULE_WSD,
+        .lr = 6e-4,
+        .warmup = -1,
+        .decay = 0.25,
+        .optim = rt_optim_default(),
+        .checkpoint_seconds = 120,
+    };
+}
+
+/* --- checks ----------------------------------------------------------------------------------------------------- */
+
+static rt_status check_length(const rt_train_options *o, rt_err *err)
+{
+    int given = (o->steps != 0) + (o->tokens != 0) + (o->budget != 0);
+    if (o->replay ? given > 0 : given != 1) {
+        return rt_fail(err, RT_USAGE, 0, "the length of training is given by one of steps, tokens, budget or replay");
+    }
+    if (o->steps < 0 || o->tokens < 0 || o->budget < 0 || !isfinite(o->budget)) {
+        return rt_fail(err, RT_USAGE, 0, "the length of training must be positive");
+    }
+    return RT_OK;
+}
+
+static rt_status check_range(const char *what, double v, double min, double max, rt_err *err)
+{
+    if (!(v >= min && v <= max)) {
+        return rt_fail(err, RT_USAGE, 0, "'%s' is %g, expected %g to %g", what, v, min, max);
+    }
+    return RT_OK;
+}
+
+static rt_status check_options(const rt_train_options *o, rt_err *err)
+{
+    const struct {
+        const char *name;
+        double v, min, max;
+    } ranges[] = {
+        {"lr", o->lr, 0, 1},
+        {"lr_floor", o->lr_floor, 0, 1},
+        {"decay", o->decay, 0, 1},
+        {"beta1", o->optim.beta1, 0, 0.999999},
+        {"beta2", o->optim.beta2, 0, 0.9999999},
+        {"eps", o->optim.eps, 1e-30, 1},
+        {"weight_decay", o->optim.weight_decay, 0, 10},
+        {"clip", o->optim.clip, 0, 1e30},
+        {"batch_tokens", (double)o->batch_tokens, 1, 1e9},
+        {"micro_tokens", (double)o->micro_tokens, 0, 1e9},
+        {"warmup", (double)o->warmup, -1, 1e9},
+        {"eval_every", (double)o->eval_every, 0, 1e9},
+        {"patience", (double)o->patience, 0, 1e9},
+        {"checkpoint_steps", (double)o->checkpoint_steps, 0, 1e9},
+        {"checkpoint_seconds", o->checkpoint_seconds, 0, 1e9},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        rt_status st = check_range(ranges[i].name, ranges[i].v, ranges[i].min, ranges[i].max, err);
+        if (st != RT_OK) {
+            return st;
+        }
+    }
+    return check_length(o, err);
+}
+
+/* --- length ----------------------------------------------------------------------------------------------------- */
+
+/* Steps until `tokens` have been seen: batches are walked as the source will form them. */
+static int64_t steps_for_tokens(rt_source *source, const rt_source_info *info, int64_t tokens, int64_t batch_tokens)
+{
+    rt_source_cursor at = {0};
+    int64_t steps = 0, seen = 0;
+    while (seen < tokens) {
+        int64_t batch = rt_source_peek_tokens(source, &at, batch_tokens);
+        if (batch <= 0) {
+            break;
+        }
+        seen += batch;
+        steps++;
+        for (int64_t left = batch; left > 0;) {
+            left -= rt_source_peek_tokens(source, &at, 1);
+            if (++at.index == info->n_sequences) {
+                at = (rt_source_cursor){at.epoch + 1, 0};
+            }
+        }
+    }
+    return steps;
+}
+
+static void make_plan(rt_run *r)
+{
+    const rt_train_options *o = &r->o;
+    rt_schedule s = {.kind = o->schedule, .lr = o->lr, .floor = o->lr_floor};
+    int64_t total = RT_STEPS_UNKNOWN;
+    if (o->steps > 0) {
+        total = o->steps;
+    } else if (o->tokens > 0) {
+        total = steps_for_tokens(r->source, &r->info, o->tokens, o->batch_tokens);
+    }
+    rt_plan_init(&r->plan, &s, o->decay, o->warmup, total, o->budget);
+}
+
+/* --- memory ----------------------------------------------------------------------------------------------------- */
+
+static rt_step_options step_options(const rt_train_options *o, const rt_model *teacher)
+{
+    rt_step_options s = {.n_losses = o->n_losses,
+                         .batch_tokens = o->batch_tokens,
+                         .micro_tokens = o->micro_tokens,
+                         .teacher = teacher};
+    memcpy(s.losses, o->losses, sizeof s.losses);
+    return s;
+}
+
+size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher, const rt_train_options *o)
+{
+    rt_step_options s = step_options(o, teacher);
+    if (s.micro_tokens == 0) {
+        s.micro_tokens = o->batch_tokens < MICRO_TOKENS ? o->batch_tokens : MICRO_TOKENS;
+    }
+    return rt_optim_bytes(student) + rt_step_bytes(student, source, &s);
+}
+
+static size_t model_bytes(const rt_model *m)
+{
+    return (size_t)m->n_elements * (m->compute == RT_BF16 ? 6 : 4);
+}
+
+/* Chooses micro_tokens when it was left open: the largest halving of the batch that fits. */
+static rt_status fit_memory(rt_run *r, rt_err *err)
+{
+    int64_t available = rt_mem_available();
+    bool chosen = r->o.micro_tokens == 0;
+    if (chosen) {
+        r->o.micro_tokens = r->o.batch_tokens < MICRO_TOKENS ? r->o.batch_tokens : MICRO_TOKENS;
+    }
+    size_t need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
+    while (chosen && available >= 0 && need > (size_t)available && r->o.micro_tokens / 2 >= r->info.sequence) {
+        r->o.micro_tokens /= 2;
+        need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
+    }
+    r->predicted_bytes = need + model_bytes(r->student);
+    rt_log(RT_LOG_INFO, "training takes %.2f GB: %.2f for the student, %.2f for the optimiser, %.2f for steps of %lld tokens",
+           (double)r->predicted_bytes / 1e9, (double)model_bytes(r->student) / 1e9, (double)rt_optim_bytes(r->student) / 1e9,
+           (double)(need - rt_optim_bytes(r->student)) / 1e9, (long long)r->o.micro_tokens);
+    if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
+        return rt_fail(err, RT_MEMORY, 0,
+                       "training needs %.2f GB more memory, the machine has %.2f GB: take a smaller student, shorter "
+                       "sequences or fewer tokens a step",
+                       (double)need / 1e9, (double)available / 1e9);
+    }
+    return RT_OK;
+}
+
+/* At most four checkpoints lie side by side: two kept, the best, the one being written. */
+static rt_status fit_disk(const rt_run *r, rt_err *err)
+{
+    double need = 4.0 * 3 * (double)r->student->n_elements * sizeof(float);
+    int64_t free_bytes = rt_disk_free(r->dir);
+    if (free_bytes >= 0 && (double)free_bytes < need) {
+        return rt_fail(err, RT_IO, 0, "checkpoints in '%s' need %.2f GB, the disk has %.2f GB free", r->dir, need / 1e9,
+                       (double)free_bytes / 1e9);
+    }
+    return RT_OK;
+}
+
+/* --- opening ---------------------------------------------------------------------------------------------------- */
+
+static rt_status make_paths(rt_run *r, rt_err *err)
+{
+    r->dir = rt_path_join(r->o.run_dir, "checkpoints");
+    r->metrics_path = rt_path_join(r->o.run_dir, "metrics.jsonl");
+    r->schedule_path = r->dir ? rt_path_join(r->dir, "schedule.json") : NULL;
+    if (!r->metrics_path || !r->schedule_path) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for the paths of the run");
+    }
+    return rt_mkdirs(r->dir, err);
+}
+
+static rt_status make_records(rt_run *r, rt_err *err)
+{
+    r->config = rt_run_config(r);
+    r->machine = rt_run_machine(r->student);
+    return r->config && r->machine ? RT_OK : rt_fail(err, RT_MEMORY, 0, "no memory for the record of settings");
+}
+
+static void start_counts(rt_train_counts *n)
+{
+    *n = (rt_train_counts){.best_step = -1, .validated_step = -1};
+    n->best_kl = n->best_top1 = n->last_kl = n->last_top1 = n->first_loss = n->last_loss = NAN;
+}
+
+static rt_status start_afresh(rt_run *r, rt_err *err)
+{
+    json_t *header = json_pack("{s:i, s:s, s:O, s:O, s:I}", "retort_metrics", 1, "formula",
+                               rt_loss_formula(r->o.losses[0].loss.kind), "config", r->config, "machine", r->machine,
+                               "predicted_bytes", (json_int_t)r->predicted_bytes);
+    if (!header) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for the header of '%s'", r->metrics_path);
+    }
+    rt_status st = rt_metrics_create(&r->metrics, r->metrics_path, header, err);
+    json_decref(header);
+    return st;
+}
+
+/* A micro-batch size chosen once holds for the whole run: it is part of what the bits depend on. */
+static void adopt_micro_tokens(rt_run *r, const rt_prior *p)
+{
+    if (r->o.micro_tokens == 0) {
+        const json_t *config = p->path ? p->c.config : json_object_get(p->schedule, "config");
+        r->o.micro_tokens = rt_json_i64(config, "micro_tokens", 0);
+    }
+}
+
+rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_model *teacher,
+                      const rt_train_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_prior prior = {0};
+    *r = (rt_run){.student = student, .teacher = teacher, .source = source, .o = *o, .saved_step = -1};
+    r->info = *rt_source_get_info(source);
+    r->t0 = r->t_checkpoint = rt_now();
+    r->cpu0 = rt_cpu_seconds();
+    start_counts(&r->n);
+    RT_TRY(check_options(o, err));
+    RT_TRY(make_paths(r, err));
+    RT_TRY(rt_prior_find(&prior, r, err));
+    adopt_micro_tokens(r, &prior);
+    RT_TRY(fit_memory(r, err));
+    if (!prior.own) {
+        RT_TRY(fit_disk(r, err));
+    }
+    RT_TRY(make_records(r, err));
+    RT_TRY(rt_prior_check(&prior, r, err));
+    rt_step_options so = step_options(&r->o, teacher);
+    RT_TRY(rt_step_new(&r->step, student, &r->info, &so, err));
+    RT_TRY(rt_optim_init(&r->optim, student, &r->o.optim, err));
+    r->checkpoint_took = 3.0 * (double)student->n_elements * sizeof(float) / WRITE_SPEED;
+    make_plan(r);
+    RT_TRY(rt_prior_restore(&prior, r, err));
+    if (!prior.path || !prior.own) {
+        RT_TRY(start_afresh(r, err));
+    }
+out:
+    rt_prior_release(&prior);
+    if (st != RT_OK) {
+        rt_run_release(r);
+    }
+    return st;
+}
+
+void rt_run_release(rt_run *r)
+{
+    rt_step_free(r->step);
+    rt_optim_release(&r->optim);
+    rt_metrics_close(&r->metrics);
+    json_decref(r->config);
+    json_decref(r->machine);
+    rt_free(r->dir);
+    rt_free(r->schedule_path);
+    rt_free(r->metrics_path);
+    *r = (rt_run){0};
+}
+
+double rt_run_active(const rt_run *r)
+{
+    return r->active0 + rt_now() - r->t0;
+}

@@ -1,0 +1,301 @@
+/* step.c - micro-batches forward, through the head sweep, and back. */
+#include "train/step.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "train/step_rows.h"
+
+struct rt_step {
+    const rt_model *model, *teacher;
+    rt_source_info source;
+    rt_step_rows rows;
+    int64_t batch_rows, micro_rows; /* capacities in tokens */
+    rt_acts *acts;
+    rt_head *head;
+    float *dx;          /* [micro_rows, d_model] */
+    rt_span *spans;     /* [micro_rows] spans of the micro-batch, counted from its first row */
+    int32_t *row_ids;   /* [micro_rows] */
+};
+
+/* Part of a batch: whole spans, and the rows with targets in them. */
+typedef struct micro {
+    int64_t span, n_spans; /* in batch->net.spans */
+    int64_t token, n_tokens;
+    int64_t row, n_rows;   /* in batch->rows */
+} micro;
+
+static int64_t micro_capacity(const rt_source_info *source, const rt_step_options *o)
+{
+    int64_t n = o->micro_tokens > source->sequence ? o->micro_tokens : source->sequence;
+    int64_t batch = o->batch_tokens > source->sequence ? o->batch_tokens : source->sequence;
+    return n < batch ? n : batch;
+}
+
+static int64_t batch_capacity(const rt_source_info *source, const rt_step_options *o)
+{
+    return o->batch_tokens > source->sequence ? o->batch_tokens : source->sequence;
+}
+
+static bool any_distils(const rt_step_options *o)
+{
+    for (int i = 0; i < o->n_losses; i++) {
+        if (rt_loss_distils(o->losses[i].loss.kind)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sees_teacher_logits(const rt_source_info *source, const rt_step_options *o)
+{
+    return any_distils(o) && (source->kind == RT_SOURCE_HIDDEN || source->kind == RT_SOURCE_DENSE);
+}
+
+size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_step_options *o)
+{
+    int64_t micro_rows = micro_capacity(source, o);
+    const rt_model *teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
+    size_t scratch = (size_t)rt_team_threads() * RT_STEP_SCRATCH * (size_t)m->hp.n_vocab * sizeof(float);
+    size_t per_token = (size_t)m->hp.d_model * sizeof(float) + sizeof(rt_span) + sizeof(int32_t);
+    return rt_acts_bytes(m, micro_rows, source->sequence, RT_NET_TRAIN) + rt_head_bytes(m, teacher, true) + scratch +
+           (size_t)micro_rows * per_token + (size_t)batch_capacity(source, o) * sizeof(rt_row_value);
+}
+
+/* --- checks ----------------------------------------------------------------------------------------------------- */
+
+static rt_target_kind target_kind(rt_source_kind k)
+{
+    switch (k) {
+    case RT_SOURCE_SAMPLE:
+        return RT_TARGET_SAMPLE;
+    case RT_SOURCE_TOPK:
+        return RT_TARGET_TOPK;
+    case RT_SOURCE_LABELS:
+        return RT_TARGET_LABEL;
+    case RT_SOURCE_HIDDEN:
+    case RT_SOURCE_DENSE:
+        break;
+    }
+    return RT_TARGET_DENSE;
+}
+
+static rt_status check_losses(const rt_source_info *source, const rt_step_options *o, rt_err *err)
+{
+    if (o->n_losses < 1 || o->n_losses > RT_TRAIN_LOSSES) {
+        return rt_fail(err, RT_USAGE, 0, "a training loss has 1 to %d terms, not %d", RT_TRAIN_LOSSES, o->n_losses);
+    }
+    for (int i = 0; i < o->n_losses; i++) {
+        const rt_train_loss *l = &o->losses[i];
+        if (!(l->weight > 0) || !isfinite(l->weight)) {
+            return rt_fail(err, RT_USAGE, 0, "loss '%s' has weight %g, expected a positive number",
+                           rt_loss_name(l->loss.kind), l->weight);
+        }
+        bool distils = rt_loss_distils(l->loss.kind);
+        if (distils && source->kind == RT_SOURCE_LABELS) {
+            return rt_fail(err, RT_USAGE, 0, "loss '%s' needs a teacher's targets, this data has labels only",
+                           rt_loss_name(l->loss.kind));
+        }
+        rt_status st = rt_loss_check(&l->loss, distils ? target_kind(source->kind) : RT_TARGET_LABEL,
+                                     distils ? source->temperature : 1, err);
+        if (st != RT_OK) {
+            return st;
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status check_vocabulary(const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
+{
+    if (source->n_vocab != m->hp.n_vocab) {
+        return rt_fail(err, RT_INPUT, 0, "the targets have a vocabulary of %lld, the student one of %lld",
+                       (long long)source->n_vocab, (long long)m->hp.n_vocab);
+    }
+    if (!sees_teacher_logits(source, o)) {
+        return RT_OK;
+    }
+    if (!o->teacher) {
+        return rt_fail(err, RT_USAGE, 0, "targets of this kind need the teacher's head: give the teacher model");
+    }
+    if (o->teacher->hp.n_vocab != m->hp.n_vocab || o->teacher->hp.d_model != source->d_model) {
+        return rt_fail(err, RT_INPUT, 0, "the teacher has vocabulary %lld and width %lld, expected %lld and %lld",
+                       (long long)o->teacher->hp.n_vocab, (long long)o->teacher->hp.d_model, (long long)m->hp.n_vocab,
+                       (long long)source->d_model);
+    }
+    return RT_OK;
+}
+
+rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_step *s = NULL;
+    RT_TRY(check_losses(source, o, err));
+    RT_TRY(check_vocabulary(m, source, o, err));
+    RT_TRY(RT_NEW(&s, 1, "training step", err));
+    s->model = m;
+    s->source = *source;
+    s->micro_rows = micro_capacity(source, o);
+    s->batch_rows = batch_capacity(source, o);
+    s->teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
+    s->rows = (rt_step_rows){.n_losses = o->n_losses, .n_vocab = m->hp.n_vocab};
+    memcpy(s->rows.losses, o->losses, sizeof s->rows.losses);
+    s->rows.distils = any_distils(o);
+    RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, RT_NET_TRAIN, err));
+    RT_TRY(rt_head_new(&s->head, m, s->teacher, true, err));
+    RT_TRY(RT_NEW(&s->dx, (size_t)(s->micro_rows * m->hp.d_model), "gradient of the residual stream", err));
+    RT_TRY(RT_NEW(&s->spans, (size_t)s->micro_rows, "spans", err));
+    RT_TRY(RT_NEW(&s->row_ids, (size_t)s->micro_rows, "rows", err));
+    RT_TRY(RT_NEW(&s->rows.values, (size_t)s->batch_rows, "values of rows", err));
+    RT_TRY(RT_NEW(&s->rows.scratch, (size_t)rt_team_threads() * RT_STEP_SCRATCH * (size_t)m->hp.n_vocab,
+                  "scratch of the losses", err));
+    *out = s;
+out:
+    if (st != RT_OK) {
+        rt_step_free(s);
+    }
+    return st;
+}
+
+void rt_step_free(rt_step *s)
+{
+    if (!s) {
+        return;
+    }
+    rt_acts_free(s->acts);
+    rt_head_free(s->head);
+    rt_free(s->dx);
+    rt_free(s->spans);
+    rt_free(s->row_ids);
+    rt_free(s->rows.values);
+    rt_free(s->rows.scratch);
+    rt_free(s);
+}
+
+/* --- micro-batches ---------------------------------------------------------------------------------------------- */
+
+/* The next run of whole spans that fits; false at the end. */
+static bool next_micro(const rt_step *s, const rt_source_batch *b, micro *m)
+{
+    m->span += m->n_spans;
+    m->token += m->n_tokens;
+    m->row += m->n_rows;
+    m->n_spans = m->n_tokens = m->n_rows = 0;
+    while (m->span + m->n_spans < b->net.n_spans) {
+        int64_t n = b->net.spans[m->span + m->n_spans].n;
+        if (m->n_spans > 0 && m->n_tokens + n > s->micro_rows) {
+            break;
+        }
+        m->n_spans++;
+        m->n_tokens += n;
+    }
+    while (m->row + m->n_rows < b->n_rows && b->rows[m->row + m->n_rows] < m->token + m->n_tokens) {
+        m->n_rows++;
+    }
+    return m->n_spans > 0;
+}
+
+static rt_batch micro_batch(const rt_step *s, const rt_source_batch *b, const micro *m)
+{
+    for (int64_t i = 0; i < m->n_spans; i++) {
+        s->spans[i] = b->net.spans[m->span + i];
+        s->spans[i].row0 -= m->token;
+    }
+    for (int64_t i = 0; i < m->n_rows; i++) {
+        s->row_ids[i] = b->rows[m->row + i] - (int32_t)m->token;
+    }
+    return (rt_batch){.ids = b->net.ids + m->token, .n_rows = m->n_tokens, .spans = s->spans, .n_spans = m->n_spans};
+}
+
+static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, float *grads)
+{
+    int64_t d = s->model->hp.d_model;
+    rt_batch batch = micro_batch(s, b, m);
+    rt_net_forward(s->model, s->acts, &batch);
+    memset(s->dx, 0, (size_t)(m->n_tokens * d) * sizeof(float));
+    s->rows.first = m->row;
+    rt_head_sweep sweep = {
+        .model = s->model,
+        .x = rt_acts_x(s->acts),
+        .rows = s->row_ids,
+        .n_rows = m->n_rows,
+        .mode = RT_NET_TRAIN,
+        .visit = rt_step_visit,
+        .ud = &s->rows,
+        .dx = s->dx,
+        .grads = grads,
+    };
+    if (s->teacher) {
+        sweep.teacher = s->teacher;
+        if (b->teacher_hidden) {
+            sweep.teacher_hidden = b->teacher_hidden + m->row * s->source.d_model;
+        } else {
+            sweep.teacher_x = b->teacher_x + m->token * s->source.d_model;
+        }
+    }
+    rt_head_run(s->head, &sweep);
+    rt_net_backward(s->model, grads, s->acts, &batch, s->dx);
+}
+
+/* --- the step --------------------------------------------------------------------------------------------------- */
+
+/* Which rows count, before any of them is computed: their number is the denominator. */
+static void count_rows(rt_step *s, const rt_source_batch *b, rt_step_report *r)
+{
+    for (int64_t i = 0; i < b->n_rows; i++) {
+        bool counted = rt_step_has_target(b, i, s->rows.distils, s->source.d_model);
+        s->rows.values[i] = (rt_row_value){.kl = NAN, .counted = counted};
+        r->rows += counted;
+    }
+    r->missing = b->n_rows - r->rows;
+}
+
+/* In row order, whoever computed them. */
+static void sum_values(const rt_step *s, int64_t n_rows, rt_step_report *r)
+{
+    double kl = 0, ce = 0, kd_square = 0, ce_square = 0;
+    for (int64_t i = 0; i < n_rows; i++) {
+        const rt_row_value *v = &s->rows.values[i];
+        if (!v->counted) {
+            continue;
+        }
+        r->loss_sum += v->loss;
+        kl += v->kl;
+        ce += v->ce;
+        kd_square += v->kd_square;
+        ce_square += v->ce_square;
+        r->probed += s->rows.distils && i % RT_STEP_PROBE == 0;
+    }
+    double n = (double)r->rows;
+    r->loss = r->loss_sum / n;
+    r->kl = s->rows.distils ? kl / n : NAN;
+    r->ce = ce / n;
+    if (r->probed) {
+        r->kd_norm = sqrt(kd_square / (double)r->probed);
+        r->ce_norm = sqrt(ce_square / (double)r->probed);
+    }
+}
+
+rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_step_report *r, rt_err *err)
+{
+    *r = (rt_step_report){.tokens = b->net.n_rows};
+    if (b->net.n_rows > s->batch_rows || b->n_rows > b->net.n_rows) {
+        return rt_fail(err, RT_INPUT, 0, "a batch of %lld tokens is larger than the %lld asked for",
+                       (long long)b->net.n_rows, (long long)s->batch_rows);
+    }
+    if (s->teacher && !b->teacher_hidden && (b->teacher != s->teacher || !b->teacher_x)) {
+        return rt_fail(err, RT_USAGE, 0, "the data's teacher is not the teacher given to training");
+    }
+    count_rows(s, b, r);
+    if (r->rows == 0) {
+        return rt_fail(err, RT_INPUT, 0, "a batch of %lld tokens has no position with a target", (long long)r->tokens);
+    }
+    s->rows.batch = b;
+    s->rows.weight = 1 / (double)r->rows;
+    for (micro m = {0}; next_micro(s, b, &m);) {
+        if (m.n_rows > 0) {
+            run_micro(s, b, &m, grads);
+        }
+    }
+    sum_values(s, b->n_rows, r);
+    return RT_OK;
+}
