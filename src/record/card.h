@@ -8,13 +8,15 @@
 
 /* Facts (all optional but `name` and `permit`; an absent fact is said to be unknown, never guessed):
  *   name            "smollm2-half"
+ *   library_name    "transformers" (default) or "gguf"
  *   permit          rt_permit_json of the teacher
  *   teacher         {name, repo?, sha256, architecture?, parameters?, quantisation?}
  *   student         {parameters, layers, hidden, init: "prune"|"scratch"|..., architecture?}
  *   language        ["en"]
  *   data            [{name, documents?, tokens?, origin?, licence?}]; an entry without origin makes provenance incomplete
  *   how             {loss, tokens, steps?, seconds?, cpu_seconds?, machine?, targets?, draws?, temperature?}
- *   kept            [{what, student, teacher?, baseline?, unit?, n?, stderr?}]: measured figures, in this order
+ *   kept            [{what, student, teacher?, baseline?, retained?, unit?, n?, stderr?}]: measured figures, in this order;
+ *                   `retained` is a share (0.93), `stderr` that of the student's figure
  *   lost            ["sentence", ...] in words
  *   not_measured    ["safeguards", ...]
  *   ledger          {head, entries, outputs, positions}

@@ -199,7 +199,7 @@ rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs
     if (!s) {
         return no_memory(m, err);
     }
-    bool goes_on = has_state(s, "interrupted") && strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
+    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed")) && strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
     bool ok = true;
     if (!goes_on) {
         ok = put(s, "inputs", json_string(inputs_sha256)) && put(s, "outputs", json_array()) &&

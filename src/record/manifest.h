@@ -27,7 +27,7 @@ json_t *rt_manifest_stage(rt_manifest *m, const char *name);
 /* true when the stage is done from exactly these inputs and each output is still there with its bytes:
  * size always, SHA-256 as well (remembered by size, mtime and inode in <dir>/.hashes.json). */
 bool rt_manifest_is_current(rt_manifest *m, const char *name, const char *inputs_sha256);
-/* running; same inputs as an interrupted run: its seconds go on, else they and the outputs are forgotten. Saves. */
+/* running; same inputs as an interrupted or failed attempt: its account goes on, else it and the outputs are forgotten. Saves. */
 RT_MUST_USE rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs_sha256, rt_err *err);
 /* Adds the time since begin or the last tick. Call at checkpoints, so that a killed run loses little of its account. Saves. */
 RT_MUST_USE rt_status rt_manifest_tick(rt_manifest *m, const char *name, rt_err *err);
