@@ -1,0 +1,34 @@
+/* heldout.h - fidelity on held-out text: perplexity, KL to the teacher, top-1 agreement, acceptance of speculative
+ * decoding. The teacher's states are computed once and serve every model measured against it. */
+#ifndef RT_AUDIT_HELDOUT_H
+#define RT_AUDIT_HELDOUT_H
+
+#include <jansson.h>
+
+#include "audit/stat.h"
+#include "model/models.h"
+#include "text/text.h"
+
+typedef struct rt_heldout rt_heldout;
+
+/* Borrows corpus and teacher (NULL: perplexity only). Uses the first documents up to max_tokens (0: all), packed at `sequence`. */
+RT_MUST_USE rt_status rt_heldout_new(rt_heldout **out, const rt_model *teacher, const rt_corpus *corpus, int sequence,
+                                     int64_t max_tokens, rt_err *err);
+void rt_heldout_free(rt_heldout *h);
+
+typedef struct rt_fidelity {
+    rt_stat nll;         /* nats a token; perplexity = exp(mean) */
+    rt_stat teacher_nll; /* this and below: n = 0 without a teacher */
+    rt_stat kl;          /* KL(teacher | student), nats a token, T = 1 */
+    rt_stat top1;        /* share of positions with the teacher's most probable token on top */
+    rt_stat acceptance;  /* mean of sum_v min(p_v, q_v) */
+    int64_t positions, documents;
+    bool own_text;       /* some cluster statistic rests on one document only: standard errors missing */
+} rt_fidelity;
+/* Vocabulary sizes may differ by padding rows: common ids are compared, the rest is -inf on both sides. RT_NUMERIC when a value is not finite. */
+RT_MUST_USE rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err);
+/* {positions, documents, perplexity, nll: {mean, stderr, n, clusters}, ...}; owned, NULL when memory is out. */
+json_t *rt_fidelity_json(const rt_fidelity *f);
+json_t *rt_stat_json(const rt_stat *s);
+
+#endif
