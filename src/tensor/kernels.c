@@ -8,6 +8,7 @@ static const rt_kernel_set *const sets[RT_ISA_COUNT] = {
 #if defined(__x86_64__)
     [RT_ISA_AVX2] = &rt_kernel_set_avx2,
     [RT_ISA_AVX512] = &rt_kernel_set_avx512,
+    [RT_ISA_AVX512BF16] = &rt_kernel_set_avx512bf16,
 #endif
 };
 

@@ -1,7 +1,4 @@
 /* kern_avx2.c - the kernel bodies compiled for AVX2 and FMA. */
-#ifndef __AVX2__ /* built without the flags of cmake/Flags.cmake */
-#pragma GCC target("avx2,fma,f16c")
-#endif
 #define RT_W 8
 #define MICRO_ROWS 6
 #define KERNEL_SET rt_kernel_set_avx2

@@ -1,7 +1,4 @@
 /* kern_avx512.c - the kernel bodies compiled for AVX-512 (F, BW, VL, DQ). */
-#ifndef __AVX512F__ /* built without the flags of cmake/Flags.cmake */
-#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
-#endif
 #define RT_W 16
 #define MICRO_ROWS 8
 #define KERNEL_SET rt_kernel_set_avx512

@@ -32,23 +32,22 @@ static float logsumexp(const float *z, int64_t n, float inv_t, float *max_out)
     if (max_out) {
         *max_out = top;
     }
-    if (__builtin_isinf(top)) {
-        return top;
-    }
+    /* infinity - infinity would make NaN of an infinite answer */
+    float shift = __builtin_isinf(top) ? 0 : top;
     vf s0 = {0}, s1 = {0};
-    vf minus_top = vf_set(-top), t = vf_set(inv_t);
+    vf minus_shift = vf_set(-shift), t = vf_set(inv_t);
     int64_t i = 0;
     for (; i + 2 * RT_W <= n; i += 2 * RT_W) {
-        s0 += vf_exp(vf_fma(vf_load(z + i, RT_W), t, minus_top));
-        s1 += vf_exp(vf_fma(vf_load(z + i + RT_W, RT_W), t, minus_top));
+        s0 += vf_exp(vf_fma(vf_load(z + i, RT_W), t, minus_shift));
+        s1 += vf_exp(vf_fma(vf_load(z + i + RT_W, RT_W), t, minus_shift));
     }
-    FOR_LANES(j, c, n - i, { s0 += vf_exp(vf_fma(load_logits(z + i + j, c), t, minus_top)); });
+    FOR_LANES(j, c, n - i, { s0 += vf_exp(vf_fma(load_logits(z + i + j, c), t, minus_shift)); });
     s0 += s1;
     double sum = 0;
     for (int j = 0; j < RT_W; j++) {
         sum += s0[j];
     }
-    return top + (float)log(sum);
+    return shift + (float)log(sum);
 }
 
 static void softmax_scale(float *z, int64_t n, float inv_t, float lse, float w)

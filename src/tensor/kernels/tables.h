@@ -19,6 +19,7 @@ extern const rt_kernel_set rt_kernel_set_generic;
 #if defined(__x86_64__)
 extern const rt_kernel_set rt_kernel_set_avx2;
 extern const rt_kernel_set rt_kernel_set_avx512;
+extern const rt_kernel_set rt_kernel_set_avx512bf16;
 #endif
 
 /* Best set at or below `isa`. */

@@ -1,0 +1,186 @@
+/* test_attention.c - attention of one head at every level, forward and backward, against the reference in double:
+ * full, causal with a cache, windowed; any head width; strides; guarded ends. */
+#include "kernel_test.h"
+
+typedef struct head {
+    rt_attn a;
+    int64_t nq, nk; /* floats of a query-shaped and of a key-shaped array */
+    float *o, *dq, *dk, *dv, *lse;
+    float *q, *k, *v, *d_o;
+} head;
+
+static head new_head(int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
+{
+    int64_t ldq = head_dim + 7, ldk = head_dim + 3;
+    head h = {.nq = n_q * ldq, .nk = n_kv * ldk};
+    h.q = new_random(h.nq, 1);
+    h.k = new_random(h.nk, 2);
+    h.v = new_random(h.nk, 3);
+    h.d_o = new_random(h.nq, 4);
+    h.dk = new_random(h.nk, 5);
+    h.dv = new_random(h.nk, 6);
+    h.o = new_floats(h.nq);
+    h.dq = new_floats(h.nq);
+    h.lse = new_floats(n_q);
+    rt_kernels_get()->scale(h.q, spread, h.nq);
+    h.a = (rt_attn){.n_q = n_q, .n_kv = n_kv, .window = window, .head_dim = head_dim,
+                    .scale = 1.0f / sqrtf((float)head_dim), .q = h.q, .k = h.k, .v = h.v, .ldq = ldq, .ldk = ldk,
+                    .ldv = ldk, .o = h.o, .ldo = ldq, .lse = h.lse, .do_ = h.d_o, .dq = h.dq, .dk = h.dk, .dv = h.dv};
+    return h;
+}
+
+static void drop_head(head *h)
+{
+    float *queries[] = {h->q, h->d_o, h->o, h->dq}, *keys[] = {h->k, h->v, h->dk, h->dv};
+    for (int i = 0; i < 4; i++) {
+        drop_floats(queries[i], h->nq);
+        drop_floats(keys[i], h->nk);
+    }
+    drop_floats(h->lse, h->a.n_q);
+}
+
+static double *doubled(const float *x, int64_t n)
+{
+    double *y = rt_malloc((size_t)n * sizeof *y);
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = x[i];
+    }
+    return y;
+}
+
+/* Rows of `width` at stride ld, each to `bound` of the largest element of the array; the gaps are untouched. */
+static void assert_rows(const char *what, const char *level, const float *got, const float *before,
+                        const double *want, int64_t rows, int64_t width, int64_t ld, double bound)
+{
+    double scale = 0.3; /* gradients that cancel to 0 keep the rounding of their terms, of order 1 */
+    for (int64_t r = 0; r < rows; r++) {
+        scale = fmax(scale, max_abs(want + r * ld, width));
+    }
+    for (int64_t i = 0; i < rows * ld; i++) {
+        if (i % ld >= width) {
+            assert_true(got[i] == (before ? before[i] : GUARD_VALUE));
+        } else if (!(fabs(got[i] - want[i]) <= bound * scale)) {
+            fail_msg("%s (%s): row %lld column %lld is %.9g, expected %.9g", what, level, (long long)(i / ld),
+                     (long long)(i % ld), got[i], want[i]);
+        }
+    }
+}
+
+static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
+{
+    head h = new_head(n_q, n_kv, window, head_dim, spread);
+    const rt_attn *a = &h.a;
+    double *d[9], *lse = doubled(h.lse, n_q);
+    const float *f[] = {h.q, h.k, h.v, h.o, h.d_o, h.dq, h.dk, h.dv};
+    for (int i = 0; i < 8; i++) {
+        d[i] = doubled(f[i], i == 1 || i == 2 || i >= 6 ? h.nk : h.nq);
+    }
+    rt_ref_attn_args_f64 ref = {.n_q = n_q, .n_kv = n_kv, .window = window, .head_dim = head_dim, .scale = a->scale,
+                                .q = d[0], .k = d[1], .v = d[2], .ldq = a->ldq, .ldk = a->ldk, .ldv = a->ldv,
+                                .o = d[3], .ldo = a->ldo, .lse = lse, .do_ = d[4], .dq = d[5], .dk = d[6], .dv = d[7]};
+    float *dk = new_copy(h.dk, h.nk), *dv = new_copy(h.dv, h.nk);
+    size_t n_scratch = rt_attn_scratch_floats(n_kv, head_dim);
+    h.a.scratch = new_floats((int64_t)n_scratch);
+
+    k->attn(a);
+    rt_ref_attn_f64(&ref);
+    double bound = 5e-6 * fmax(1, spread);
+    assert_rows("attn", k->name, h.o, NULL, d[3], n_q, head_dim, a->ldo, bound);
+    for (int64_t i = 0; i < n_q; i++) {
+        assert_true(fabs(h.lse[i] - lse[i]) <= bound * fmax(1, fabs(lse[i])));
+    }
+    k->attn_backward(a);
+    rt_ref_attn_backward_f64(&ref);
+    assert_rows("attn dq", k->name, h.dq, NULL, d[5], n_q, head_dim, a->ldq, 2 * bound);
+    assert_rows("attn dk", k->name, h.dk, dk, d[6], n_kv, head_dim, a->ldk, 2 * bound);
+    assert_rows("attn dv", k->name, h.dv, dv, d[7], n_kv, head_dim, a->ldv, 2 * bound);
+
+    drop_floats(h.a.scratch, (int64_t)n_scratch);
+    drop_floats(dk, h.nk);
+    drop_floats(dv, h.nk);
+    for (int i = 0; i < 8; i++) {
+        rt_free(d[i]);
+    }
+    rt_free(lse);
+    drop_head(&h);
+}
+
+static void check_widths(const rt_kernels *k)
+{
+    static const int widths[] = {64, 16, 18, 24, 8, 96, 128, 1, 33, 256};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        check_head(k, 45, 45, 0, widths[i], 1);
+    }
+}
+
+static void check_lengths(const rt_kernels *k)
+{
+    static const int64_t lengths[] = {1, 2, 4, 5, 31, 32, 33, 64, 65, 97, 200};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        check_head(k, lengths[i], lengths[i], 0, 64, 1);
+        check_head(k, lengths[i], lengths[i] + 41, 0, 32, 1);
+    }
+}
+
+static void check_windows(const rt_kernels *k)
+{
+    static const int64_t windows[] = {1, 2, 7, 16, 32, 33, 64, 500};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        check_head(k, 130, 130, windows[i], 64, 1);
+        check_head(k, 70, 150, windows[i], 24, 1);
+        check_head(k, 1, 150, windows[i], 64, 1);
+    }
+}
+
+/* One key takes all: the other probabilities are exact zeros. */
+static void check_sharp(const rt_kernels *k)
+{
+    check_head(k, 70, 70, 0, 64, 40);
+    check_head(k, 3, 70, 0, 64, 40);
+}
+
+/* A query's output has the same bits whatever other heads or segments were run before in the same scratch. */
+static void check_scratch(const rt_kernels *k)
+{
+    head h = new_head(100, 100, 0, 64, 1);
+    int64_t n = (int64_t)rt_attn_scratch_floats(100, 64);
+    h.a.scratch = new_floats(n);
+    k->attn(&h.a);
+    k->attn_backward(&h.a);
+    float *o = new_copy(h.o, h.nq), *dq = new_copy(h.dq, h.nq);
+    for (int64_t i = 0; i < n; i++) {
+        h.a.scratch[i] = NAN;
+    }
+    k->attn(&h.a);
+    k->attn_backward(&h.a);
+    assert_memory_equal(o, h.o, (size_t)h.nq * sizeof *o);
+    assert_memory_equal(dq, h.dq, (size_t)h.nq * sizeof *dq);
+    drop_floats(o, h.nq);
+    drop_floats(dq, h.nq);
+    drop_floats(h.a.scratch, n);
+    drop_head(&h);
+}
+
+#define LEVELS(name, check)          \
+    static void name(void **unused)  \
+    {                                \
+        (void)unused;                \
+        at_every_level(check);       \
+    }
+LEVELS(any_head_width_matches, check_widths)
+LEVELS(any_length_and_cache_matches, check_lengths)
+LEVELS(any_window_matches, check_windows)
+LEVELS(sharp_distributions_match, check_sharp)
+LEVELS(scratch_content_does_not_matter, check_scratch)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_head_width_matches),
+        cmocka_unit_test(any_length_and_cache_matches),
+        cmocka_unit_test(any_window_matches),
+        cmocka_unit_test(sharp_distributions_match),
+        cmocka_unit_test(scratch_content_does_not_matter),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
