@@ -6,16 +6,26 @@
 /* Large enough for any tokenizer.json or shard index, small enough to keep a hostile file from eating the machine. */
 #define JSON_SIZE_MAX ((size_t)512 << 20)
 
+/* Jansson reports some failed allocations as syntax errors, so they are noted where they happen. */
+static _Thread_local bool starved;
+
+static void *noting_malloc(size_t size)
+{
+    void *p = rt_malloc(size);
+    starved = starved || !p;
+    return p;
+}
+
 /* Jansson shares our heap, so that its memory is counted and its allocation failures are tested. Before main,
  * since values made by one allocator must not meet the other. */
 __attribute__((constructor)) static void share_allocator(void)
 {
-    json_set_alloc_funcs(rt_malloc, rt_free);
+    json_set_alloc_funcs(noting_malloc, rt_free);
 }
 
 static rt_status fail_parse(const json_error_t *e, const char *what, rt_err *err)
 {
-    if (json_error_code(e) == json_error_out_of_memory || e->text[0] == '\0') {
+    if (starved) {
         return rt_fail(err, RT_MEMORY, 0, "no memory to parse '%s'", what);
     }
     char text[JSON_ERROR_TEXT_LENGTH]; /* quotes the input, which may hold terminal codes */
@@ -35,6 +45,7 @@ rt_status rt_json_parse(json_t **out, const void *p, size_t n, const char *what,
     if (n > JSON_SIZE_MAX) {
         return rt_fail(err, RT_INPUT, 0, "'%s': %zu bytes of JSON, the limit is %zu", what, n, JSON_SIZE_MAX);
     }
+    starved = false;
     *out = json_loadb(n > 0 ? p : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
     return *out ? RT_OK : fail_parse(&e, what, err);
 }
