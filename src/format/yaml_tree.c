@@ -74,8 +74,12 @@ static rt_status fail_syntax(builder *b)
         return rt_yaml_fail(&at, b->err, "bad YAML: %s at byte %zu", p->problem ? p->problem : "unreadable",
                             p->problem_offset);
     }
-    return rt_yaml_fail(&at, b->err, "bad YAML: %s%s%s", p->context ? p->context : "", p->context ? ", " : "",
-                        p->problem ? p->problem : "cannot be read");
+    const char *problem = p->problem ? p->problem : "cannot be read";
+    if (p->context && b->name_lines) {
+        return rt_yaml_fail(&at, b->err, "bad YAML: %s %s begun at line %zu", problem, p->context,
+                            p->context_mark.line + 1);
+    }
+    return rt_yaml_fail(&at, b->err, "bad YAML: %s", problem);
 }
 
 static rt_status next_event(builder *b, yaml_event_t *e)
