@@ -38,10 +38,13 @@ static void close_open(packing *p, int i)
     memmove(&p->open[i], &p->open[i + 1], (size_t)(p->n_open - i) * sizeof p->open[0]);
 }
 
-/* First open sequence with room for n tokens, else a new one. */
+/* First open sequence with room for n tokens, else a new one; a full piece needs no place among the open ones. */
 static int64_t place(packing *p, int64_t n, int64_t sequence)
 {
     int i = 0;
+    if (n == sequence) {
+        return p->n_sequences++;
+    }
     while (i < p->n_open && p->open[i].room < n) {
         i++;
     }
@@ -62,15 +65,19 @@ static int64_t place(packing *p, int64_t n, int64_t sequence)
     return chosen;
 }
 
-static void cut_and_place(packing *p, const rt_corpus *c, int64_t sequence)
+/* Returns the number of tokens. */
+static int64_t cut_and_place(packing *p, const rt_corpus *c, int64_t sequence)
 {
+    int64_t n_tokens = 0;
     for (size_t i = 0; i < c->n_docs; i++) {
         const rt_document *d = &c->docs[i];
         for (int64_t at = 0; at < d->n; at += sequence) {
             int64_t n = d->n - at < sequence ? d->n - at : sequence;
             p->pieces[p->n_pieces++] = (piece){d->first + at, n, (int32_t)i, place(p, n, sequence)};
         }
+        n_tokens += d->n;
     }
+    return n_tokens;
 }
 
 /* Counting sort by sequence; pieces of one sequence keep document order. */
@@ -130,16 +137,16 @@ rt_status rt_pack(rt_packed *out, const rt_corpus *c, int sequence, rt_err *err)
 {
     rt_status st = RT_OK;
     packing p = {0};
-    *out = (rt_packed){.sequence = sequence, .n_tokens = (int64_t)c->ids.n};
+    *out = (rt_packed){.sequence = sequence};
     if (sequence < 2) {
         RT_FAIL_OUT(err, RT_USAGE, 0, "sequence length %d is too short: nothing is predicted in it", sequence);
     }
     RT_TRY(RT_NEW(&p.pieces, count_pieces(c, sequence), "pieces of documents", err));
-    cut_and_place(&p, c, sequence);
+    out->n_tokens = cut_and_place(&p, c, sequence);
     out->n_segments = p.n_pieces;
     out->n_sequences = (size_t)p.n_sequences;
-    RT_TRY(RT_NEW(&out->ids, c->ids.n, "packed tokens", err));
-    RT_TRY(RT_NEW(&out->loss_mask, c->ids.n, "packed mask", err));
+    RT_TRY(RT_NEW(&out->ids, (size_t)out->n_tokens, "packed tokens", err));
+    RT_TRY(RT_NEW(&out->loss_mask, (size_t)out->n_tokens, "packed mask", err));
     RT_TRY(RT_NEW(&out->segments, out->n_segments, "segments", err));
     RT_TRY(RT_NEW(&out->sequence_first_segment, out->n_sequences + 1, "sequences", err));
     order_segments(out, &p);

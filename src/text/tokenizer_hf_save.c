@@ -1,8 +1,23 @@
 /* tokenizer_hf_save.c - the files from which Hugging Face's libraries load the same tokenizer: tokenizer.json,
  * tokenizer_config.json, special_tokens_map.json. Jansson's failures surface once, when a part comes out NULL. */
-#include <string.h>
-
 #include "text/tokenizer_impl.h"
+
+/* Both take `item`. A failure makes the whole NULL, so that no part can go missing unnoticed. */
+static void append(json_t **list, json_t *item)
+{
+    if (json_array_append_new(*list, item) != 0) {
+        json_decref(*list);
+        *list = NULL;
+    }
+}
+
+static void set(json_t **object, const char *key, json_t *item)
+{
+    if (json_object_set_new(*object, key, item) != 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
 
 static json_t *text_json(rt_slice s)
 {
@@ -29,13 +44,13 @@ static json_t *pre_tokenizer(const rt_pre *pre)
 {
     json_t *list = json_array();
     if (pre->hf_digits) {
-        json_array_append_new(list, json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1));
+        append(&list, json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1));
     }
     if (pre->hf_split) {
-        json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex",
-                                              pre->hf_split, "behavior", "Isolated", "invert", 0));
+        append(&list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", pre->hf_split,
+                                "behavior", "Isolated", "invert", 0));
     }
-    json_array_append_new(list, byte_level(!pre->hf_split));
+    append(&list, byte_level(!pre->hf_split));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
 }
 
@@ -60,9 +75,9 @@ static json_t *added_tokens(const rt_tokenizer *t)
     for (int32_t id = 0; id < t->vocab.n; id++) {
         const rt_token *token = &t->vocab.tokens[id];
         if (is_added(token)) {
-            json_array_append_new(list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", id, "content",
-                                                  text_json(token->text), "single_word", 0, "lstrip", 0, "rstrip", 0,
-                                                  "normalized", 0, "special", token->kind != RT_TOKEN_USER));
+            append(&list, json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", text_json(token->text),
+                                    "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special",
+                                    token->kind != RT_TOKEN_USER));
         }
     }
     return list;
@@ -90,17 +105,13 @@ static json_t *merges_json(const rt_tokenizer *t)
     json_t *list = json_array();
     rt_str line = {0};
     for (size_t i = 0; i < t->bpe.n_merges; i++) {
-        rt_slice left = t->vocab.tokens[t->bpe.merges[i].left].text,
-                 right = t->vocab.tokens[t->bpe.merges[i].right].text;
+        rt_slice left = t->vocab.tokens[t->bpe.merges[i].left].text;
+        rt_slice right = t->vocab.tokens[t->bpe.merges[i].right].text;
         rt_str_clear(&line);
         rt_str_add(&line, left.p, left.n);
         rt_str_putc(&line, ' ');
         rt_str_add(&line, right.p, right.n);
-        if (line.failed || json_array_append_new(list, json_stringn(rt_str_cstr(&line), line.n)) != 0) {
-            json_decref(list);
-            list = NULL;
-            break;
-        }
+        append(&list, line.failed ? NULL : json_stringn(rt_str_cstr(&line), line.n));
     }
     rt_str_release(&line);
     return list;
@@ -119,20 +130,25 @@ static json_t *tokenizer_json(const rt_tokenizer *t)
                      "post_processor", post_processor(t), "decoder", byte_level(true), "model", model);
 }
 
-static void set_special(json_t *o, const rt_tokenizer *t, const char *key, int32_t id)
+static void set_special(json_t **o, const rt_tokenizer *t, const char *key, int32_t id)
 {
     if (id >= 0) {
-        json_object_set_new(o, key, token_json(t, id));
+        set(o, key, token_json(t, id));
     }
+}
+
+static void set_specials(json_t **o, const rt_tokenizer *t)
+{
+    set_special(o, t, "bos_token", t->bos);
+    set_special(o, t, "eos_token", t->eos);
+    set_special(o, t, "pad_token", t->pad);
+    set_special(o, t, "unk_token", t->unk);
 }
 
 static json_t *special_tokens_json(const rt_tokenizer *t)
 {
     json_t *o = json_object();
-    set_special(o, t, "bos_token", t->bos);
-    set_special(o, t, "eos_token", t->eos);
-    set_special(o, t, "pad_token", t->pad);
-    set_special(o, t, "unk_token", t->unk);
+    set_specials(&o, t);
     return o;
 }
 
@@ -141,11 +157,9 @@ static json_t *config_json(const rt_tokenizer *t)
 {
     json_t *o = json_pack("{s:s, s:b, s:b, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "add_bos_token",
                           (int)t->adds_bos, "add_prefix_space", 0, "clean_up_tokenization_spaces", 0);
-    json_t *special = special_tokens_json(t);
-    json_object_update(o, special);
-    json_decref(special);
+    set_specials(&o, t);
     if (t->chat_template) {
-        json_object_set_new(o, "chat_template", json_string(t->chat_template));
+        set(&o, "chat_template", json_string(t->chat_template));
     }
     return o;
 }

@@ -33,7 +33,7 @@ static rt_status add_template(json_t **config, const char *dir, rt_err *err)
     RT_TRY(rt_file_read(&text, path, TEMPLATE_LIMIT, err));
     *config = *config ? *config : json_object();
     if (json_object_set_new(*config, "chat_template", json_stringn(rt_str_cstr(&text), text.n)) != 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' is not UTF-8 text", path);
+        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' is not UTF-8 text, or memory is out", path);
     }
 out:
     rt_str_release(&text);

@@ -1,0 +1,111 @@
+/* test_pretok.c - the named pre-tokenizers: where each cuts, and special tokens before them. */
+#include "text_fixture.h"
+
+#include "text/pretok.h"
+#include "text/special.h"
+
+/* Pieces of `text` joined by '|'. */
+static void assert_pieces(const char *pre, const char *text, const char *expected)
+{
+    rt_err err = {0};
+    rt_pretok *rule = NULL;
+    rt_pretok_walk w;
+    rt_str got = {0};
+    const rt_pre *p = rt_pre_find(pre, strlen(pre));
+    assert_non_null(p);
+    ok(rt_pretok_open(&rule, p, &err));
+    ok(rt_pretok_walk_open(&w, rule, &err));
+    rt_pretok_walk_start(&w, text, strlen(text));
+    for (;;) {
+        rt_slice piece;
+        ok(rt_pretok_walk_next(&w, &piece, &err));
+        if (piece.n == 0) {
+            break;
+        }
+        if (got.n) {
+            rt_str_putc(&got, '|');
+        }
+        rt_str_add(&got, piece.p, piece.n);
+    }
+    assert_string_equal(rt_str_cstr(&got), expected);
+    rt_str_release(&got);
+    rt_pretok_walk_close(&w);
+    rt_pretok_close(rule);
+}
+
+static void each_rule_cuts_where_its_definition_says(void **state)
+{
+    (void)state;
+    static const char text[] = "I'll PAY'LL  12345 francs,\n\n  ok!?\n";
+    assert_pieces("gpt-2", text, "I|'ll| PAY|'|LL| | 12345| francs|,|\n\n | ok|!?|\n");
+    assert_pieces("smollm", text, "I|'ll| PAY|'|LL|  |1|2|3|4|5| francs|,|\n\n | ok|!?|\n");
+    assert_pieces("llama-bpe", text, "I|'ll| PAY|'LL| | |123|45| francs|,\n\n| | ok|!?\n");
+    assert_pieces("qwen2", text, "I|'ll| PAY|'LL| | |1|2|3|4|5| francs|,\n\n| | ok|!?\n");
+    assert_pieces("dbrx", text, "I|'ll| PAY|'LL| | |123|45| francs|,\n\n| | ok|!?\n");
+}
+
+static void mongolian_vowel_separator_is_no_white_space(void **state)
+{
+    (void)state;
+    assert_pieces("gpt-2", "a \xE1\xA0\x8E b", "a| \xE1\xA0\x8E| b");
+    assert_pieces("gpt-2",
+                  "a\xC2\xA0\xC2\xA0"
+                  "b",
+                  "a|\xC2\xA0|\xC2\xA0|b");
+}
+
+static void aliases_name_the_same_rule(void **state)
+{
+    (void)state;
+    static const char *const same[][2] = {{"starcoder", "smollm"},
+                                          {"gpt2", "gpt-2"},
+                                          {"phi-2", "gpt-2"},
+                                          {"llama3", "llama-bpe"},
+                                          {"deepseek-r1-qwen", "qwen2"}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        const rt_pre *p = rt_pre_find(same[i][0], strlen(same[i][0]));
+        assert_non_null(p);
+        assert_string_equal(p->name, same[i][1]);
+    }
+    assert_null(rt_pre_find("smoll", 5));
+    assert_null(rt_pre_find("", 0));
+}
+
+static void special_tokens_match_leftmost_then_longest(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"<a>", "<a>b", "b<", "<", "\n\n", "\n\n\n"};
+    rt_specials s = {0};
+    rt_err err = {0};
+    ok(rt_specials_init(&s, 6, &err));
+    for (int32_t i = 0; i < 6; i++) {
+        rt_specials_add(&s, (rt_slice){words[i], strlen(words[i])}, i);
+    }
+    rt_specials_seal(&s);
+    static const char text[] = "x<a>b<a\n\n\n\n\n";
+    static const int32_t ids[] = {1, 3, 5, 4};
+    static const size_t places[] = {1, 5, 7, 10};
+    size_t from = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t at;
+        const rt_special *found = rt_specials_next(&s, text, strlen(text), from, &at);
+        assert_non_null(found);
+        assert_int_equal(found->id, ids[i]);
+        assert_int_equal(at, places[i]);
+        from = at + found->text.n;
+    }
+    size_t at;
+    assert_null(rt_specials_next(&s, text, strlen(text), from, &at));
+    rt_specials_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_rule_cuts_where_its_definition_says),
+        cmocka_unit_test(mongolian_vowel_separator_is_no_white_space),
+        cmocka_unit_test(aliases_name_the_same_rule),
+        cmocka_unit_test(special_tokens_match_leftmost_then_longest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
