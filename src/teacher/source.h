@@ -1,6 +1,6 @@
 /* source.h - where training takes its batches from: a target cache, a packed corpus with a teacher that answers while
- * training runs, or a packed corpus alone (labels only). Which sequences a batch holds is a pure function of the cursor and
- * the seed, so a checkpoint stores the cursor and nothing else. After opening nothing is allocated. */
+ * training runs, or a packed corpus alone (labels only). Which sequences a batch holds is a pure function of the cursor
+ * and the seed, so a checkpoint stores the cursor and nothing else. After opening nothing is allocated. */
 #ifndef RT_TEACHER_SOURCE_H
 #define RT_TEACHER_SOURCE_H
 
@@ -22,14 +22,14 @@ typedef struct rt_source_cursor {
 } rt_source_cursor;
 
 typedef struct rt_source_options {
-    uint64_t seed;             /* of the order of sequences */
-    int64_t max_batch_tokens;  /* largest batch that will be asked for; raised to the longest sequence */
-    bool in_order;             /* no shuffling: stored order in every epoch (validation) */
-    bool stop_at_epoch;        /* a batch ends with its epoch (validation: each sequence once); else it runs into the next */
-    int64_t first, count;      /* part of the sequences; count 0: from `first` to the last */
+    uint64_t seed;            /* of the order of sequences */
+    int64_t max_batch_tokens; /* largest batch that will be asked for; raised to the longest sequence */
+    bool in_order;            /* no shuffling: stored order in every epoch (validation) */
+    bool stop_at_epoch;   /* a batch ends with its epoch (validation: each sequence once); else it runs into the next */
+    int64_t first, count; /* part of the sequences; count 0: from `first` to the last */
     /* drawing online (RT_SOURCE_SAMPLE from a teacher); equal to a cache made with the same three */
     int draws;
-    double temperature;        /* 0 means 1 */
+    double temperature; /* 0 means 1 */
     uint64_t draw_seed;
 } rt_source_options;
 
@@ -46,7 +46,7 @@ typedef struct rt_source_info {
 
 /* Views, valid until the next call on the same source. */
 typedef struct rt_source_batch {
-    rt_batch net;                /* ids and spans: a span is a segment, no past */
+    rt_batch net; /* ids and spans: a span is a segment, no past */
     int64_t n_sequences;
     int64_t n_rows;              /* positions with a target */
     const int32_t *rows;         /* [n_rows] ascending rows of net */
@@ -61,16 +61,19 @@ typedef struct rt_source rt_source;
 
 /* Borrows the cache. The kind follows from it. */
 RT_MUST_USE rt_status rt_source_from_cache(rt_source **out, const rt_cache *c, const rt_source_options *o, rt_err *err);
-/* Borrows corpus and teacher. LABELS (teacher and permit NULL), SAMPLE or DENSE. The teacher's answers are teacher output:
- * without a permit there is no source. */
-RT_MUST_USE rt_status rt_source_from_corpus(rt_source **out, const rt_packed *p, rt_source_kind kind, const rt_model *teacher,
-                                            const rt_permit *permit, const rt_source_options *o, rt_err *err);
+/* Borrows corpus and teacher. LABELS (teacher and permit NULL), SAMPLE or DENSE. The teacher's answers are teacher
+ * output: without a permit there is no source. */
+RT_MUST_USE rt_status rt_source_from_corpus(rt_source **out, const rt_packed *p, rt_source_kind kind,
+                                            const rt_model *teacher, const rt_permit *permit,
+                                            const rt_source_options *o, rt_err *err);
 void rt_source_close(rt_source *s); /* accepts NULL */
 const rt_source_info *rt_source_get_info(const rt_source *s);
 
 /* Fills `b` with whole sequences from the cursor on, at most batch_tokens tokens but always one sequence, and moves the
- * cursor behind them. Runs the teacher where the kind asks for it. Fails only on a damaged cache or a cursor out of range. */
-RT_MUST_USE rt_status rt_source_next(rt_source *s, rt_source_cursor *cursor, int64_t batch_tokens, rt_source_batch *b, rt_err *err);
+ * cursor behind them. Runs the teacher where the kind asks for it. Fails only on a damaged cache or a cursor out of
+ * range. */
+RT_MUST_USE rt_status rt_source_next(rt_source *s, rt_source_cursor *cursor, int64_t batch_tokens, rt_source_batch *b,
+                                     rt_err *err);
 /* Tokens the next batch would hold: lets a budget be kept without reading. */
 int64_t rt_source_peek_tokens(rt_source *s, const rt_source_cursor *cursor, int64_t batch_tokens);
 

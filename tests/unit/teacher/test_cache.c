@@ -1,0 +1,409 @@
+/* A cache gives back what was put in, in few bytes; refuses what is damaged; continues where it was. */
+#include "teacher/cache_shard.h"
+#include "unit/teacher/teacher_fixture.h"
+
+/* ---- content ---- */
+
+static void check_same_row(const rt_target *t, const rt_cache_row *row, const rt_cache_header *h)
+{
+    assert_int_equal(t->n, row->n);
+    for (int i = 0; i < t->n; i++) {
+        int j = 0;
+        while (j < row->n && row->ids[j] != t->ids[i]) {
+            j++;
+        }
+        assert_true(j < row->n);
+        if (h->kind == RT_CACHE_SAMPLE) {
+            assert_true(fabsf(t->weight[i] * (float)h->draws - (float)row->counts[j]) < 1e-4f);
+        } else {
+            assert_true(fabsf(t->weight[i] - row->logp[j]) <= 0.0005f * fabsf(row->logp[j]));
+        }
+    }
+    if (h->kind == RT_CACHE_SAMPLE) {
+        assert_true(fabsf(t->entropy - row->entropy) <= 0.0005f * row->entropy + 1e-6f);
+    } else if (isfinite(row->log_tail)) {
+        assert_true(fabsf(t->log_tail - row->log_tail) <= 0.0005f * fabsf(row->log_tail) + 1e-6f);
+    } else {
+        assert_true(t->log_tail == -INFINITY);
+    }
+}
+
+static void check_sequence(const rt_cache *c, int64_t s, const rt_packed *p, const toy_rows *rows, rt_cache_sequence *q)
+{
+    rt_err err = {0};
+    const rt_cache_header *h = rt_cache_get_header(c);
+    int64_t first = p->sequence_first_segment[s], token0 = p->segments[first].start, n_targets = 0, tokens, targets;
+    assert_ok(rt_cache_read(c, s, q, &err));
+    assert_int_equal(q->n_segments, p->sequence_first_segment[s + 1] - first);
+    for (int64_t k = 0; k < q->n_segments; k++) {
+        assert_int_equal(q->segment_start[k], p->segments[first + k].start - token0);
+        assert_int_equal(q->segment_start[k + 1] - q->segment_start[k], p->segments[first + k].n);
+        assert_int_equal(q->segment_doc[k], p->segments[first + k].doc);
+    }
+    for (int64_t i = 0; i < q->n; i++) {
+        assert_int_equal(q->ids[i], p->ids[token0 + i]);
+        assert_int_equal(q->mask[i], p->loss_mask[token0 + i]);
+        assert_int_equal(q->label[i], q->mask[i] ? p->ids[token0 + i + 1] : -1);
+        n_targets += q->mask[i];
+        if (h->kind == RT_CACHE_HIDDEN) {
+            for (int64_t j = 0; j < h->d_model; j++) {
+                float want = q->mask[i] ? rows->rows[token0 + i].hidden[j] : 0;
+                assert_true(fabsf(q->hidden[i * h->d_model + j] - want) <= 0.0005f * fabsf(want) + 1e-6f);
+            }
+        } else if (q->mask[i]) {
+            check_same_row(&q->targets[i], &rows->rows[token0 + i], h);
+            assert_int_equal(q->targets[i].label, q->label[i]);
+        } else {
+            assert_int_equal(q->targets[i].n, 0);
+        }
+    }
+    rt_cache_sequence_size(c, s, &tokens, &targets);
+    assert_int_equal(tokens, q->n);
+    assert_int_equal(targets, n_targets);
+}
+
+static void round_trip(rt_cache_kind kind, bool masked, rt_dtype hidden_dtype)
+{
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_cache *c = NULL;
+    rt_cache_sequence q = {0};
+    toy_packed(&p, 60, 128, TOY_VOCAB, masked, 1);
+    rt_cache_header h = toy_header(&p, kind, TOY_VOCAB);
+    h.hidden_dtype = kind == RT_CACHE_HIDDEN ? hidden_dtype : RT_F32;
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(dir, &p, &h, &rows);
+    assert_ok(rt_cache_open(&c, dir, &err));
+    const rt_cache_header *got = rt_cache_get_header(c);
+    assert_int_equal(got->n_targets, h.n_targets);
+    assert_string_equal(got->licence, "apache-2.0");
+    assert_string_equal(got->verdict, "permit");
+    double nll = 0;
+    for (int64_t i = 0; i < p.n_tokens; i++) {
+        nll -= p.loss_mask[i] ? (double)rows.rows[i].label_logp : 0;
+    }
+    assert_true(fabs(rt_cache_teacher_nll(c) - nll / (double)h.n_targets) < 1e-12);
+    for (int64_t s = h.n_sequences - 1; s >= 0; s--) {
+        check_sequence(c, s, &p, &rows, &q);
+    }
+    rt_cache_sequence_release(&q);
+    rt_cache_close(c);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
+static void gives_back_what_was_put_in(void **state)
+{
+    (void)state;
+    round_trip(RT_CACHE_SAMPLE, false, RT_F32);
+    round_trip(RT_CACHE_SAMPLE, true, RT_F32);
+    round_trip(RT_CACHE_TOPK, true, RT_F32);
+    round_trip(RT_CACHE_HIDDEN, true, RT_F16);
+    round_trip(RT_CACHE_HIDDEN, false, RT_F32);
+}
+
+/* ---- identity ---- */
+
+static void refuses_another_header_by_the_field_name(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_permit *permit = apache_permit("toy");
+    rt_cache_writer *w = NULL;
+    toy_packed(&p, 60, 128, TOY_VOCAB, false, 1);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(dir, &p, &h, &rows);
+    h.seed++;
+    assert_int_equal(rt_cache_create(&w, dir, &h, permit, &err), RT_INPUT);
+    assert_says(err.msg, "seed differs");
+    h.seed--;
+    h.temperature = 2;
+    assert_int_equal(rt_cache_create(&w, dir, &h, permit, &err), RT_INPUT);
+    assert_says(err.msg, "temperature differs");
+    rt_permit_free(permit);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
+static void writes_nothing_without_a_permit(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    rt_cache_writer *w = NULL;
+    toy_packed(&p, 10, 64, TOY_VOCAB, false, 1);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    char *sub = rt_path_join(dir, "cache");
+    assert_int_equal(rt_cache_create(&w, sub, &h, NULL, &err), RT_LICENCE);
+    assert_false(rt_path_exists(sub));
+    rt_free(sub);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
+static void an_interrupted_cache_goes_on_to_the_same_bytes(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *whole = rt_test_scratch(), *broken = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_permit *permit = apache_permit("toy");
+    rt_cache *c = NULL;
+    toy_packed(&p, 60, 128, TOY_VOCAB, false, 1);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(whole, &p, &h, &rows);
+    for (int64_t stop = 4; stop <= h.n_sequences; stop += 4) {
+        rt_cache_writer *w = NULL;
+        assert_ok(rt_cache_create(&w, broken, &h, permit, &err));
+        assert_int_equal(rt_cache_next_sequence(w) % h.sequences_per_shard, 0);
+        append_range(w, &p, &rows, stop);
+        rt_cache_abandon(w);
+        assert_int_equal(rt_cache_open(&c, broken, &err), RT_NOT_FOUND);
+    }
+    write_cache(broken, &p, &h, &rows);
+    int64_t n_shards = (h.n_sequences - 1) / h.sequences_per_shard + 1;
+    assert_true(n_shards > 2);
+    for (int64_t i = 0; i < n_shards; i++) {
+        char file[16];
+        rt_shard_file_name(i, file);
+        assert_true(same_file(whole, broken, file));
+    }
+    assert_true(same_file(whole, broken, "cache.json"));
+    rt_permit_free(permit);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(whole);
+    rt_test_scratch_drop(broken);
+}
+
+static void refuses_numbers_that_are_none(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_permit *permit = apache_permit("toy");
+    rt_cache_writer *w = NULL;
+    toy_packed(&p, 60, 128, TOY_VOCAB, false, 1);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    for (int64_t i = 0; i < p.n_tokens; i++) {
+        rows.rows[i].entropy = NAN;
+    }
+    assert_ok(rt_cache_create(&w, dir, &h, permit, &err));
+    assert_int_equal(rt_cache_append(w, &p, 0, rows.rows, &err), RT_NUMERIC);
+    rt_cache_abandon(w);
+    h = toy_header(&p, RT_CACHE_HIDDEN, TOY_VOCAB);
+    toy_rows_release(&rows);
+    toy_rows_make(&rows, &p, &h, 2);
+    for (int64_t i = 0; i < p.n_tokens * h.d_model; i++) {
+        rows.values[i] = 7e4f;
+    }
+    assert_ok(rt_cache_create(&w, dir, &h, permit, &err));
+    assert_int_equal(rt_cache_append(w, &p, 0, rows.rows, &err), RT_NUMERIC);
+    assert_says(err.msg, "F16");
+    rt_cache_abandon(w);
+    rt_permit_free(permit);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
+/* ---- damage ---- */
+
+/* Bytes as they come from disk, read to the end. True when something was refused. */
+static bool refused(const uint8_t *bytes, size_t n, bool with_new_checksum)
+{
+    rt_err err = {0};
+    rt_shard s = {0};
+    rt_cache_sequence q = {0};
+    uint8_t *copy = rt_malloc(n);
+    memcpy(copy, bytes, n);
+    if (with_new_checksum && n >= 16) {
+        uint64_t sum = rt_xxh64(copy + 16, n - 16);
+        memcpy(copy + 8, &sum, sizeof sum);
+    }
+    rt_status st = rt_shard_from_bytes(&s, copy, n, "x.rtc", &err);
+    if (st == RT_OK) {
+        st = rt_shard_check(&s, &err);
+    }
+    for (int64_t i = 0; st == RT_OK && i < s.head.shard_sequences; i++) {
+        st = rt_shard_read(&s, i, &q, &err);
+    }
+    if (st != RT_OK) {
+        assert_says(err.msg, "x.rtc");
+    }
+    rt_cache_sequence_release(&q);
+    rt_shard_release(&s);
+    rt_free(copy);
+    return st != RT_OK;
+}
+
+static void damage_one(rt_cache_kind kind)
+{
+    rt_err err = {0};
+    char *dir = rt_test_scratch(), *path = rt_path_join(dir, "00000.rtc");
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_str bytes = {0};
+    toy_packed(&p, 60, 64, TOY_VOCAB, true, 3);
+    rt_cache_header h = toy_header(&p, kind, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(dir, &p, &h, &rows);
+    assert_ok(rt_file_read(&bytes, path, SIZE_MAX / 2, &err));
+    uint8_t *b = (uint8_t *)bytes.p;
+    assert_false(refused(b, bytes.n, false));
+    for (size_t n = 0; n < bytes.n; n += 1 + n / 16) {
+        assert_true(refused(b, n, false));
+        assert_true(refused(b, n, true));
+    }
+    rt_rng r = rt_rng_init(9, "damage", (uint64_t)kind);
+    for (int i = 0; i < 400; i++) {
+        size_t at = 16 + rt_rng_below(&r, bytes.n - 16);
+        uint8_t was = b[at];
+        b[at] = (uint8_t)(was ^ (1u << rt_rng_below(&r, 8)));
+        assert_true(refused(b, bytes.n, false));
+        refused(b, bytes.n, true); /* may be another valid shard: must only stay inside its bytes */
+        b[at] = was;
+    }
+    rt_str_release(&bytes);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+}
+
+static void refuses_damaged_shards(void **state)
+{
+    (void)state;
+    damage_one(RT_CACHE_SAMPLE);
+    damage_one(RT_CACHE_TOPK);
+    damage_one(RT_CACHE_HIDDEN);
+}
+
+static void a_cache_with_a_foreign_or_missing_shard_does_not_open(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch(), *other = rt_test_scratch();
+    char *one = rt_path_join(dir, "00001.rtc"), *foreign = rt_path_join(other, "00001.rtc");
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_str bytes = {0};
+    rt_cache *c = NULL;
+    toy_packed(&p, 60, 64, TOY_VOCAB, true, 3);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(dir, &p, &h, &rows);
+    toy_rows_release(&rows);
+    toy_rows_make(&rows, &p, &h, 5);
+    write_cache(other, &p, &h, &rows);
+    assert_ok(rt_file_read(&bytes, foreign, SIZE_MAX / 2, &err));
+    assert_ok(rt_file_write(one, bytes.p, bytes.n, &err));
+    assert_int_equal(rt_cache_open(&c, dir, &err), RT_INPUT);
+    assert_says(err.msg, "00001.rtc");
+    assert_ok(rt_path_remove(one, &err));
+    assert_int_not_equal(rt_cache_open(&c, dir, &err), RT_OK);
+    assert_says(err.msg, "00001.rtc");
+    rt_str_release(&bytes);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_free(one);
+    rt_free(foreign);
+    rt_test_scratch_drop(dir);
+    rt_test_scratch_drop(other);
+}
+
+/* ---- size and speed ---- */
+
+/* Half of the draws go to the row's four favourites, the others to a long tail: about as spread (20 distinct ids of 50
+ * draws) as a small language model is on books. */
+static void make_peaked(toy_rows *t, const rt_packed *p, const rt_cache_header *h)
+{
+    for (int64_t i = 0; i < p->n_tokens; i++) {
+        rt_rng r = rt_rng_init(7, "peaked", (uint64_t)i);
+        rt_cache_row *row = &t->rows[i];
+        int32_t favourites[4];
+        int counts[50] = {0};
+        int32_t *ids = t->ids + i * h->draws;
+        for (int j = 0; j < 4; j++) {
+            favourites[j] = toy_id(&r, (int)h->n_vocab);
+        }
+        row->n = 0;
+        for (int d = 0; d < h->draws; d++) {
+            int32_t id = rt_rng_below(&r, 100) < 62 ? favourites[rt_rng_below(&r, 4)] : toy_id(&r, (int)h->n_vocab);
+            int j = 0;
+            while (j < row->n && ids[j] != id) {
+                j++;
+            }
+            row->n += j == row->n;
+            ids[j] = id;
+            counts[j]++;
+        }
+        memcpy(t->counts + i * h->draws, counts, sizeof counts);
+    }
+}
+
+static void sample_rows_are_small_and_quick_to_read(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    enum { VOCAB = 49152 };
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_cache *c = NULL;
+    rt_cache_sequence q = {0};
+    toy_packed(&p, 700, 512, VOCAB, false, 4);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, VOCAB);
+    h.sequences_per_shard = 128;
+    toy_rows_make(&rows, &p, &h, 2);
+    make_peaked(&rows, &p, &h);
+    double distinct = 0;
+    for (int64_t i = 0; i < p.n_tokens; i++) {
+        distinct += rows.rows[i].n;
+    }
+    write_cache(dir, &p, &h, &rows);
+    assert_ok(rt_cache_open(&c, dir, &err));
+    double per_token = (double)rt_cache_bytes(c) / (double)h.n_tokens;
+    assert_ok(rt_cache_read(c, 0, &q, &err));
+    double t = rt_now();
+    for (int64_t s = 0; s < h.n_sequences; s++) {
+        assert_ok(rt_cache_read(c, s, &q, &err));
+    }
+    print_message("%.1f distinct ids a row, %.1f bytes a token at 50 draws, %.2f M tokens/s read\n",
+                  distinct / (double)p.n_tokens, per_token, (double)p.n_tokens / (rt_now() - t) * 1e-6);
+    assert_true(distinct > 20 * (double)p.n_tokens && per_token < 33);
+    rt_cache_sequence_release(&q);
+    rt_cache_close(c);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_back_what_was_put_in),
+        cmocka_unit_test(refuses_another_header_by_the_field_name),
+        cmocka_unit_test(writes_nothing_without_a_permit),
+        cmocka_unit_test(an_interrupted_cache_goes_on_to_the_same_bytes),
+        cmocka_unit_test(refuses_numbers_that_are_none),
+        cmocka_unit_test(refuses_damaged_shards),
+        cmocka_unit_test(a_cache_with_a_foreign_or_missing_shard_does_not_open),
+        cmocka_unit_test(sample_rows_are_small_and_quick_to_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
