@@ -21,8 +21,9 @@ typedef struct row {
     double inv_t, scale; /* 1/T; weight * factor / T */
 } row;
 
-/* The logarithm of no probability (a logit of -infinity): finite, so that 0 log 0 is 0 and log 0 - log 0 too. */
-#define LOG_ZERO (-1e30)
+/* The logarithm of no probability (a logit of -infinity): finite, so that 0 log 0 is 0 and log 0 - log 0 too, and
+ * not so large that adding it would cost the other terms their digits. */
+#define LOG_ZERO (-1e6)
 
 /* NaN stays NaN, unlike fmax. */
 static double at_least(double x, double least)
@@ -30,33 +31,40 @@ static double at_least(double x, double least)
     return x < least ? least : x;
 }
 
-/* log(b e^d + 1 - b), i.e. log(m/q) of the mixture m = b p + (1-b) q: no overflow, exact as d goes to 0. */
-static double log_mix(double d, double b)
+/* log(m/q) of the mixture m = b p + (1-b) q. Divides by the larger of p and q, and is exact as p goes to q. */
+static inline double log_mix(double p, double q, double d, double b)
 {
-    if (d <= 0.0) {
-        return log1p((REAL)b * expm1((REAL)d));
+    if (p > q) {
+        return d + log1p((REAL)((1.0 - b) * (q - p) / p));
     }
-    return d + log1p((REAL)(1.0 - b) * expm1((REAL)-d));
+    return q > 0.0 ? log1p((REAL)(b * (p - q) / q)) : 0.0;
+}
+
+/* q/m of the same mixture. */
+static inline double share_of(double p, double q, double b)
+{
+    double m = b * p + (1.0 - b) * q;
+    return m > 0.0 ? q / m : 0.0;
 }
 
 /* One bucket's share of the value; *g as above. p = 0 and q = 0 contribute 0, as their limits do. */
-static double term(const rt_loss *l, double p, double q, double d, double *g)
+static inline double term(const rt_loss *l, double p, double q, double d, double *g)
 {
     double mix = l->mix, m;
     switch (l->kind) {
     case RT_LOSS_FORWARD_KL: *g = -p; return p * d;
     case RT_LOSS_REVERSE_KL: *g = -q * d; return -q * d;
     case RT_LOSS_JSD:
-        m = log_mix(d, mix);
+        m = log_mix(p, q, d, mix);
         *g = -q * m / mix;
         return p * (d - m) / (1.0 - mix) - q * m / mix;
     case RT_LOSS_SKEW_FORWARD_KL:
-        m = log_mix(d, mix);
-        *g = -(1.0 - mix) * p * exp((REAL)-m);
+        m = log_mix(p, q, d, mix);
+        *g = -(1.0 - mix) * p * share_of(p, q, mix);
         return p * (d - m);
     case RT_LOSS_SKEW_REVERSE_KL:
-        m = log_mix(d, 1.0 - mix);
-        *g = -q * (m + mix * exp((REAL)-m));
+        m = log_mix(p, q, d, 1.0 - mix);
+        *g = -q * (m + mix * share_of(p, q, 1.0 - mix));
         return -q * m;
     case RT_LOSS_TVD: *g = 0.5 * q * ((q > p) - (q < p)); return 0.5 * fabs(p - q);
     case RT_LOSS_CE:
@@ -111,8 +119,8 @@ static double sample_row(const row *r)
 
 /* ---- top k and one bucket for the rest ---- */
 
-#define MASKED ((REAL)LOG_ZERO) /* survives the division by T */
-#define LEAST_LOG_P (-100.0)    /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
+#define MASKED ((REAL)-1e30) /* no probability at any T; stays finite when divided by it */
+#define LEAST_LOG_P (-100.0) /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
 
 typedef struct buckets {
     REAL z[RT_LOSS_MAX_TOPK]; /* logits of the entries */
@@ -199,6 +207,23 @@ static int64_t block_size(const row *r, int64_t first)
     return r->v - first < BLOCK ? r->v - first : BLOCK;
 }
 
+/* Four sums side by side: one alone would wait for every addition. */
+static double sum_block(const REAL *x, int64_t n)
+{
+    double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        s0 += x[i];
+        s1 += x[i + 1];
+        s2 += x[i + 2];
+        s3 += x[i + 3];
+    }
+    for (; i < n; i++) {
+        s0 += x[i];
+    }
+    return (s0 + s1) + (s2 + s3);
+}
+
 static norm norm_of(const row *r, const REAL *x)
 {
     REAL e[BLOCK];
@@ -207,9 +232,7 @@ static norm norm_of(const row *r, const REAL *x)
     for (int64_t i = 0; i < r->v; i += BLOCK) {
         int64_t n = block_size(r, i);
         softmax_block(e, x + i, n, s, r->inv_t);
-        for (int64_t j = 0; j < n; j++) {
-            sum += e[j];
-        }
+        sum += sum_block(e, n);
     }
     s.log_sum = log(sum);
     return s;
