@@ -1,0 +1,82 @@
+/* Texts and teacher of a run, opened when a stage first needs them. */
+#include "flow/state.h"
+
+#include <string.h>
+
+rt_precision rt_flow_precision(const rt_flow *f)
+{
+    return strcmp(f->recipe.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
+}
+
+rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
+{
+    if (f->teacher != NULL) {
+        return RT_OK;
+    }
+    return rt_model_open(&f->teacher, f->recipe.teacher, &(rt_model_options){.precision = rt_flow_precision(f)}, err);
+}
+
+/* Every HOLD_OUT-th document is held out when the recipe names no held-out text. */
+#define HOLD_OUT 20
+
+/* Moves the documents whose index says so from `all` into `held`, which must be zero; both keep views into all's arena. */
+static rt_status hold_out(rt_corpus *all, rt_corpus *held, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_document *docs = NULL;
+    if (all->n_docs < HOLD_OUT) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "%zu documents are too few to hold some out; name held-out text as data.valid", all->n_docs);
+    }
+    RT_TRY(RT_NEW(&docs, all->n_docs / HOLD_OUT, "held-out documents", err));
+    RT_TRY(RT_NEW(&held->mask, all->ids.n, "held-out mask", err));
+    size_t kept = 0, n = 0;
+    for (size_t i = 0; i < all->n_docs; i++) {
+        if (i % HOLD_OUT != HOLD_OUT - 1) {
+            all->docs[kept++] = all->docs[i];
+            continue;
+        }
+        rt_document d = all->docs[i];
+        memcpy(held->mask + held->ids.n, all->mask + d.first, (size_t)d.n);
+        const int64_t first = (int64_t)held->ids.n;
+        for (int64_t t = 0; t < d.n; t++) {
+            RT_TRY(rt_ids_push(&held->ids, all->ids.p[d.first + t], err));
+        }
+        d.first = first;
+        docs[n++] = d;
+    }
+    all->n_docs = kept;
+    held->docs = docs;
+    held->n_docs = n;
+    held->hash = rt_sha256_of(&all->hash, sizeof all->hash);
+    docs = NULL;
+out:
+    rt_free(docs);
+    return st;
+}
+
+static rt_status load(rt_flow *f, rt_corpus *c, const char *const *paths, size_t n, int64_t max_tokens, rt_err *err)
+{
+    return rt_corpus_load(c, f->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = n, .max_tokens = max_tokens}, err);
+}
+
+rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    rt_status st = RT_OK;
+    if (f->texts_open) {
+        return RT_OK;
+    }
+    if (f->tokenizer == NULL) {
+        RT_TRY(rt_tokenizer_open(&f->tokenizer, r->teacher, err));
+    }
+    RT_TRY(load(f, &f->text, r->text, r->n_text, f->split.collect_tokens, err));
+    if (r->n_valid > 0) {
+        RT_TRY(load(f, &f->valid, r->valid, r->n_valid, f->split.audit_tokens, err));
+    } else {
+        RT_TRY(hold_out(&f->text, &f->valid, err));
+    }
+    RT_TRY(rt_pack(&f->packed, &f->text, (int)r->sequence, err));
+    f->texts_open = true;
+out:
+    return st;
+}

@@ -1,0 +1,129 @@
+/* Timing the two things a recipe spends its time on, with made-up text of the recipe's own shapes. */
+#include "flow/measure.h"
+
+#include <string.h>
+
+#include "tensor/loss.h"
+
+typedef struct bench {
+    rt_batch batch;
+    int32_t *ids;
+    rt_span *spans;
+    int64_t n_vocab;
+    double value; /* keeps the visitor honest */
+} bench;
+
+static rt_status bench_init(bench *b, int64_t n_vocab, int64_t rows, int64_t sequence, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const int64_t n_spans = (rows + sequence - 1) / sequence;
+    rt_rng rng = rt_rng_init(1, "pace", 0);
+    RT_TRY(RT_NEW(&b->ids, (size_t)rows, "ids", err));
+    RT_TRY(RT_NEW(&b->spans, (size_t)n_spans, "spans", err));
+    for (int64_t i = 0; i < rows; i++) {
+        b->ids[i] = (int32_t)rt_rng_below(&rng, (uint64_t)n_vocab);
+    }
+    for (int64_t i = 0; i < n_spans; i++) {
+        const int64_t left = rows - i * sequence;
+        b->spans[i] = (rt_span){.row0 = i * sequence, .n = left < sequence ? left : sequence};
+    }
+    b->batch = (rt_batch){.ids = b->ids, .n_rows = rows, .spans = b->spans, .n_spans = n_spans};
+    b->n_vocab = n_vocab;
+out:
+    return st;
+}
+
+static void bench_release(bench *b)
+{
+    rt_free(b->ids);
+    rt_free(b->spans);
+}
+
+static void look(void *ud, const rt_head_row *row)
+{
+    const bench *b = ud;
+    (void)rt_kernels_get()->logsumexp(row->logits, b->n_vocab, 1.0f, NULL);
+}
+
+static void cross_entropy(void *ud, const rt_head_row *row)
+{
+    const bench *b = ud;
+    const rt_loss ce = {.kind = RT_LOSS_CE, .temperature = 1.0};
+    const rt_target t = {.kind = RT_TARGET_LABEL, .label = b->ids[row->index]};
+    (void)rt_loss_row(&ce, row->logits, b->n_vocab, &t, true, 1.0f / (float)b->batch.n_rows, NULL);
+}
+
+enum { WARM = 2, COUNTED = 2 };
+
+static rt_status time_teacher(double *tokens_per_s, const rt_model *m, bench *b, int64_t sequence, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_acts *acts = NULL;
+    rt_head *head = NULL;
+    double best = 0;
+    RT_TRY(rt_acts_new(&acts, m, b->batch.n_rows, sequence, RT_NET_FORWARD, err));
+    RT_TRY(rt_head_new(&head, m, NULL, false, err));
+    for (int i = 0; i < WARM + COUNTED; i++) {
+        const double t0 = rt_now();
+        rt_net_forward(m, acts, &b->batch);
+        rt_head_run(head, &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = b->batch.n_rows, .visit = look, .ud = b});
+        const double rate = (double)b->batch.n_rows / (rt_now() - t0);
+        best = i >= WARM && rate > best ? rate : best;
+    }
+    *tokens_per_s = best;
+out:
+    rt_acts_free(acts);
+    rt_head_free(head);
+    return st;
+}
+
+static rt_status time_step(double *tokens_per_s, const rt_model *m, bench *b, int64_t sequence, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_acts *acts = NULL;
+    rt_head *head = NULL;
+    float *grads = NULL, *dx = NULL;
+    double best = 0;
+    RT_TRY(rt_acts_new(&acts, m, b->batch.n_rows, sequence, RT_NET_TRAIN, err));
+    RT_TRY(rt_head_new(&head, m, NULL, true, err));
+    RT_TRY(rt_new_big((void **)&grads, (size_t)m->n_elements * sizeof(float), "gradients", err));
+    RT_TRY(RT_NEW(&dx, (size_t)(b->batch.n_rows * m->hp.d_model), "gradients", err));
+    for (int i = 0; i < WARM + COUNTED; i++) {
+        const double t0 = rt_now();
+        rt_net_forward(m, acts, &b->batch);
+        rt_head_run(head, &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = b->batch.n_rows, .visit = cross_entropy,
+                                           .ud = b, .dx = dx, .grads = grads});
+        rt_net_backward(m, grads, acts, &b->batch, dx);
+        const double rate = (double)b->batch.n_rows / (rt_now() - t0);
+        best = i >= WARM && rate > best ? rate : best;
+    }
+    *tokens_per_s = best;
+out:
+    rt_acts_free(acts);
+    rt_head_free(head);
+    rt_free(grads);
+    rt_free(dx);
+    return st;
+}
+
+rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens, int64_t sequence, rt_err *err)
+{
+    rt_status st = RT_OK;
+    bench b = {0};
+    rt_model *student = NULL;
+    int keep[RT_MAX_LAYERS];
+    const double t0 = rt_now();
+    const rt_precision precision = teacher->compute == RT_BF16 ? RT_PRECISION_BF16 : RT_PRECISION_F32;
+    for (int i = 0; i < student_layers; i++) {
+        keep[i] = i;
+    }
+    RT_TRY(bench_init(&b, teacher->hp.n_vocab, batch_tokens, sequence, err));
+    RT_TRY(time_teacher(&out->teacher_tokens_per_s, teacher, &b, sequence, err));
+    RT_TRY(rt_model_cut(&student, teacher, keep, student_layers, &(rt_model_options){.precision = precision, .trainable = true}, err));
+    RT_TRY(time_step(&out->step_tokens_per_s, student, &b, sequence, err));
+    out->seconds = rt_now() - t0;
+out:
+    rt_model_close(student);
+    bench_release(&b);
+    return st;
+}

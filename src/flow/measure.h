@@ -1,0 +1,17 @@
+/* measure.h - what this machine does in a second with this teacher and this student: the planner's yardstick. */
+#ifndef RT_FLOW_MEASURE_H
+#define RT_FLOW_MEASURE_H
+
+#include "model/models.h"
+
+typedef struct rt_pace {
+    double teacher_tokens_per_s; /* forward and head over batches of text */
+    double step_tokens_per_s;    /* student forward, head with gradient, backward; the update is left out */
+    double seconds;              /* spent measuring */
+} rt_pace;
+
+/* A few seconds: two warm runs of each are not counted, the faster of two that are is taken. */
+RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens, int64_t sequence,
+                                      rt_err *err);
+
+#endif

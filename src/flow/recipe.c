@@ -1,0 +1,258 @@
+/* The recipe's schema and its reading into a struct, with the checks that need more than one key. */
+#include "flow/recipe.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "audit/choice.h"
+
+static const rt_field teacher_fields[] = {
+    {.key = "model", .kind = RT_FIELD_STR, .required = true, .help = "GGUF file, safetensors file or Hugging Face folder"},
+    {.key = "noncommercial", .kind = RT_FIELD_BOOL, .dflt = "false", .help = "judge the licence for non-commercial use"},
+    {.key = "grant", .kind = RT_FIELD_STR, .help = "file with a written grant of the rights holder"},
+    {0},
+};
+static const rt_field data_fields[] = {
+    {.key = "text", .kind = RT_FIELD_STRS, .required = true, .help = "training documents: .jsonl or .txt files"},
+    {.key = "valid", .kind = RT_FIELD_STRS, .help = "held-out documents; without it a twentieth of `text` is held out"},
+    {0},
+};
+static const rt_field collect_fields[] = {
+    {.key = "targets", .kind = RT_FIELD_ENUM, .choices = "sample|topk|hidden", .dflt = "sample", .help = "what is kept of each distribution"},
+    {.key = "draws", .kind = RT_FIELD_INT, .min = 1, .max = 255, .dflt = "50", .help = "sample: draws with replacement a position"},
+    {.key = "k", .kind = RT_FIELD_INT, .min = 1, .max = 1024, .dflt = "32", .help = "topk: entries a position, the tail is kept as one mass"},
+    {.key = "hidden_type", .kind = RT_FIELD_ENUM, .choices = "f16|f32", .dflt = "f16", .help = "hidden: type of the states"},
+    {.key = "temperature", .kind = RT_FIELD_NUM, .min = 0.05, .max = 20, .dflt = "1", .help = "of the teacher's distribution"},
+    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .help = "stop after so many; default: what the budget allows, or all"},
+    {0},
+};
+static const rt_field student_fields[] = {
+    {.key = "init", .kind = RT_FIELD_ENUM, .choices = "prune", .dflt = "prune", .help = "cut layers out of the teacher"},
+    {.key = "layers", .kind = RT_FIELD_INT, .min = 1, .max = RT_MAX_LAYERS, .help = "how many layers to keep"},
+    {.key = "keep", .kind = RT_FIELD_STRS, .help = "the very layers to keep, e.g. [0, 1, 2, 28, 29]"},
+    {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for this teacher"},
+    {0},
+};
+static const rt_field train_fields[] = {
+    {.key = "loss", .kind = RT_FIELD_ENUM, .choices = "forward_kl|ce", .dflt = "forward_kl", .help = "divergence to the teacher"},
+    {.key = "temperature", .kind = RT_FIELD_NUM, .min = 0.05, .max = 20, .dflt = "1", .help = "of the loss"},
+    {.key = "batch_tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e7, .dflt = "2k", .help = "tokens a step"},
+    {.key = "sequence", .kind = RT_FIELD_INT, .min = 8, .max = 8192, .dflt = "512", .help = "longest sequence"},
+    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e13, .help = "train on so many; default: what the budget allows, or one pass"},
+    {.key = "optimizer", .kind = RT_FIELD_ENUM, .choices = "adamw", .dflt = "adamw", .help = "update rule"},
+    {.key = "lr", .kind = RT_FIELD_NUM, .min = 1e-8, .max = 1, .dflt = "6e-4", .help = "peak learning rate"},
+    {.key = "schedule", .kind = RT_FIELD_ENUM, .choices = "wsd|cosine|linear", .dflt = "wsd", .help = "shape of the learning rate"},
+    {.key = "warmup", .kind = RT_FIELD_INT, .min = -1, .max = 1e9, .dflt = "-1", .help = "steps; -1: 2 % of the run, 50 at least, a tenth at most"},
+    {.key = "decay", .kind = RT_FIELD_NUM, .min = 0, .max = 1, .dflt = "0.25", .help = "wsd: share of the run that falls to zero"},
+    {.key = "weight_decay", .kind = RT_FIELD_NUM, .min = 0, .max = 10, .dflt = "0.1", .help = "of matrices other than the embedding"},
+    {.key = "clip", .kind = RT_FIELD_NUM, .min = 1e-6, .max = 1e9, .dflt = "1", .help = "largest norm of the gradient"},
+    {.key = "eval_every", .kind = RT_FIELD_INT, .min = 0, .max = 1e9, .dflt = "0", .help = "steps between validations; 0: start and end"},
+    {.key = "patience", .kind = RT_FIELD_INT, .min = 0, .max = 1e6, .dflt = "0", .help = "validations without a new best before stopping; 0: never"},
+    {.key = "precision", .kind = RT_FIELD_ENUM, .choices = "auto|f32", .dflt = "auto", .help = "auto: bf16 products where the machine is faster with them"},
+    {0},
+};
+static const rt_field export_fields[] = {
+    {.key = "type", .kind = RT_FIELD_ENUM, .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|safetensors", .required = true, .help = "GGUF type, or a safetensors folder"},
+    {0},
+};
+static const rt_field audit_fields[] = {
+    {.key = "tasks", .kind = RT_FIELD_STRS, .help = "multiple-choice tasks as name or name=file.jsonl"},
+    {.key = "limit", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .dflt = "100", .help = "items a task"},
+    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .dflt = "16k", .help = "held-out tokens"},
+    {.key = "twin", .kind = RT_FIELD_ENUM, .choices = "ce|none", .dflt = "ce", .help = "train a twin on the text alone, as a baseline"},
+    {0},
+};
+
+const rt_field rt_run_schema[] = {
+    {.key = "name", .kind = RT_FIELD_STR, .help = "of the run directory; default: the recipe's file name"},
+    {.key = "budget", .kind = RT_FIELD_DURATION, .min = 10, .max = 3.2e7, .help = "time for the whole recipe, e.g. 8m"},
+    {.key = "seed", .kind = RT_FIELD_INT, .min = 0, .max = 9e15, .dflt = "1", .help = "of every random choice"},
+    {.key = "threads", .kind = RT_FIELD_INT, .min = 0, .max = RT_MAX_THREADS, .dflt = "0", .help = "0: all processors"},
+    {.key = "teacher", .kind = RT_FIELD_MAP, .required = true, .children = teacher_fields, .help = "the model to learn from"},
+    {.key = "data", .kind = RT_FIELD_MAP, .required = true, .children = data_fields, .help = "texts"},
+    {.key = "collect", .kind = RT_FIELD_MAP, .children = collect_fields, .help = "the teacher's outputs"},
+    {.key = "student", .kind = RT_FIELD_MAP, .required = true, .children = student_fields, .help = "the model to make"},
+    {.key = "train", .kind = RT_FIELD_MAP, .children = train_fields, .help = "how it learns"},
+    {.key = "export", .kind = RT_FIELD_MAPS, .children = export_fields, .help = "files to leave"},
+    {.key = "audit", .kind = RT_FIELD_MAP, .children = audit_fields, .help = "what is measured"},
+    {0},
+};
+
+/* The name becomes a directory: letters, digits, dot, dash, underscore. */
+static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
+{
+    const char *given = rt_json_str(r->json, "name", NULL);
+    const char *base = given != NULL ? given : rt_path_base(path);
+    size_t n = 0;
+    for (const char *p = base; *p != '\0' && n + 1 < sizeof r->name; p++) {
+        if (given == NULL && *p == '.') {
+            break; /* file name without its ending */
+        }
+        if (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL) {
+            return rt_fail(err, RT_RECIPE, 0, "%s: name '%s' may hold letters, digits, '.', '_' and '-' only", path, base);
+        }
+        r->name[n++] = *p;
+    }
+    if (n == 0 || r->name[0] == '.') {
+        return rt_fail(err, RT_RECIPE, 0, "%s: the run needs a name that does not begin with a dot", path);
+    }
+    r->name[n] = '\0';
+    return RT_OK;
+}
+
+static rt_status read_strings(const json_t *list, const char *what, const char **out, size_t cap, size_t *n, rt_err *err)
+{
+    *n = json_array_size(list);
+    if (*n > cap) {
+        return rt_fail(err, RT_RECIPE, 0, "'%s' has %zu entries, at most %zu are taken", what, *n, cap);
+    }
+    for (size_t i = 0; i < *n; i++) {
+        out[i] = json_string_value(json_array_get(list, i));
+    }
+    return RT_OK;
+}
+
+static rt_status read_student(rt_run_recipe *r, const json_t *s, rt_err *err)
+{
+    const json_t *keep = json_object_get(s, "keep");
+    r->init = rt_json_str(s, "init", "prune");
+    r->layers = (int)rt_json_i64(s, "layers", 0);
+    r->ranking = rt_json_str(s, "ranking", NULL);
+    r->n_keep = (int)json_array_size(keep);
+    if ((r->layers > 0) == (r->n_keep > 0)) {
+        return rt_fail(err, RT_RECIPE, 0, "'student' needs either 'layers' (how many) or 'keep' (which)");
+    }
+    for (int i = 0; i < r->n_keep; i++) {
+        int64_t layer;
+        const char *text = json_string_value(json_array_get(keep, (size_t)i));
+        if (i >= RT_MAX_LAYERS || !rt_parse_i64(text, &layer) || layer < 0 || layer >= RT_MAX_LAYERS) {
+            return rt_fail(err, RT_RECIPE, 0, "'student.keep' entry '%s' is no layer number", text);
+        }
+        r->keep[i] = (int)layer;
+    }
+    return RT_OK;
+}
+
+/* "hellaswag" reads hellaswag.jsonl beside the first training text; "hellaswag=FILE" names it. */
+static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err *err)
+{
+    const char *eq = strchr(entry, '=');
+    char *dir = rt_path_dir(r->text[0]);
+    rt_str file = {0};
+    r->tasks[i] = eq != NULL ? rt_strndup(entry, (size_t)(eq - entry)) : rt_strdup(entry);
+    if (eq != NULL) {
+        rt_str_puts(&file, eq + 1);
+    } else {
+        rt_str_printf(&file, "%s/%s.jsonl", dir != NULL ? dir : ".", entry);
+    }
+    r->task_data[i] = rt_strdup(rt_str_cstr(&file));
+    const bool failed = dir == NULL || file.failed || r->tasks[i] == NULL || r->task_data[i] == NULL;
+    rt_free(dir);
+    rt_str_release(&file);
+    r->n_tasks++;
+    if (failed) {
+        return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (!rt_choice_is_task(r->tasks[i])) {
+        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is no task; known: %s", r->tasks[i], rt_choice_tasks());
+    }
+    if (!rt_path_exists(r->task_data[i])) {
+        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s reads '%s', which does not exist; write %s=FILE.jsonl", r->tasks[i],
+                       r->task_data[i], r->tasks[i]);
+    }
+    return RT_OK;
+}
+
+static rt_status read_audit(rt_run_recipe *r, json_t *a, rt_err *err)
+{
+    const char *entries[RT_MAX_TASKS];
+    size_t n;
+    rt_status st = read_strings(json_object_get(a, "tasks"), "audit.tasks", entries, RT_MAX_TASKS, &n, err);
+    for (size_t i = 0; st == RT_OK && i < n; i++) {
+        st = read_task(r, i, entries[i], err);
+    }
+    r->audit_limit = rt_json_i64(a, "limit", 100);
+    r->audit_tokens = rt_json_i64(a, "tokens", 16000);
+    r->twin = strcmp(rt_json_str(a, "twin", "ce"), "ce") == 0;
+    return st;
+}
+
+static void read_train(rt_run_recipe *r, const json_t *t)
+{
+    r->loss = rt_json_str(t, "loss", "forward_kl");
+    r->loss_temperature = rt_json_f64(t, "temperature", 1.0);
+    r->batch_tokens = rt_json_i64(t, "batch_tokens", 2000);
+    r->sequence = rt_json_i64(t, "sequence", 512);
+    r->tokens = rt_json_i64(t, "tokens", 0);
+    r->lr = rt_json_f64(t, "lr", 6e-4);
+    r->schedule = rt_json_str(t, "schedule", "wsd");
+    r->warmup_steps = (double)rt_json_i64(t, "warmup", -1);
+    r->decay = rt_json_f64(t, "decay", 0.25);
+    r->weight_decay = rt_json_f64(t, "weight_decay", 0.1);
+    r->clip = rt_json_f64(t, "clip", 1.0);
+    r->eval_every = rt_json_i64(t, "eval_every", 0);
+    r->patience = rt_json_i64(t, "patience", 0);
+    r->precision = rt_json_str(t, "precision", "auto");
+}
+
+static void read_collect(rt_run_recipe *r, const json_t *c)
+{
+    const char *targets = rt_json_str(c, "targets", "sample");
+    r->targets = strcmp(targets, "topk") == 0 ? RT_CACHE_TOPK : strcmp(targets, "hidden") == 0 ? RT_CACHE_HIDDEN : RT_CACHE_SAMPLE;
+    r->draws = (int)rt_json_i64(c, "draws", 50);
+    r->k = (int)rt_json_i64(c, "k", 32);
+    r->hidden_dtype = strcmp(rt_json_str(c, "hidden_type", "f16"), "f32") == 0 ? RT_F32 : RT_F16;
+    r->temperature = rt_json_f64(c, "temperature", 1.0);
+    r->collect_tokens = rt_json_i64(c, "tokens", 0);
+}
+
+rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets, rt_err *err)
+{
+    rt_status st = RT_OK;
+    RT_TRY(rt_recipe_load(&r->json, path, rt_run_schema, sets, n_sets, err));
+    RT_TRY(set_name(r, path, err));
+    const json_t *teacher = json_object_get(r->json, "teacher"), *data = json_object_get(r->json, "data");
+    r->budget = rt_json_f64(r->json, "budget", 0.0);
+    r->seed = (uint64_t)rt_json_i64(r->json, "seed", 1);
+    r->threads = (int)rt_json_i64(r->json, "threads", 0);
+    r->teacher = rt_json_str(teacher, "model", NULL);
+    r->noncommercial = rt_json_bool(teacher, "noncommercial", false);
+    r->grant = rt_json_str(teacher, "grant", NULL);
+    RT_TRY(read_strings(json_object_get(data, "text"), "data.text", r->text, RT_MAX_PATHS, &r->n_text, err));
+    RT_TRY(read_strings(json_object_get(data, "valid"), "data.valid", r->valid, RT_MAX_PATHS, &r->n_valid, err));
+    read_collect(r, json_object_get(r->json, "collect"));
+    RT_TRY(read_student(r, json_object_get(r->json, "student"), err));
+    read_train(r, json_object_get(r->json, "train"));
+    const json_t *exports = json_object_get(r->json, "export");
+    r->n_exports = json_array_size(exports);
+    if (r->n_exports > RT_MAX_EXPORTS) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "%s: 'export' has %zu entries, at most %d are taken", path, r->n_exports, RT_MAX_EXPORTS);
+    }
+    for (size_t i = 0; i < r->n_exports; i++) {
+        r->exports[i].type = rt_json_str(json_array_get(exports, i), "type", NULL);
+    }
+    if (r->n_exports == 0) {
+        r->exports[r->n_exports++].type = "q8_0";
+    }
+    RT_TRY(read_audit(r, json_object_get(r->json, "audit"), err));
+    if (r->targets == RT_CACHE_SAMPLE && r->temperature != r->loss_temperature && strcmp(r->loss, "ce") != 0) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0,
+                    "%s: targets drawn at temperature %g cannot serve a loss at temperature %g; set train.temperature = collect.temperature "
+                    "or collect.targets = hidden", path, r->temperature, r->loss_temperature);
+    }
+out:
+    if (st != RT_OK) {
+        rt_run_recipe_release(r);
+    }
+    return st;
+}
+
+void rt_run_recipe_release(rt_run_recipe *r)
+{
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        rt_free(r->tasks[i]);
+        rt_free(r->task_data[i]);
+    }
+    json_decref(r->json);
+    *r = (rt_run_recipe){0};
+}

@@ -1,0 +1,69 @@
+/* recipe.h - what a user asks for, typed. The schema is the documentation of the keys (docs/recipe.md prints it). */
+#ifndef RT_FLOW_RECIPE_H
+#define RT_FLOW_RECIPE_H
+
+#include <jansson.h>
+
+#include "format/recipe.h"
+#include "teacher/cache.h"
+#include "train/trainer.h"
+
+extern const rt_field rt_run_schema[];
+
+typedef struct rt_export_spec {
+    const char *type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1": GGUF; "safetensors": folder */
+} rt_export_spec;
+#define RT_MAX_EXPORTS 8
+#define RT_MAX_PATHS 64
+#define RT_MAX_TASKS 8
+
+/* Strings are views into `json` unless marked owned. */
+typedef struct rt_run_recipe {
+    json_t *json;        /* canonical, owned */
+    char name[96];
+    double budget;       /* seconds for the whole recipe; 0: none */
+    uint64_t seed;
+    int threads;         /* 0: all */
+
+    const char *teacher;
+    bool noncommercial;
+    const char *grant;
+
+    const char *text[RT_MAX_PATHS], *valid[RT_MAX_PATHS];
+    size_t n_text, n_valid;
+
+    rt_cache_kind targets;
+    int draws, k;
+    rt_dtype hidden_dtype;
+    double temperature;
+    int64_t collect_tokens; /* 0: planner or all */
+
+    const char *init;       /* "prune" */
+    int layers;             /* 0 when `keep` is given */
+    int keep[RT_MAX_LAYERS];
+    int n_keep;             /* 0: ranked */
+    const char *ranking;    /* file or NULL */
+
+    const char *loss;
+    double loss_temperature;
+    int64_t batch_tokens, sequence, tokens; /* tokens 0: planner or one pass */
+    double lr, warmup_steps, decay, weight_decay, clip;
+    const char *schedule;
+    int64_t patience, eval_every;
+    const char *precision;
+
+    rt_export_spec exports[RT_MAX_EXPORTS];
+    size_t n_exports;
+
+    char *tasks[RT_MAX_TASKS];     /* audit tasks and the data file of each, owned */
+    char *task_data[RT_MAX_TASKS];
+    size_t n_tasks;
+    int64_t audit_limit, audit_tokens;
+    bool twin;
+} rt_run_recipe;
+
+/* `sets`: "key.sub=value". Zero-initialise the recipe. Relative paths in a recipe are relative to the working directory. */
+RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets, rt_err *err);
+void rt_run_recipe_release(rt_run_recipe *r);
+
+#endif
