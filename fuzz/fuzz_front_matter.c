@@ -4,6 +4,8 @@
 #include "record/front_matter.h"
 #include "record/licence.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static rt_licence_table *table;

@@ -18,6 +18,8 @@ static void verify(const void *p, size_t n, bool must)
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     rt_chain c = {0};
