@@ -7,8 +7,19 @@
 typedef struct rt_gguf rt_gguf;
 
 typedef enum rt_gguf_type {
-    RT_GGUF_U8, RT_GGUF_I8, RT_GGUF_U16, RT_GGUF_I16, RT_GGUF_U32, RT_GGUF_I32, RT_GGUF_F32,
-    RT_GGUF_BOOL, RT_GGUF_STRING, RT_GGUF_ARRAY, RT_GGUF_U64, RT_GGUF_I64, RT_GGUF_F64
+    RT_GGUF_U8,
+    RT_GGUF_I8,
+    RT_GGUF_U16,
+    RT_GGUF_I16,
+    RT_GGUF_U32,
+    RT_GGUF_I32,
+    RT_GGUF_F32,
+    RT_GGUF_BOOL,
+    RT_GGUF_STRING,
+    RT_GGUF_ARRAY,
+    RT_GGUF_U64,
+    RT_GGUF_I64,
+    RT_GGUF_F64
 } rt_gguf_type;
 
 /* Maps the file and checks all of header, metadata and tensor directory. A name like X-00001-of-00003.gguf
@@ -31,7 +42,8 @@ typedef struct rt_gguf_kv {
 size_t rt_gguf_n_kv(const rt_gguf *g);
 const rt_gguf_kv *rt_gguf_kv_at(const rt_gguf *g, size_t i);
 
-/* Typed getters: false when the key is absent or of another kind. Integers convert from every integer type if in range. */
+/* Typed getters: false when the key is absent or of another kind. Integers convert from every integer type, in range.
+ */
 bool rt_gguf_get_i64(const rt_gguf *g, const char *key, int64_t *out);
 bool rt_gguf_get_f64(const rt_gguf *g, const char *key, double *out); /* from f32, f64 and integers */
 bool rt_gguf_get_bool(const rt_gguf *g, const char *key, bool *out);
@@ -48,7 +60,8 @@ bool rt_gguf_next_str(const rt_gguf_array *a, const uint8_t **cursor, rt_slice *
 int64_t rt_gguf_array_i64(const rt_gguf_array *a, uint64_t i); /* integer and bool elements */
 double rt_gguf_array_f64(const rt_gguf_array *a, uint64_t i);
 
-/* Writer: collect keys and tensors, then write the file atomically in one go. Keys keep their order. A key set twice is replaced in place. */
+/* Writer: collect keys and tensors, then write the file atomically in one go. Keys keep their order. A key set twice is
+ * replaced in place. */
 typedef struct rt_gguf_writer rt_gguf_writer;
 rt_gguf_writer *rt_gguf_writer_new(void); /* NULL when memory is out */
 void rt_gguf_writer_free(rt_gguf_writer *w);
@@ -61,8 +74,10 @@ void rt_gguf_set_str_array(rt_gguf_writer *w, const char *key, const char *const
 void rt_gguf_set_i32_array(rt_gguf_writer *w, const char *key, const int32_t *v, size_t n);
 /* Byte-for-byte copy of one key of another file. */
 void rt_gguf_set_raw(rt_gguf_writer *w, const rt_gguf_kv *kv);
-/* Tensor of f32 values [dims], converted to `dtype` (F32, F16, BF16, Q8_0, Q4_0, Q4_1) while writing. Borrows `data` until _write. */
-void rt_gguf_add_tensor(rt_gguf_writer *w, const char *name, rt_dtype dtype, int n_dims, const int64_t *dims, const float *data);
+/* Tensor of f32 values [dims], converted to `dtype` (F32, F16, BF16, Q8_0, Q4_0, Q4_1) while writing. Borrows `data`
+ * until _write. */
+void rt_gguf_add_tensor(rt_gguf_writer *w, const char *name, rt_dtype dtype, int n_dims, const int64_t *dims,
+                        const float *data);
 /* Any out-of-memory or bad argument of the calls above is reported here. */
 RT_MUST_USE rt_status rt_gguf_write(rt_gguf_writer *w, const char *path, rt_err *err);
 

@@ -6,7 +6,16 @@
 /* One fixed-size element as an integer; false for floats, strings, arrays, and u64 beyond int64. */
 static bool element_i64(rt_gguf_type type, const uint8_t *p, int64_t *out)
 {
-    union { uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64; } v;
+    union {
+        uint8_t u8;
+        int8_t i8;
+        uint16_t u16;
+        int16_t i16;
+        uint32_t u32;
+        int32_t i32;
+        uint64_t u64;
+        int64_t i64;
+    } v;
     memcpy(&v, p, rt_gguf_type_bytes(type));
     switch (type) {
     case RT_GGUF_U8:

@@ -5,9 +5,9 @@
 #include "format/gguf.h"
 #include "format/name_index.h"
 
-#define RT_GGUF_ALIGNMENT 32     /* where general.alignment does not say otherwise */
-#define RT_GGUF_NAME_MAX 63      /* bytes of a tensor name */
-#define RT_GGUF_KEY_MAX 65535    /* bytes of a key */
+#define RT_GGUF_ALIGNMENT 32  /* where general.alignment does not say otherwise */
+#define RT_GGUF_NAME_MAX 63   /* bytes of a tensor name */
+#define RT_GGUF_KEY_MAX 65535 /* bytes of a key */
 #define RT_GGUF_STRING_MAX (1u << 30)
 #define RT_GGUF_ARRAY_MAX (1u << 30)
 

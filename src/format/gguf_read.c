@@ -5,7 +5,8 @@
 #include "format/gguf_part.h"
 #include "format/quant.h"
 
-/* Smallest encodings, to bound counts: one-byte key + type + one-byte value; one-byte name + rank + one dim + type + offset. */
+/* Smallest encodings, to bound counts: one-byte key, type, one-byte value; one-byte name, rank, one dim, type, offset.
+ */
 #define LEAST_KV_BYTES 14
 #define LEAST_TENSOR_BYTES 33
 #define HEADER_BYTES 24
@@ -19,9 +20,9 @@ typedef struct reader {
 size_t rt_gguf_type_bytes(rt_gguf_type t)
 {
     static const uint8_t bytes[] = {
-        [RT_GGUF_U8] = 1,     [RT_GGUF_I8] = 1,    [RT_GGUF_U16] = 2, [RT_GGUF_I16] = 2, [RT_GGUF_U32] = 4,
-        [RT_GGUF_I32] = 4,    [RT_GGUF_F32] = 4,   [RT_GGUF_BOOL] = 1, [RT_GGUF_STRING] = 0,
-        [RT_GGUF_ARRAY] = 0,  [RT_GGUF_U64] = 8,   [RT_GGUF_I64] = 8, [RT_GGUF_F64] = 8,
+        [RT_GGUF_U8] = 1,  [RT_GGUF_I8] = 1,  [RT_GGUF_U16] = 2,  [RT_GGUF_I16] = 2,    [RT_GGUF_U32] = 4,
+        [RT_GGUF_I32] = 4, [RT_GGUF_F32] = 4, [RT_GGUF_BOOL] = 1, [RT_GGUF_STRING] = 0, [RT_GGUF_ARRAY] = 0,
+        [RT_GGUF_U64] = 8, [RT_GGUF_I64] = 8, [RT_GGUF_F64] = 8,
     };
     return bytes[t];
 }
@@ -139,8 +140,9 @@ static rt_status skip_array(reader *r, const char *key)
     }
     bytes = rt_gguf_type_bytes(type);
     if (n > RT_GGUF_ARRAY_MAX || n > (r->size - r->at) / (bytes ? bytes : sizeof(uint64_t))) {
-        RT_FAIL_OUT(r->err, RT_INPUT, at, "key '%s' claims %llu array elements at byte %zu, the file has %zu bytes left",
-                    key, (unsigned long long)n, at, r->size - r->at);
+        RT_FAIL_OUT(r->err, RT_INPUT, at,
+                    "key '%s' claims %llu array elements at byte %zu, the file has %zu bytes left", key,
+                    (unsigned long long)n, at, r->size - r->at);
     }
     if (type == RT_GGUF_STRING) {
         for (uint64_t i = 0; i < n; i++) {
@@ -217,7 +219,8 @@ static rt_status take_dims(reader *r, rt_tensor_info *t, uint64_t *elements)
         RT_TRY(take_u64(r, &dim, "tensor dims"));
         /* a zero makes the element count zero, yet the product of the others must fit all the same */
         if (dim > INT64_MAX || __builtin_mul_overflow(product, dim ? (int64_t)dim : 1, &product)) {
-            RT_FAIL_OUT(r->err, RT_INPUT, at, "dims of tensor '%s' at byte %zu multiply to more than 2^63", t->name, at);
+            RT_FAIL_OUT(r->err, RT_INPUT, at, "dims of tensor '%s' at byte %zu multiply to more than 2^63", t->name,
+                        at);
         }
         t->dims[i] = (int64_t)dim;
         *elements *= dim;
@@ -282,13 +285,15 @@ static rt_status place_tensor(const reader *r, rt_tensor_info *t, uint64_t offse
                               size_t *sum)
 {
     if (offset != *sum) {
-        return rt_fail(r->err, RT_INPUT, r->at,
-                       "tensor '%s' is at offset %llu of the data, expected %zu: holes, overlaps and other orders are refused",
-                       t->name, (unsigned long long)offset, *sum);
+        return rt_fail(
+            r->err, RT_INPUT, r->at,
+            "tensor '%s' is at offset %llu of the data, expected %zu: holes, overlaps and other orders are refused",
+            t->name, (unsigned long long)offset, *sum);
     }
     if (start > r->size || *sum > r->size - start || t->bytes > r->size - start - *sum) {
-        return rt_fail(r->err, RT_INPUT, r->size, "tensor '%s' needs %zu bytes at byte %zu, the file has %zu (truncated?)",
-                       t->name, t->bytes, start + *sum, r->size);
+        return rt_fail(r->err, RT_INPUT, r->size,
+                       "tensor '%s' needs %zu bytes at byte %zu, the file has %zu (truncated?)", t->name, t->bytes,
+                       start + *sum, r->size);
     }
     t->data = r->data + start + *sum;
     /* cannot overflow past the check above, but for the padding */

@@ -203,7 +203,8 @@ static bool tensor_is_sound(rt_gguf_writer *w, const tensor *t)
 {
     size_t n = strlen(t->name);
     if (n == 0 || n > RT_GGUF_NAME_MAX || !rt_name_is_plain(t->name, n)) {
-        (void)rt_fail(&w->err, RT_USAGE, 0, "'%.80s' is no GGUF tensor name (1 to %d bytes)", t->name, RT_GGUF_NAME_MAX);
+        (void)rt_fail(&w->err, RT_USAGE, 0, "'%.80s' is no GGUF tensor name (1 to %d bytes)", t->name,
+                      RT_GGUF_NAME_MAX);
         return false;
     }
     if (!rt_dtype_can_encode(t->dtype)) {
@@ -237,8 +238,8 @@ void rt_gguf_add_tensor(rt_gguf_writer *w, const char *name, rt_dtype dtype, int
     }
     whole = whole && t.dims[n_dims - 1] % rt_dtype_block(dtype) == 0;
     if (!whole || !rt_dtype_bytes(dtype, t.elements, &t.bytes)) {
-        (void)rt_fail(&w->err, RT_USAGE, 0, "tensor '%s': its shape cannot be written as %s (rows in blocks of %d)", name,
-                      rt_dtype_name(dtype), rt_dtype_block(dtype));
+        (void)rt_fail(&w->err, RT_USAGE, 0, "tensor '%s': its shape cannot be written as %s (rows in blocks of %d)",
+                      name, rt_dtype_name(dtype), rt_dtype_block(dtype));
         rt_free(t.name);
         return;
     }
@@ -303,8 +304,8 @@ static rt_status check_values(const tensor *t, size_t at, size_t n, rt_err *err)
     float largest = largest_value(t->dtype);
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(t->data[at + i]) || fabsf(t->data[at + i]) > largest) {
-            return rt_fail(err, RT_NUMERIC, at + i, "tensor '%s': element %zu is %g, which %s cannot hold", t->name, at + i,
-                           (double)t->data[at + i], rt_dtype_name(t->dtype));
+            return rt_fail(err, RT_NUMERIC, at + i, "tensor '%s': element %zu is %g, which %s cannot hold", t->name,
+                           at + i, (double)t->data[at + i], rt_dtype_name(t->dtype));
         }
     }
     return RT_OK;

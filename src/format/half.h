@@ -7,13 +7,19 @@
 
 static inline float rt_f32_from_bits(uint32_t bits)
 {
-    union { uint32_t u; float f; } x = {.u = bits};
+    union {
+        uint32_t u;
+        float f;
+    } x = {.u = bits};
     return x.f;
 }
 
 static inline uint32_t rt_f32_bits(float f)
 {
-    union { float f; uint32_t u; } x = {.f = f};
+    union {
+        float f;
+        uint32_t u;
+    } x = {.f = f};
     return x.u;
 }
 

@@ -36,8 +36,8 @@ static rt_status open_weights(rt_hf *h, rt_err *err)
             return st;
         }
     }
-    return rt_fail(err, RT_NOT_FOUND, 0, "'%s' has neither '%s' nor '%s' (pickled weights are not read)", h->dir, names[0],
-                   names[1]);
+    return rt_fail(err, RT_NOT_FOUND, 0, "'%s' has neither '%s' nor '%s' (pickled weights are not read)", h->dir,
+                   names[0], names[1]);
 }
 
 rt_status rt_hf_open(rt_hf *h, const char *path, rt_err *err)

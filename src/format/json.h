@@ -6,8 +6,8 @@
 
 #include "core/core.h"
 
-/* Strict: duplicate keys refused, trailing bytes refused, nesting and size bounded. `what` names the source in errors. Caller decrefs.
- * Texts may hold NUL (json_string_length tells), keys may not. */
+/* Strict: duplicate keys refused, trailing bytes refused, nesting and size bounded. `what` names the source in errors.
+ * Caller decrefs. Texts may hold NUL (json_string_length tells), keys may not. */
 RT_MUST_USE rt_status rt_json_parse(json_t **out, const void *p, size_t n, const char *what, rt_err *err);
 RT_MUST_USE rt_status rt_json_load(json_t **out, const char *path, rt_err *err);
 /* Atomic, indented by two, keys in insertion order, newline at the end. */

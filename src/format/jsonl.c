@@ -63,7 +63,8 @@ rt_status rt_jsonl_next(rt_jsonl *r, json_t **out, rt_err *err)
     if (!json_is_object(*out)) {
         json_decref(*out);
         *out = NULL;
-        return rt_fail(err, RT_INPUT, r->line, "'%s' line %llu: not a JSON object", r->path, (unsigned long long)r->line);
+        return rt_fail(err, RT_INPUT, r->line, "'%s' line %llu: not a JSON object", r->path,
+                       (unsigned long long)r->line);
     }
     return RT_OK;
 }

@@ -8,14 +8,18 @@ float rt_f16_to_f32(uint16_t h);
 uint16_t rt_f32_to_f16(float f); /* round to nearest even */
 static inline float rt_bf16_to_f32(uint16_t b)
 {
-    union { uint32_t u; float f; } x = {.u = (uint32_t)b << 16};
+    union {
+        uint32_t u;
+        float f;
+    } x = {.u = (uint32_t)b << 16};
     return x.f;
 }
 uint16_t rt_f32_to_bf16(float f); /* round to nearest even, NaN made quiet */
 
 bool rt_dtype_can_decode(rt_dtype t);
 bool rt_dtype_can_encode(rt_dtype t);
-/* n elements (a multiple of the block) from `src`, any decodable type; cannot fail: check with rt_dtype_can_decode first. */
+/* n elements (a multiple of the block) from `src`, any decodable type; cannot fail: check with rt_dtype_can_decode
+ * first. */
 void rt_decode(rt_dtype t, const void *src, float *dst, int64_t n);
 void rt_encode(rt_dtype t, const float *src, void *dst, int64_t n);
 

@@ -13,20 +13,63 @@
 #define RT_QK 32   /* elements in a simple block */
 #define RT_QKK 256 /* elements in a K block */
 
-typedef struct RT_BLOCK rt_f16_cell { uint16_t h; } rt_f16_cell;
-typedef struct RT_BLOCK rt_bf16_cell { uint16_t b; } rt_bf16_cell;
-typedef struct RT_BLOCK rt_q4_0 { uint16_t d; uint8_t qs[16]; } rt_q4_0;
-typedef struct RT_BLOCK rt_q4_1 { uint16_t d, m; uint8_t qs[16]; } rt_q4_1;
-typedef struct RT_BLOCK rt_q5_0 { uint16_t d; uint32_t qh; uint8_t qs[16]; } rt_q5_0;
-typedef struct RT_BLOCK rt_q5_1 { uint16_t d, m; uint32_t qh; uint8_t qs[16]; } rt_q5_1;
-typedef struct RT_BLOCK rt_q8_0 { uint16_t d; int8_t qs[32]; } rt_q8_0;
-typedef struct RT_BLOCK rt_q2_k { uint8_t scales[16], qs[64]; uint16_t d, dmin; } rt_q2_k;
-typedef struct RT_BLOCK rt_q3_k { uint8_t hmask[32], qs[64], scales[12]; uint16_t d; } rt_q3_k;
-typedef struct RT_BLOCK rt_q4_k { uint16_t d, dmin; uint8_t scales[12], qs[128]; } rt_q4_k;
-typedef struct RT_BLOCK rt_q5_k { uint16_t d, dmin; uint8_t scales[12], qh[32], qs[128]; } rt_q5_k;
-typedef struct RT_BLOCK rt_q6_k { uint8_t ql[128], qh[64]; int8_t scales[16]; uint16_t d; } rt_q6_k;
-typedef struct RT_BLOCK rt_iq4_nl { uint16_t d; uint8_t qs[16]; } rt_iq4_nl;
-typedef struct RT_BLOCK rt_iq4_xs { uint16_t d, scales_h; uint8_t scales_l[4], qs[128]; } rt_iq4_xs;
+typedef struct RT_BLOCK rt_f16_cell {
+    uint16_t h;
+} rt_f16_cell;
+typedef struct RT_BLOCK rt_bf16_cell {
+    uint16_t b;
+} rt_bf16_cell;
+typedef struct RT_BLOCK rt_q4_0 {
+    uint16_t d;
+    uint8_t qs[16];
+} rt_q4_0;
+typedef struct RT_BLOCK rt_q4_1 {
+    uint16_t d, m;
+    uint8_t qs[16];
+} rt_q4_1;
+typedef struct RT_BLOCK rt_q5_0 {
+    uint16_t d;
+    uint32_t qh;
+    uint8_t qs[16];
+} rt_q5_0;
+typedef struct RT_BLOCK rt_q5_1 {
+    uint16_t d, m;
+    uint32_t qh;
+    uint8_t qs[16];
+} rt_q5_1;
+typedef struct RT_BLOCK rt_q8_0 {
+    uint16_t d;
+    int8_t qs[32];
+} rt_q8_0;
+typedef struct RT_BLOCK rt_q2_k {
+    uint8_t scales[16], qs[64];
+    uint16_t d, dmin;
+} rt_q2_k;
+typedef struct RT_BLOCK rt_q3_k {
+    uint8_t hmask[32], qs[64], scales[12];
+    uint16_t d;
+} rt_q3_k;
+typedef struct RT_BLOCK rt_q4_k {
+    uint16_t d, dmin;
+    uint8_t scales[12], qs[128];
+} rt_q4_k;
+typedef struct RT_BLOCK rt_q5_k {
+    uint16_t d, dmin;
+    uint8_t scales[12], qh[32], qs[128];
+} rt_q5_k;
+typedef struct RT_BLOCK rt_q6_k {
+    uint8_t ql[128], qh[64];
+    int8_t scales[16];
+    uint16_t d;
+} rt_q6_k;
+typedef struct RT_BLOCK rt_iq4_nl {
+    uint16_t d;
+    uint8_t qs[16];
+} rt_iq4_nl;
+typedef struct RT_BLOCK rt_iq4_xs {
+    uint16_t d, scales_h;
+    uint8_t scales_l[4], qs[128];
+} rt_iq4_xs;
 
 enum {
 #define RT_DTYPE(name, ggml, block, bytes, st) RT_BLOCK_BYTES_##name = bytes, RT_BLOCK_ELEMENTS_##name = block,
@@ -34,8 +77,8 @@ enum {
 #undef RT_DTYPE
 };
 
-#define RT_BLOCK_IS(struct_name, name, elements)                                    \
-    _Static_assert(sizeof(struct_name) == RT_BLOCK_BYTES_##name, #name " bytes");   \
+#define RT_BLOCK_IS(struct_name, name, elements)                                  \
+    _Static_assert(sizeof(struct_name) == RT_BLOCK_BYTES_##name, #name " bytes"); \
     _Static_assert(elements == RT_BLOCK_ELEMENTS_##name, #name " elements")
 RT_BLOCK_IS(float, F32, 1);
 RT_BLOCK_IS(double, F64, 1);
@@ -65,6 +108,9 @@ RT_BLOCK_IS(rt_iq4_xs, IQ4_XS, RT_QKK);
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "retort needs a little-endian machine");
 
 /* The sixteen levels of IQ4_NL and IQ4_XS. */
-#define RT_IQ4_LEVELS {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
+#define RT_IQ4_LEVELS                                                            \
+    {                                                                            \
+        -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 \
+    }
 
 #endif

@@ -56,9 +56,10 @@ static rt_status fail_unknown_key(const rt_yaml_node *key, const rt_field *field
         nearest_try(&n, f->key, strlen(f->key));
         rt_str_printf(&all, "%s%s", f == fields ? "" : ", ", f->key);
     }
-    rt_status st = n.best[0] ? rt_yaml_fail(key, err, "unknown key '%.60s' in %s, did you mean '%s'?", key->text, where, n.best)
-                             : rt_yaml_fail(key, err, "unknown key '%.60s' in %s, valid keys: %s", key->text, where,
-                                            rt_str_cstr(&all));
+    rt_status st =
+        n.best[0]
+            ? rt_yaml_fail(key, err, "unknown key '%.60s' in %s, did you mean '%s'?", key->text, where, n.best)
+            : rt_yaml_fail(key, err, "unknown key '%.60s' in %s, valid keys: %s", key->text, where, rt_str_cstr(&all));
     rt_str_release(&all);
     return st;
 }
@@ -167,16 +168,15 @@ static rt_status check_scalar(const rt_yaml_node *n, const rt_field *f, json_t *
     case RT_FIELD_DURATION: st = check_num(n, f, out, err); break;
     case RT_FIELD_BOOL: st = check_bool(n, f, out, err); break;
     case RT_FIELD_ENUM: st = check_enum(n, f, out, err); break;
-    default:
-        *out = json_string(n->text);
-        st = RT_OK;
+    default: *out = json_string(n->text); st = RT_OK;
     }
     return st == RT_OK && !*out ? no_memory(err) : st;
 }
 
 /* ---- lists and maps ---- */
 
-static rt_status check_map(const rt_yaml_node *map, const rt_field *fields, const char *where, json_t **out, rt_err *err);
+static rt_status check_map(const rt_yaml_node *map, const rt_field *fields, const char *where, json_t **out,
+                           rt_err *err);
 
 static rt_status append(json_t *list, json_t *value, rt_err *err)
 {
@@ -296,7 +296,8 @@ static const rt_field *find_field(const rt_field *fields, const char *key)
     return NULL;
 }
 
-static rt_status check_map(const rt_yaml_node *map, const rt_field *fields, const char *where, json_t **out, rt_err *err)
+static rt_status check_map(const rt_yaml_node *map, const rt_field *fields, const char *where, json_t **out,
+                           rt_err *err)
 {
     rt_status st;
     *out = json_object();
@@ -312,7 +313,8 @@ static rt_status check_map(const rt_yaml_node *map, const rt_field *fields, cons
         const rt_yaml_node *n = rt_yaml_find(map, f->key);
         json_t *v = NULL;
         if (!n && f->required) {
-            return rt_yaml_fail(map, err, "'%s' is missing in %s (%s)", f->key, where, f->help ? f->help : kind_text(f->kind));
+            return rt_yaml_fail(map, err, "'%s' is missing in %s (%s)", f->key, where,
+                                f->help ? f->help : kind_text(f->kind));
         }
         st = n ? check_value(n, f, &v, err) : default_value(f, &v, err);
         if (st == RT_OK && v) {

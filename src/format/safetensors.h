@@ -20,7 +20,8 @@ const rt_tensor_info *rt_safetensors_find(const rt_safetensors *s, const char *n
 /* Value of __metadata__[key], NULL when absent. */
 const char *rt_safetensors_meta(const rt_safetensors *s, const char *key);
 
-/* Writer. Tensors are written as given (dtype of the data). Borrows data until _write; {"format":"pt"} is always in the metadata. */
+/* Writer. Tensors are written as given (dtype of the data). Borrows data until _write; {"format":"pt"} is always in the
+ * metadata. */
 typedef struct rt_st_writer rt_st_writer;
 rt_st_writer *rt_st_writer_new(void);
 void rt_st_writer_free(rt_st_writer *w);

@@ -8,9 +8,9 @@
 #include "format/tensor_info.h"
 
 typedef struct rt_st_file {
-    char *name;  /* within its index; first: rt_name_index looks here. NULL for a single file */
-    rt_map map;  /* open when the file owns its bytes */
-    json_t *header; /* owns the tensors' names */
+    char *name;              /* within its index; first: rt_name_index looks here. NULL for a single file */
+    rt_map map;              /* open when the file owns its bytes */
+    json_t *header;          /* owns the tensors' names */
     rt_tensor_info *tensors; /* in order of their data */
     size_t n;
 } rt_st_file;

@@ -16,8 +16,8 @@ typedef struct foreign_dtype {
     int bits;
 } foreign_dtype;
 static const foreign_dtype foreign_dtypes[] = {
-    {"F4", 4},      {"F6_E2M3", 6},      {"F6_E3M2", 6},      {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
-    {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"U16", 16}, {"U32", 32}, {"U64", 64}, {"C64", 64},
+    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8},
+    {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"U16", 16},    {"U32", 32},    {"U64", 64},    {"C64", 64},
 };
 
 typedef struct range {
@@ -110,7 +110,8 @@ static rt_status read_tensor(range *r, const char *name, const json_t *j, rt_err
     }
     if (json_array_size(offsets) != 2 || !as_count(json_array_get(offsets, 0), &r->begin) ||
         !as_count(json_array_get(offsets, 1), &r->end) || r->end < r->begin) {
-        return rt_fail(err, RT_INPUT, 0, "'data_offsets' of tensor '%s' must be a begin and an end not before it", name);
+        return rt_fail(err, RT_INPUT, 0, "'data_offsets' of tensor '%s' must be a begin and an end not before it",
+                       name);
     }
     if (r->end - r->begin != bytes) {
         return rt_fail(err, RT_INPUT, r->begin, "tensor '%s' needs %" PRIu64 " bytes, its data_offsets give %" PRIu64,
@@ -127,7 +128,8 @@ static rt_status check_metadata(const json_t *meta, rt_err *err)
     if (!json_is_object(meta)) {
         return rt_fail(err, RT_INPUT, 0, "'__metadata__' is not an object");
     }
-    json_object_foreach((json_t *)(uintptr_t)meta, key, v) {
+    json_object_foreach((json_t *)(uintptr_t)meta, key, v)
+    {
         if (!json_is_string(v)) {
             return rt_fail(err, RT_INPUT, 0, "'__metadata__' may hold texts only");
         }
@@ -157,11 +159,13 @@ static rt_status place_tensors(rt_st_file *f, const range *ranges, size_t n, con
         if (r->begin != at) {
             return rt_fail(err, RT_INPUT, r->begin,
                            "tensor '%s' begins at byte %" PRIu64 " of the data, expected %" PRIu64
-                           ": holes and overlaps are refused", r->info.name, r->begin, at);
+                           ": holes and overlaps are refused",
+                           r->info.name, r->begin, at);
         }
         if (r->end > size) {
-            return rt_fail(err, RT_INPUT, r->end, "tensor '%s' ends at byte %" PRIu64 " of %" PRIu64
-                           " of the data (truncated?)", r->info.name, r->end, size);
+            return rt_fail(err, RT_INPUT, r->end,
+                           "tensor '%s' ends at byte %" PRIu64 " of %" PRIu64 " of the data (truncated?)", r->info.name,
+                           r->end, size);
         }
         f->tensors[i] = r->info;
         /* what cannot be represented is listed without data */
@@ -182,7 +186,8 @@ static rt_status read_header(rt_st_file *f, const uint8_t *data, uint64_t size, 
     json_t *v;
     size_t n = 0;
     RT_TRY(RT_NEW(&ranges, json_object_size(f->header), "safetensors directory", err));
-    json_object_foreach(f->header, name, v) {
+    json_object_foreach(f->header, name, v)
+    {
         if (strcmp(name, "__metadata__") == 0) {
             RT_TRY(check_metadata(v, err));
         } else {
@@ -210,8 +215,9 @@ rt_status rt_st_file_read(rt_st_file *f, const uint8_t *data, size_t size, rt_er
     }
     memcpy(&n, data, sizeof n);
     if (n > HEADER_MAX || n > size - LENGTH_BYTES) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "not a safetensors file, or a truncated one: it claims a header of %" PRIu64
-                    " bytes and has %zu", n, size - LENGTH_BYTES);
+        RT_FAIL_OUT(err, RT_INPUT, 0,
+                    "not a safetensors file, or a truncated one: it claims a header of %" PRIu64 " bytes and has %zu",
+                    n, size - LENGTH_BYTES);
     }
     RT_TRY(rt_json_parse(&f->header, data + LENGTH_BYTES, (size_t)n, "header", err));
     if (!json_is_object(f->header)) {

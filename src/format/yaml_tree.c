@@ -189,8 +189,9 @@ static rt_status take_node(builder *b, yaml_event_t *e, int depth, rt_yaml_node 
 {
     rt_status st;
     rt_yaml_node *n = NULL;
-    rt_yaml_kind kind = e->type == YAML_MAPPING_START_EVENT ? RT_YAML_MAP
-                        : e->type == YAML_SEQUENCE_START_EVENT ? RT_YAML_LIST : RT_YAML_SCALAR;
+    rt_yaml_kind kind = e->type == YAML_MAPPING_START_EVENT    ? RT_YAML_MAP
+                        : e->type == YAML_SEQUENCE_START_EVENT ? RT_YAML_LIST
+                                                               : RT_YAML_SCALAR;
     RT_TRY(new_node(b, kind, e->start_mark, &n));
     RT_TRY(refuse_fancy(e, n, b->err));
     if (depth >= DEPTH_MAX) {
@@ -218,16 +219,13 @@ static rt_status take_document(builder *b, rt_yaml_node **root)
     for (;;) {
         RT_TRY(next_event(b, &e));
         switch (e.type) {
-        case YAML_STREAM_END_EVENT:
-            yaml_event_delete(&e);
-            return RT_OK;
+        case YAML_STREAM_END_EVENT: yaml_event_delete(&e); return RT_OK;
         case YAML_STREAM_START_EVENT:
-        case YAML_DOCUMENT_END_EVENT:
-            yaml_event_delete(&e);
-            break;
+        case YAML_DOCUMENT_END_EVENT: yaml_event_delete(&e); break;
         case YAML_DOCUMENT_START_EVENT:
             if (in_document) {
-                rt_yaml_node at = {.source = b->source, .line = b->name_lines ? (int)e.start_mark.line + 1 : 0, .column = 1};
+                rt_yaml_node at = {
+                    .source = b->source, .line = b->name_lines ? (int)e.start_mark.line + 1 : 0, .column = 1};
                 yaml_event_delete(&e);
                 st = rt_yaml_fail(&at, b->err, "a second document: a recipe is one");
                 goto out;
@@ -235,8 +233,7 @@ static rt_status take_document(builder *b, rt_yaml_node **root)
             in_document = true;
             yaml_event_delete(&e);
             break;
-        default:
-            RT_TRY(take_node(b, &e, 0, root));
+        default: RT_TRY(take_node(b, &e, 0, root));
         }
     }
 out:

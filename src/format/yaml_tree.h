@@ -9,17 +9,17 @@ typedef enum rt_yaml_kind { RT_YAML_SCALAR, RT_YAML_LIST, RT_YAML_MAP } rt_yaml_
 
 typedef struct rt_yaml_node {
     rt_yaml_kind kind;
-    bool quoted;                      /* scalar written in quotes or as a block: text whatever it looks like */
-    const char *text;                 /* scalar */
-    const char *source;               /* file name, or the option that set it */
-    int line, column;                 /* from 1; 0 when it comes from an option */
-    struct rt_yaml_node *key;         /* the key of a map's child */
+    bool quoted;                       /* scalar written in quotes or as a block: text whatever it looks like */
+    const char *text;                  /* scalar */
+    const char *source;                /* file name, or the option that set it */
+    int line, column;                  /* from 1; 0 when it comes from an option */
+    struct rt_yaml_node *key;          /* the key of a map's child */
     struct rt_yaml_node *first, *next; /* children of a list or map; sibling */
 } rt_yaml_node;
 
 /* Nodes live in `arena`; `source` is borrowed. `name_lines` is false for text that has no lines worth naming. */
-RT_MUST_USE rt_status rt_yaml_parse(rt_yaml_node **root, rt_arena *arena, const char *text, size_t n, const char *source,
-                                    bool name_lines, rt_err *err);
+RT_MUST_USE rt_status rt_yaml_parse(rt_yaml_node **root, rt_arena *arena, const char *text, size_t n,
+                                    const char *source, bool name_lines, rt_err *err);
 /* Applies "key.sub=value" to the tree: maps on the way are made, list elements are named by number from 0. */
 RT_MUST_USE rt_status rt_yaml_set(rt_yaml_node *root, rt_arena *arena, const char *setting, rt_err *err);
 /* Child of a map, NULL when absent. */

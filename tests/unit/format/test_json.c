@@ -24,10 +24,17 @@ static void bad_json_is_refused_with_its_place(void **state)
     static const struct {
         const char *text, *why;
     } cases[] = {
-        {"", "test:"},          {"{", "bad JSON"},          {"{\"a\":1,\"a\":2}", "duplicate"},
-        {"{} {}", "test:1:4"},  {"[1,\n 2,]", "test:2:"},   {"{\"a\":nan}", "bad JSON"},
-        {"[\"\xff\"]", "decode byte 0xff"}, {"[1e999]", "bad JSON"},   {"[99999999999999999999]", "bad JSON"},
-        {"{\"a\\u0000b\":1}", "NUL"}, {"[\"\033[2J]", "bad JSON"},
+        {"", "test:"},
+        {"{", "bad JSON"},
+        {"{\"a\":1,\"a\":2}", "duplicate"},
+        {"{} {}", "test:1:4"},
+        {"[1,\n 2,]", "test:2:"},
+        {"{\"a\":nan}", "bad JSON"},
+        {"[\"\xff\"]", "decode byte 0xff"},
+        {"[1e999]", "bad JSON"},
+        {"[99999999999999999999]", "bad JSON"},
+        {"{\"a\\u0000b\":1}", "NUL"},
+        {"[\"\033[2J]", "bad JSON"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -60,8 +67,14 @@ static void numbers_are_printed_short_and_read_back_the_same(void **state)
         double v;
         const char *text;
     } cases[] = {
-        {0.1, "0.1"}, {6e-4, "0.0006"}, {480, "480.0"}, {1e300, "1e+300"}, {1.0 / 3, "0.3333333333333333"}, {-0.0, "-0.0"},
-        {5e-324, "4.94065645841247e-324"}, {123456789012345680.0, "1.2345678901234568e+17"},
+        {0.1, "0.1"},
+        {6e-4, "0.0006"},
+        {480, "480.0"},
+        {1e300, "1e+300"},
+        {1.0 / 3, "0.3333333333333333"},
+        {-0.0, "-0.0"},
+        {5e-324, "4.94065645841247e-324"},
+        {123456789012345680.0, "1.2345678901234568e+17"},
     };
     rt_rng rng = rt_rng_init(7, "numbers", 0);
     (void)state;
@@ -113,8 +126,9 @@ static void saved_files_keep_key_order_and_indent_by_two(void **state)
     assert_compact(j, "{\"z\":1,\"a\":[true,null,{}],\"m\":{\"k\":\"v\"},\"e\":[]}");
     assert_ok(rt_json_save(j, path, &err));
     assert_ok(rt_file_read(&text, path, 4096, &err));
-    assert_string_equal(text.p, "{\n  \"z\": 1,\n  \"a\": [\n    true,\n    null,\n    {}\n  ],\n  \"m\": {\n    \"k\": \"v\"\n  },\n"
-                                "  \"e\": []\n}\n");
+    assert_string_equal(
+        text.p, "{\n  \"z\": 1,\n  \"a\": [\n    true,\n    null,\n    {}\n  ],\n  \"m\": {\n    \"k\": \"v\"\n  },\n"
+                "  \"e\": []\n}\n");
     assert_ok(rt_json_load(&back, path, &err));
     assert_true(json_equal(j, back));
     json_decref(j);

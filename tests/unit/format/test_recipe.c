@@ -47,13 +47,15 @@ static void absent_keys_get_defaults_in_schema_order(void **state)
 static void every_kind_of_value_is_read(void **state)
 {
     (void)state;
-    assert_is(parse("export:\n  - type: f32\n  - {type: q4_0, name: 'x: y'}\n"
-                    "text: one.jsonl\nbudget: 8m\nname: 15\n"
-                    "train: {batch_tokens: 1.5k, lr: 1, resume: false, loss: ce}\n"
-                    "audit: {tasks: [a, \"b c\"]}\n" LEAST, NULL, 0),
-              "{\"name\":\"15\",\"budget\":480.0,\"teacher\":{\"model\":\"t.gguf\"},\"text\":[\"one.jsonl\"],"
-              "\"train\":{\"loss\":\"ce\",\"batch_tokens\":1500,\"lr\":1.0,\"resume\":false},"
-              "\"export\":[{\"type\":\"f32\"},{\"type\":\"q4_0\",\"name\":\"x: y\"}],\"audit\":{\"tasks\":[\"a\",\"b c\"]}}");
+    assert_is(
+        parse("export:\n  - type: f32\n  - {type: q4_0, name: 'x: y'}\n"
+              "text: one.jsonl\nbudget: 8m\nname: 15\n"
+              "train: {batch_tokens: 1.5k, lr: 1, resume: false, loss: ce}\n"
+              "audit: {tasks: [a, \"b c\"]}\n" LEAST,
+              NULL, 0),
+        "{\"name\":\"15\",\"budget\":480.0,\"teacher\":{\"model\":\"t.gguf\"},\"text\":[\"one.jsonl\"],"
+        "\"train\":{\"loss\":\"ce\",\"batch_tokens\":1500,\"lr\":1.0,\"resume\":false},"
+        "\"export\":[{\"type\":\"f32\"},{\"type\":\"q4_0\",\"name\":\"x: y\"}],\"audit\":{\"tasks\":[\"a\",\"b c\"]}}");
 }
 
 static void mistakes_are_named_with_line_column_and_remedy(void **state)
@@ -108,7 +110,8 @@ static void what_yaml_can_but_recipes_cannot_is_refused(void **state)
         {LEAST "---\n" LEAST, "a second document"},
         {LEAST "{a: b}: c\n", "a key must be a single word"},
         {LEAST "name: \"a\\0b\"\n", "NUL"},
-        {LEAST "name: \"open\n", "r.yaml:3:1: bad YAML: found unexpected end of stream while scanning a quoted scalar begun at line 2"},
+        {LEAST "name: \"open\n",
+         "r.yaml:3:1: bad YAML: found unexpected end of stream while scanning a quoted scalar begun at line 2"},
         {LEAST "name: \xff\n", "bad YAML"},
         {LEAST "\tname: x\n", "bad YAML"},
         {LEAST "\"\\e[2J\": x\n", "unknown key '?[2J'"},
@@ -122,8 +125,8 @@ static void what_yaml_can_but_recipes_cannot_is_refused(void **state)
 
 static void settings_override_and_are_named_in_errors(void **state)
 {
-    static const char *const sets[] = {"train.lr=1e-3", "export.0.type=f32", "text=[a, b]", "audit.tasks=hellaswag",
-                                       "name=x=y", "train.lr=2e-3"};
+    static const char *const sets[] = {"train.lr=1e-3",         "export.0.type=f32", "text=[a, b]",
+                                       "audit.tasks=hellaswag", "name=x=y",          "train.lr=2e-3"};
     (void)state;
     assert_is(parse(LEAST "export: [{type: q8_0, name: kept}]\ntrain: {loss: ce}\n", sets, 6),
               "{\"name\":\"x=y\",\"teacher\":{\"model\":\"t.gguf\"},\"text\":[\"a\",\"b\"],"
@@ -145,8 +148,10 @@ static void printing_reads_back_the_same(void **state)
 {
     static const char *const texts[] = {
         LEAST,
-        LEAST "budget: 90.5s\ntrain: {lr: 0.1, batch_tokens: 64M}\nexport: [{type: f32, name: a}, {type: q4_0}]\ntext: []\n",
-        "teacher: {model: \"\", url: 'http://x/y?z#w'}\nname: \"true\"\ntext: ['- a', \"x\\ny\", '#', ' ', '15', '~', a b, '{']\n",
+        LEAST
+        "budget: 90.5s\ntrain: {lr: 0.1, batch_tokens: 64M}\nexport: [{type: f32, name: a}, {type: q4_0}]\ntext: []\n",
+        "teacher: {model: \"\", url: 'http://x/y?z#w'}\nname: \"true\"\ntext: ['- a', \"x\\ny\", '#', ' ', '15', '~', "
+        "a b, '{']\n",
         "teacher: {model: \"\\x07\\e\\x85\\u2028\\ufeff\\U0001F600 '\\\"\\\\\"}\nexport: []\n",
     };
     (void)state;

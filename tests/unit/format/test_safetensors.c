@@ -130,9 +130,9 @@ static void bad_tensors_are_reported_by_write(void **state)
         int64_t dim;
         const char *why;
     } cases[] = {
-        {"t", RT_Q8_0, 1, 32, "has no Q8_0"},     {"__metadata__", RT_F32, 1, 1, "no tensor name"},
+        {"t", RT_Q8_0, 1, 32, "has no Q8_0"},        {"__metadata__", RT_F32, 1, 1, "no tensor name"},
         {"bad\xff", RT_F32, 1, 1, "no tensor name"}, {"t", RT_F32, 1, -1, "impossible shape"},
-        {"t", RT_F32, 5, 1, "impossible shape"},  {"t", RT_F32, 1, INT64_MAX, "impossible shape"},
+        {"t", RT_F32, 5, 1, "impossible shape"},     {"t", RT_F32, 1, INT64_MAX, "impossible shape"},
         {"twin", RT_F32, 1, 1, "added twice"},
     };
     static const float x[64];
@@ -218,7 +218,8 @@ static void broken_rules_are_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_refused(file_of(cases[i].header, cases[i].data), RT_INPUT, cases[i].why);
     }
-    assert_refused(file_of("{\"a\":{\"dtype\":\"Q8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2), RT_UNSUPPORTED, "dtype 'Q8'");
+    assert_refused(file_of("{\"a\":{\"dtype\":\"Q8\",\"shape\":[2],\"data_offsets\":[0,2]}}", 2), RT_UNSUPPORTED,
+                   "dtype 'Q8'");
 }
 
 static void hostile_lengths_are_refused(void **state)
@@ -237,7 +238,8 @@ static void hostile_lengths_are_refused(void **state)
 static void what_cannot_be_represented_is_listed_but_not_given_out(void **state)
 {
     rt_str bytes = file_of("{\"f8\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
-                           "\"deep\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,2],\"data_offsets\":[2,4]}}", 4);
+                           "\"deep\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,2],\"data_offsets\":[2,4]}}",
+                           4);
     rt_safetensors *s = open_bytes(&bytes);
     (void)state;
     assert_int_equal(rt_safetensors_n(s), 2);
