@@ -54,7 +54,8 @@ static void escaped_list(rt_str *s, const json_t *texts, const char *when_empty)
 {
     size_t i;
     json_t *t;
-    json_array_foreach(texts, i, t) {
+    json_array_foreach(texts, i, t)
+    {
         rt_str_puts(s, "- ");
         rt_md_escape(s, json_is_string(t) ? json_string_value(t) : "?");
         rt_str_putc(s, '\n');
@@ -72,7 +73,8 @@ bool rt_card_provenance_complete(const json_t *facts)
     if (json_array_size(data) == 0 || rt_json_bool(at(facts, "permit"), "declared", true)) {
         return false;
     }
-    json_array_foreach(data, i, d) {
+    json_array_foreach(data, i, d)
+    {
         if (!*rt_json_str(d, "origin", "")) {
             return false;
         }
@@ -122,7 +124,8 @@ static void front_matter(rt_str *s, const json_t *facts)
     }
     if (json_array_size(at(facts, "language")) > 0) {
         rt_str_puts(s, "language:\n");
-        json_array_foreach(at(facts, "language"), i, v) {
+        json_array_foreach(at(facts, "language"), i, v)
+        {
             yaml_item(s, json_is_string(v) ? json_string_value(v) : "und");
         }
     }
@@ -134,7 +137,8 @@ static void front_matter(rt_str *s, const json_t *facts)
     }
     if (json_array_size(at(facts, "data")) > 0) {
         rt_str_puts(s, "datasets:\n");
-        json_array_foreach(at(facts, "data"), i, v) {
+        json_array_foreach(at(facts, "data"), i, v)
+        {
             yaml_item(s, rt_json_str(v, "name", "unnamed"));
         }
     }
@@ -148,7 +152,8 @@ static void show_marks(rt_str *s, const json_t *duties)
 {
     size_t i;
     json_t *d;
-    json_array_foreach(duties, i, d) {
+    json_array_foreach(duties, i, d)
+    {
         const json_t *words = json_array_get(at(d, "any"), 0);
         if (strcmp(rt_json_str(d, "kind", ""), "display") == 0 && json_is_string(words)) {
             rt_str_printf(s, "**%s**\n\n", json_string_value(words));
@@ -216,7 +221,8 @@ static void licence(rt_str *s, const json_t *facts)
     line(s, "Scope of the grant", rt_json_str(grant, "scope", NULL));
     line(s, "SHA-256 of the grant", rt_json_str(grant, "sha256", NULL));
     rt_str_puts(s, "\nDuties of whoever passes this model on:\n\n");
-    json_array_foreach(at(permit, "duties"), i, v) {
+    json_array_foreach(at(permit, "duties"), i, v)
+    {
         rt_str_puts(s, "- ");
         rt_md_escape(s, rt_json_str(v, "text", "?"));
         rt_str_putc(s, '\n');
@@ -281,7 +287,8 @@ static void kept_and_lost(rt_str *s, const json_t *facts)
     rt_str_puts(s, "\n## Kept\n\n");
     if (json_array_size(at(facts, "kept")) > 0) {
         rt_str_puts(s, "| measure | student | teacher | baseline | retained | n |\n|---|---|---|---|---|---|\n");
-        json_array_foreach(at(facts, "kept"), i, k) {
+        json_array_foreach(at(facts, "kept"), i, k)
+        {
             kept_row(s, k);
         }
     } else {
@@ -315,10 +322,11 @@ static void provenance(rt_str *s, const json_t *facts)
     size_t i;
     json_t *v;
     rt_str_puts(s, "\n## Provenance\n\n");
-    rt_str_puts(s, rt_card_provenance_complete(facts)
-                       ? "Every training text has a stated origin and the teacher's file was observed.\n\n"
-                       : "**Provenance incomplete**: a training text has no stated origin, or the teacher was declared and "
-                         "not observed.\n\n");
+    rt_str_puts(
+        s, rt_card_provenance_complete(facts)
+               ? "Every training text has a stated origin and the teacher's file was observed.\n\n"
+               : "**Provenance incomplete**: a training text has no stated origin, or the teacher was declared and "
+                 "not observed.\n\n");
     line(s, "Ledger, hash of the last entry", rt_json_str(ledger, "head", NULL));
     number_line(s, "Entries", at(ledger, "entries"), "");
     number_line(s, "Teacher outputs", at(ledger, "outputs"), "");
@@ -326,13 +334,15 @@ static void provenance(rt_str *s, const json_t *facts)
     line(s, "Permit", rt_json_str(at(facts, "permit"), "permit_id", NULL));
     if (json_array_size(at(facts, "data")) > 0) {
         rt_str_puts(s, "\n| training text | documents | tokens | origin | licence |\n|---|---|---|---|---|\n");
-        json_array_foreach(at(facts, "data"), i, v) {
+        json_array_foreach(at(facts, "data"), i, v)
+        {
             data_row(s, v);
         }
     }
     if (json_array_size(at(facts, "files")) > 0) {
         rt_str_puts(s, "\n| file | bytes | SHA-256 |\n|---|---|---|\n");
-        json_array_foreach(at(facts, "files"), i, v) {
+        json_array_foreach(at(facts, "files"), i, v)
+        {
             rt_str_puts(s, "| ");
             rt_md_escape(s, rt_json_str(v, "path", "?"));
             rt_str_puts(s, " | ");

@@ -13,11 +13,10 @@
  *   teacher         {name, repo?, sha256, architecture?, parameters?, quantisation?}
  *   student         {parameters, layers, hidden, init: "prune"|"scratch"|..., architecture?}
  *   language        ["en"]
- *   data            [{name, documents?, tokens?, origin?, licence?}]; an entry without origin makes provenance incomplete
- *   how             {loss, tokens, steps?, seconds?, cpu_seconds?, machine?, targets?, draws?, temperature?}
- *   kept            [{what, student, teacher?, baseline?, retained?, unit?, n?, stderr?}]: measured figures, in this order;
- *                   `retained` is a share (0.93), `stderr` that of the student's figure
- *   lost            ["sentence", ...] in words
+ *   data            [{name, documents?, tokens?, origin?, licence?}]; an entry without origin makes provenance
+ * incomplete how             {loss, tokens, steps?, seconds?, cpu_seconds?, machine?, targets?, draws?, temperature?}
+ *   kept            [{what, student, teacher?, baseline?, retained?, unit?, n?, stderr?}]: measured figures, in this
+ * order; `retained` is a share (0.93), `stderr` that of the student's figure lost            ["sentence", ...] in words
  *   not_measured    ["safeguards", ...]
  *   ledger          {head, entries, outputs, positions}
  *   files           [{path, bytes, sha256}]
@@ -25,7 +24,8 @@
  *   tool            "retort 0.1.0"
  * Text from files is escaped: a hostile name can neither break out of the YAML nor make links or HTML. */
 RT_MUST_USE rt_status rt_card_print(rt_str *out, const json_t *facts, rt_err *err);
-/* The same into a file, atomically; first checks that the card and the name keep the checkable duties (rt_duties_check). */
+/* The same into a file, atomically; first checks that the card and the name keep the checkable duties
+ * (rt_duties_check). */
 RT_MUST_USE rt_status rt_card_write(const char *path, const json_t *facts, rt_err *err);
 
 /* true when every data set has a stated origin and the teacher was observed, not declared. */

@@ -174,8 +174,8 @@ out:
     return st;
 }
 
-rt_status rt_chain_read(rt_chain *c, const void *p, size_t n, uint64_t max_entries, const char *what, rt_chain_visit visit,
-                        void *ud, rt_err *err)
+rt_status rt_chain_read(rt_chain *c, const void *p, size_t n, uint64_t max_entries, const char *what,
+                        rt_chain_visit visit, void *ud, rt_err *err)
 {
     const char *bytes = p;
     while (c->end < n && c->at.entries < max_entries) {

@@ -9,9 +9,9 @@ enum { RT_SALT_BYTES = 16 };
 /* Where a reader or writer stands in the chain. Zero-initialise for the beginning. */
 typedef struct rt_chain {
     rt_ledger_mark at;
-    size_t end;          /* byte after the last complete line */
-    bool in_session;     /* between an opening and a closing entry */
-    char permit_id[65];  /* of the last opening entry */
+    size_t end;         /* byte after the last complete line */
+    bool in_session;    /* between an opening and a closing entry */
+    char permit_id[65]; /* of the last opening entry */
 } rt_chain;
 
 /* Appends `entry` ({kind, ...}, gets seq and prev put in front) as a sealed line to `lines` and moves the chain on. */

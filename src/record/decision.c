@@ -14,9 +14,11 @@ bool rt_uses_within(const json_t *wanted, const json_t *given)
 {
     size_t i, k;
     json_t *w, *g;
-    json_array_foreach(wanted, i, w) {
+    json_array_foreach(wanted, i, w)
+    {
         bool found = false;
-        json_array_foreach(given, k, g) {
+        json_array_foreach(given, k, g)
+        {
             found = found || json_equal(w, g);
         }
         if (!found) {
@@ -42,7 +44,8 @@ static json_t *duty_ids(const json_t *ruling)
 {
     json_t *ids = json_array(), *d;
     size_t i;
-    json_array_foreach(json_object_get(ruling, "duties"), i, d) {
+    json_array_foreach(json_object_get(ruling, "duties"), i, d)
+    {
         json_array_append(ids, json_object_get(d, "id"));
     }
     return ids;
@@ -146,7 +149,8 @@ static bool is_date(const char *s)
 {
     int y, m, d;
     char rest;
-    return strlen(s) == 10 && sscanf(s, "%4d-%2d-%2d%c", &y, &m, &d, &rest) == 3 && m >= 1 && m <= 12 && d >= 1 && d <= 31;
+    return strlen(s) == 10 && sscanf(s, "%4d-%2d-%2d%c", &y, &m, &d, &rest) == 3 && m >= 1 && m <= 12 && d >= 1 &&
+           d <= 31;
 }
 
 static const char *grant_fault(const json_t *g, const rt_licence_table *t, const rt_gate_request *r, const json_t *uses)
@@ -200,8 +204,8 @@ rt_status rt_grant_load(json_t **out, const rt_licence_table *t, const rt_gate_r
         RT_FAIL_OUT(err, RT_LICENCE, 0, "grant '%s' does not help: %s", r->grant, fault);
     }
     rt_digest_hex(rt_sha256_of(text.p, text.n), hex);
-    kept = json_pack("{s:O, s:O, s:O, s:s}", "grantor", json_object_get(g, "grantor"), "date", json_object_get(g, "date"),
-                     "scope", json_object_get(g, "scope"), "sha256", hex);
+    kept = json_pack("{s:O, s:O, s:O, s:s}", "grantor", json_object_get(g, "grantor"), "date",
+                     json_object_get(g, "date"), "scope", json_object_get(g, "scope"), "sha256", hex);
     const char *licence = rt_licence_find(t, rt_json_str(g, "licence", NULL));
     if (!kept || (licence && json_object_set_new(kept, "licence", json_string(licence)) != 0)) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for grant '%s'", r->grant);

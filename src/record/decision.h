@@ -4,10 +4,12 @@
 
 #include "record/gate.h"
 
-/* Appends the decision to accept `licence` under `ruling`; the file is replaced as a whole, so that a crash leaves the old one or the new one. */
+/* Appends the decision to accept `licence` under `ruling`; the file is replaced as a whole, so that a crash leaves the
+ * old one or the new one. */
 RT_MUST_USE rt_status rt_decision_append(const char *path, const rt_gate_request *r, const json_t *ruling,
                                          const json_t *licence, const char *by, const char *reason, rt_err *err);
-/* *out = the latest decision that covers model, terms and uses of the ruling (caller decrefs), NULL when there is none. */
+/* *out = the latest decision that covers model, terms and uses of the ruling (caller decrefs), NULL when there is none.
+ */
 RT_MUST_USE rt_status rt_decision_find(json_t **out, const char *path, const rt_gate_request *r, const json_t *ruling,
                                        rt_err *err);
 

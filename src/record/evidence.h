@@ -13,8 +13,9 @@ typedef struct rt_evidence {
 } rt_evidence;
 
 /* Reads a GGUF file (general.*), a safetensors file (__metadata__) or a folder in the Hugging Face layout
- * (README.md front matter, LICENSE, config.json), the model card beside a single file, and the family that names give away.
- * A LICENSE file counts only in a folder that is a model's own (it has config.json or a model card with a licence). */
+ * (README.md front matter, LICENSE, config.json), the model card beside a single file, and the family that names give
+ * away. A LICENSE file counts only in a folder that is a model's own (it has config.json or a model card with a
+ * licence). */
 RT_MUST_USE rt_status rt_evidence_collect(rt_evidence *e, const rt_licence_table *t, const char *path, rt_err *err);
 /* For a teacher whose files are not here: `licence` and `base_model` may be NULL. */
 RT_MUST_USE rt_status rt_evidence_declare(rt_evidence *e, const rt_licence_table *t, const char *model_name,

@@ -46,7 +46,8 @@ static bool append_scalar(json_t *list, const yaml_node_t *node)
     if (!node || node->type != YAML_SCALAR_NODE) {
         return true;
     }
-    return json_array_append_new(list, json_stringn((const char *)node->data.scalar.value, node->data.scalar.length)) == 0;
+    return json_array_append_new(list, json_stringn((const char *)node->data.scalar.value, node->data.scalar.length)) ==
+           0;
 }
 
 static json_t *texts_of(yaml_document_t *doc, const yaml_node_t *value)

@@ -29,7 +29,8 @@ static void describe_evidence(rt_str *s, const json_t *ruling, const char *id)
 {
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(ruling, "evidence"), i, item) {
+    json_array_foreach(json_object_get(ruling, "evidence"), i, item)
+    {
         const char *file = rt_json_str(item, "file", NULL);
         if (strcmp(rt_json_str(item, "licence", ""), id) != 0) {
             continue;
@@ -37,8 +38,8 @@ static void describe_evidence(rt_str *s, const json_t *ruling, const char *id)
         if (strcmp(rt_json_str(item, "source", ""), "none") == 0) {
             rt_str_puts(s, "the model states no licence");
         } else {
-            rt_str_printf(s, "%s%s%s%s says '%s'", rt_json_str(item, "source", ""), file ? " in '" : "", file ? file : "",
-                          file ? "'" : "", rt_json_str(item, "value", ""));
+            rt_str_printf(s, "%s%s%s%s says '%s'", rt_json_str(item, "source", ""), file ? " in '" : "",
+                          file ? file : "", file ? "'" : "", rt_json_str(item, "value", ""));
         }
         return;
     }
@@ -48,7 +49,8 @@ static void list_duties(rt_str *s, const json_t *ruling)
 {
     size_t i;
     json_t *d;
-    json_array_foreach(json_object_get(ruling, "duties"), i, d) {
+    json_array_foreach(json_object_get(ruling, "duties"), i, d)
+    {
         rt_str_printf(s, "%s%s", i ? ", " : "", rt_json_str(d, "id", ""));
     }
 }
@@ -57,13 +59,15 @@ static void list_uses(rt_str *s, const json_t *ruling)
 {
     size_t i;
     json_t *u;
-    json_array_foreach(json_object_get(ruling, "uses"), i, u) {
+    json_array_foreach(json_object_get(ruling, "uses"), i, u)
+    {
         rt_str_printf(s, "%s%s", i ? ", " : "", json_string_value(u));
     }
     rt_str_puts(s, rt_json_bool(ruling, "commercial", true) ? " (commercial)" : " (non-commercial)");
 }
 
-/* The message names the file, the evidence, the verdict and the way on. `open` is the licence that stands in the way. */
+/* The message names the file, the evidence, the verdict and the way on. `open` is the licence that stands in the way.
+ */
 static rt_status refuse(const rt_licence_table *t, const rt_gate_request *r, const json_t *ruling, const json_t *open,
                         rt_err *err)
 {
@@ -76,16 +80,22 @@ static rt_status refuse(const rt_licence_table *t, const rt_gate_request *r, con
     list_duties(&duties, ruling);
     const char *said = rt_str_cstr(&why), *use = rt_str_cstr(&uses);
     if (v == RT_VERDICT_DUTIES) {
-        st = rt_fail(err, RT_LICENCE, 0, "'%s': %s; licence %s is permit-with-duties for %s; accept the duties (%s) with "
-                     "--accept-licence %s", r->model, said, id, use, rt_str_cstr(&duties), id);
+        st = rt_fail(err, RT_LICENCE, 0,
+                     "'%s': %s; licence %s is permit-with-duties for %s; accept the duties (%s) with "
+                     "--accept-licence %s",
+                     r->model, said, id, use, rt_str_cstr(&duties), id);
     } else if (v == RT_VERDICT_UNKNOWN) {
-        st = rt_fail(err, RT_LICENCE, 0, "'%s': %s; licence %s is unknown for %s; find out, then record the decision%s%s%s with "
-                     "--accept-licence %s --reason TEXT", r->model, said, id, use, duties.n ? " and accept the duties (" : "",
-                     rt_str_cstr(&duties), duties.n ? ")" : "", id);
+        st = rt_fail(err, RT_LICENCE, 0,
+                     "'%s': %s; licence %s is unknown for %s; find out, then record the decision%s%s%s with "
+                     "--accept-licence %s --reason TEXT",
+                     r->model, said, id, use, duties.n ? " and accept the duties (" : "", rt_str_cstr(&duties),
+                     duties.n ? ")" : "", id);
     } else {
         bool private_ok = !r->noncommercial && rt_licence_judge(t, id, r->uses, true) != RT_VERDICT_DENY;
-        st = rt_fail(err, RT_LICENCE, 0, "'%s': %s; licence %s is denied for %s: %s only a written grant changes that "
-                     "(--grant FILE)%s", r->model, said, id, use, rt_licence_reason(t, id),
+        st = rt_fail(err, RT_LICENCE, 0,
+                     "'%s': %s; licence %s is denied for %s: %s only a written grant changes that "
+                     "(--grant FILE)%s",
+                     r->model, said, id, use, rt_licence_reason(t, id),
                      private_ok ? "; non-commercial use is not denied" : "");
     }
     rt_str_release(&why);
@@ -102,7 +112,8 @@ static const json_t *standing_licence(const json_t *ruling, const json_t *grant)
     const json_t *worst = NULL;
     size_t i;
     json_t *o;
-    json_array_foreach(json_object_get(ruling, "licences"), i, o) {
+    json_array_foreach(json_object_get(ruling, "licences"), i, o)
+    {
         bool lifted = verdict_of(o) >= RT_VERDICT_UNKNOWN && rt_grant_covers(grant, rt_json_str(o, "id", ""));
         if (!lifted && verdict_of(o) != RT_VERDICT_PERMIT && (!worst || verdict_of(o) > verdict_of(worst))) {
             worst = o;
@@ -141,7 +152,8 @@ out:
     return st;
 }
 
-rt_status rt_gate_check(rt_permit **out, const rt_licence_table *t, const rt_gate_request *r, json_t **ruling_out, rt_err *err)
+rt_status rt_gate_check(rt_permit **out, const rt_licence_table *t, const rt_gate_request *r, json_t **ruling_out,
+                        rt_err *err)
 {
     rt_status st = RT_OK;
     json_t *ruling = NULL, *grant = NULL, *decision = NULL;
@@ -191,11 +203,12 @@ rt_status rt_gate_decide(const rt_licence_table *t, const rt_gate_request *r, co
         goto out;
     }
     if (strcmp(found ? found : accept, id) != 0) {
-        RT_FAIL_OUT(err, RT_LICENCE, 0, "'%s' is under licence %s, not '%s': read its terms, then --accept-licence %s", r->model,
-                    id, accept, id);
+        RT_FAIL_OUT(err, RT_LICENCE, 0, "'%s' is under licence %s, not '%s': read its terms, then --accept-licence %s",
+                    r->model, id, accept, id);
     }
     if (verdict_of(open) == RT_VERDICT_UNKNOWN && (!reason || !*reason)) {
-        RT_FAIL_OUT(err, RT_LICENCE, 0, "licence %s of '%s' is unknown: the decision needs a reason (--reason TEXT)", id, r->model);
+        RT_FAIL_OUT(err, RT_LICENCE, 0, "licence %s of '%s' is unknown: the decision needs a reason (--reason TEXT)",
+                    id, r->model);
     }
     RT_TRY(rt_decision_append(r->decisions, r, ruling, open, by, reason, err));
 out:

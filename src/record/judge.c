@@ -26,7 +26,8 @@ static statements read_statements(const rt_licence_table *t, const json_t *items
     statements s = {0};
     size_t i;
     json_t *item;
-    json_array_foreach(items, i, item) {
+    json_array_foreach(items, i, item)
+    {
         const char *id = rt_json_str(item, "licence", "");
         if (!is_own_statement(item)) {
             continue;
@@ -45,7 +46,8 @@ static bool has_licence(const json_t *licences, const char *id)
 {
     size_t i;
     json_t *o;
-    json_array_foreach(licences, i, o) {
+    json_array_foreach(licences, i, o)
+    {
         if (strcmp(rt_json_str(o, "id", ""), id) == 0) {
             return true;
         }
@@ -53,13 +55,15 @@ static bool has_licence(const json_t *licences, const char *id)
     return false;
 }
 
-static rt_status add_licence(json_t *licences, const rt_licence_table *t, const char *id, const rt_gate_request *r, rt_err *err)
+static rt_status add_licence(json_t *licences, const rt_licence_table *t, const char *id, const rt_gate_request *r,
+                             rt_err *err)
 {
     if (has_licence(licences, id)) {
         return RT_OK;
     }
     rt_verdict v = rt_licence_judge(t, id, r->uses, r->noncommercial);
-    json_t *o = json_pack("{s:s, s:s, s:s}", "id", id, "verdict", rt_verdict_name(v), "reason", rt_licence_reason(t, id));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s}", "id", id, "verdict", rt_verdict_name(v), "reason", rt_licence_reason(t, id));
     return o && json_array_append_new(licences, o) == 0 ? RT_OK : out_of_memory(err);
 }
 
@@ -70,12 +74,14 @@ static rt_status list_licences(json_t *licences, json_t *evidence, const rt_lice
     size_t i;
     json_t *item;
     if (!s.any) {
-        json_t *none = json_pack("{s:s, s:s, s:s, s:s}", "source", "none", "value", "", "licence", "missing", "about", "model");
+        json_t *none =
+            json_pack("{s:s, s:s, s:s, s:s}", "source", "none", "value", "", "licence", "missing", "about", "model");
         if (!none || json_array_append_new(evidence, none) != 0) {
             return out_of_memory(err);
         }
     }
-    json_array_foreach(evidence, i, item) {
+    json_array_foreach(evidence, i, item)
+    {
         const char *id = rt_json_str(item, "licence", "");
         if (is_own_statement(item) && s.specific && rt_licence_is_generic(t, id)) {
             continue;
@@ -88,16 +94,18 @@ static rt_status list_licences(json_t *licences, json_t *evidence, const rt_lice
     return RT_OK;
 }
 
-/* Hash over what a person accepts: the licences, their verdicts and duties for either use. A table that changes any of these
- * makes an old decision void; one that changes other licences does not. */
-static rt_status hash_terms(char hex[65], const rt_licence_table *t, const json_t *licences, bool noncommercial, rt_err *err)
+/* Hash over what a person accepts: the licences, their verdicts and duties for either use. A table that changes any of
+ * these makes an old decision void; one that changes other licences does not. */
+static rt_status hash_terms(char hex[65], const rt_licence_table *t, const json_t *licences, bool noncommercial,
+                            rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str text = {0};
     json_t *terms = json_array();
     size_t i;
     json_t *o;
-    json_array_foreach(licences, i, o) {
+    json_array_foreach(licences, i, o)
+    {
         const char *id = rt_json_str(o, "id", "");
         json_t *duties = json_array();
         st = duties ? rt_licence_duties(t, id, RT_USE_ALL, duties, err) : out_of_memory(err);
@@ -136,14 +144,16 @@ static json_t *use_names(unsigned uses)
     return a;
 }
 
-/* The licence with the strictest verdict; of equals, the first, which is the model's own statement where it makes one. */
+/* The licence with the strictest verdict; of equals, the first, which is the model's own statement where it makes one.
+ */
 static const json_t *strictest(const json_t *licences)
 {
     const json_t *worst = NULL;
     rt_verdict worst_v = RT_VERDICT_PERMIT;
     size_t i;
     json_t *o;
-    json_array_foreach(licences, i, o) {
+    json_array_foreach(licences, i, o)
+    {
         rt_verdict v = RT_VERDICT_PERMIT;
         while (strcmp(rt_verdict_name(v), rt_json_str(o, "verdict", "")) != 0) {
             v++;
@@ -172,7 +182,8 @@ rt_status rt_gate_judge(json_t **out, const rt_licence_table *t, const rt_gate_r
     }
     statements s = read_statements(t, evidence);
     RT_TRY(list_licences(licences, evidence, t, r, s, err));
-    json_array_foreach(licences, i, l) {
+    json_array_foreach(licences, i, l)
+    {
         RT_TRY(rt_licence_duties(t, rt_json_str(l, "id", ""), r->uses, duties, err));
     }
     RT_TRY(hash_terms(terms, t, licences, r->noncommercial, err));
@@ -180,9 +191,10 @@ rt_status rt_gate_judge(json_t **out, const rt_licence_table *t, const rt_gate_r
     const char *id = rt_json_str(top, "id", "missing");
     o = json_pack("{s:s, s:s, s:O, s:s*, s:o, s:b, s:O, s:O, s:O, s:b, s:s, s:s, s:s, s:s}", "id", id, "verdict",
                   rt_json_str(top, "verdict", "unknown"), "licences", licences, "tag", rt_licence_tag(t, id), "uses",
-                  use_names(r->uses), "commercial", !r->noncommercial, "duties", duties, "evidence", evidence, "base_models",
-                  r->evidence->base_models, "conflict", s.conflict, "reason", rt_licence_reason(t, id), "table_version",
-                  rt_licence_table_version(t), "table_sha256", rt_licence_table_sha256(t), "terms_sha256", terms);
+                  use_names(r->uses), "commercial", !r->noncommercial, "duties", duties, "evidence", evidence,
+                  "base_models", r->evidence->base_models, "conflict", s.conflict, "reason", rt_licence_reason(t, id),
+                  "table_version", rt_licence_table_version(t), "table_sha256", rt_licence_table_sha256(t),
+                  "terms_sha256", terms);
     if (!o) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to judge a licence");
     }

@@ -1,5 +1,5 @@
-/* ledger.c - the one writer of a ledger: entries are sealed in memory and become durable at a commit, salts first, so that
- * a crash leaves at most salts too many or one torn line, both cut at the next opening. */
+/* ledger.c - the one writer of a ledger: entries are sealed in memory and become durable at a commit, salts first, so
+ * that a crash leaves at most salts too many or one torn line, both cut at the next opening. */
 #include "record/ledger.h"
 
 #include <errno.h>
@@ -16,8 +16,8 @@
 struct rt_ledger {
     char *path, *salts_path;
     int fd, salts_fd;
-    rt_chain chain;  /* what was added */
-    rt_chain stored; /* what is durable */
+    rt_chain chain;      /* what was added */
+    rt_chain stored;     /* what is durable */
     rt_str lines, salts; /* between the two */
     json_t *permit, *settings;
     char permit_id[65];
@@ -123,15 +123,16 @@ static rt_status recover(rt_ledger *l, rt_err *err)
         return st;
     }
     if (c.end < size) {
-        rt_log(RT_LOG_WARN, "ledger '%s': cut a last line torn by a crash (%zu bytes after entry %llu)", l->path, size - c.end,
-               (unsigned long long)c.at.entries);
+        rt_log(RT_LOG_WARN, "ledger '%s': cut a last line torn by a crash (%zu bytes after entry %llu)", l->path,
+               size - c.end, (unsigned long long)c.at.entries);
     }
     st = cut_files(l, &c, err);
     l->chain = l->stored = c;
     return st;
 }
 
-rt_status rt_ledger_open(rt_ledger **out, const char *path, const rt_permit *permit, const json_t *settings, rt_err *err)
+rt_status rt_ledger_open(rt_ledger **out, const char *path, const rt_permit *permit, const json_t *settings,
+                         rt_err *err)
 {
     rt_status st = RT_OK;
     rt_ledger *l = NULL;
@@ -195,13 +196,16 @@ static rt_status begin_session(rt_ledger *l, rt_err *err)
         return RT_OK;
     }
     rt_timestamp(now);
-    return add_entry(l, json_pack("{s:s, s:s, s:s, s:O, s:O}", "kind", "open", "time", now, "tool", rt_version(), "permit",
-                                  l->permit, "settings", l->settings), err);
+    return add_entry(l,
+                     json_pack("{s:s, s:s, s:s, s:O, s:O}", "kind", "open", "time", now, "tool", rt_version(), "permit",
+                               l->permit, "settings", l->settings),
+                     err);
 }
 
 static rt_status new_salt(uint8_t salt[RT_SALT_BYTES], rt_err *err)
 {
-    return getrandom(salt, RT_SALT_BYTES, 0) == RT_SALT_BYTES ? RT_OK : rt_fail(err, RT_IO, 0, "no random numbers for a salt");
+    return getrandom(salt, RT_SALT_BYTES, 0) == RT_SALT_BYTES ? RT_OK
+                                                              : rt_fail(err, RT_IO, 0, "no random numbers for a salt");
 }
 
 rt_status rt_ledger_add_output(rt_ledger *l, const rt_ledger_output *o, rt_err *err)
@@ -220,9 +224,9 @@ rt_status rt_ledger_add_output(rt_ledger *l, const rt_ledger_output *o, rt_err *
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a ledger entry");
     }
     memcpy(permit, l->permit_id, 16);
-    json_t *e = json_pack("{s:s, s:I, s:s, s:s, s:s*, s:s*, s:I}", "kind", "output", "output", (json_int_t)l->chain.at.outputs,
-                          "permit", permit, "what", o->what, "doc", o->doc, "origin", o->origin, "positions",
-                          (json_int_t)o->positions);
+    json_t *e = json_pack("{s:s, s:I, s:s, s:s, s:s*, s:s*, s:I}", "kind", "output", "output",
+                          (json_int_t)l->chain.at.outputs, "permit", permit, "what", o->what, "doc", o->doc, "origin",
+                          o->origin, "positions", (json_int_t)o->positions);
     if (e && o->cache) {
         json_object_set_new(e, "cache", json_string(o->cache));
         json_object_set_new(e, "offset", json_integer((json_int_t)o->offset));
@@ -244,8 +248,9 @@ rt_status rt_ledger_add_decision(rt_ledger *l, const json_t *payload, rt_err *er
     char now[21];
     rt_timestamp(now);
     rt_status st = begin_session(l, err);
-    return st == RT_OK ? add_entry(l, json_pack("{s:s, s:s, s:O}", "kind", "decision", "time", now, "decision", payload), err)
-                       : st;
+    return st == RT_OK
+               ? add_entry(l, json_pack("{s:s, s:s, s:O}", "kind", "decision", "time", now, "decision", payload), err)
+               : st;
 }
 
 rt_ledger_mark rt_ledger_at(const rt_ledger *l)
@@ -290,8 +295,10 @@ rt_status rt_ledger_finish(rt_ledger *l, rt_ledger_mark *mark, rt_err *err)
     rt_timestamp(now);
     if (l->chain.in_session || l->chain.at.entries == 0) {
         RT_TRY(begin_session(l, err));
-        RT_TRY(add_entry(l, json_pack("{s:s, s:s, s:I, s:I}", "kind", "close", "time", now, "outputs",
-                                      (json_int_t)l->chain.at.outputs, "positions", (json_int_t)l->chain.at.positions), err));
+        RT_TRY(add_entry(l,
+                         json_pack("{s:s, s:s, s:I, s:I}", "kind", "close", "time", now, "outputs",
+                                   (json_int_t)l->chain.at.outputs, "positions", (json_int_t)l->chain.at.positions),
+                         err));
     }
     st = rt_ledger_commit(l, mark, err);
 out:
@@ -307,13 +314,14 @@ rt_status rt_ledger_truncate_to(rt_ledger *l, const rt_ledger_mark *mark, rt_err
         return st;
     }
     if (c.at.entries < mark->entries) {
-        return rt_fail(err, RT_INPUT, c.at.entries, "ledger '%s' ends after %llu entries, the run refers to %llu", l->path,
-                       (unsigned long long)c.at.entries, (unsigned long long)mark->entries);
+        return rt_fail(err, RT_INPUT, c.at.entries, "ledger '%s' ends after %llu entries, the run refers to %llu",
+                       l->path, (unsigned long long)c.at.entries, (unsigned long long)mark->entries);
     }
     if (memcmp(&c.at.head, &mark->head, sizeof c.at.head) != 0 || c.at.outputs != mark->outputs ||
         c.at.positions != mark->positions) {
-        return rt_fail(err, RT_INPUT, mark->entries, "ledger '%s' is not the one the run refers to: it differs by entry %llu",
-                       l->path, (unsigned long long)mark->entries);
+        return rt_fail(err, RT_INPUT, mark->entries,
+                       "ledger '%s' is not the one the run refers to: it differs by entry %llu", l->path,
+                       (unsigned long long)mark->entries);
     }
     st = cut_files(l, &c, err);
     if (st == RT_OK) {

@@ -1,7 +1,8 @@
 /* ledger.h - the record of every teacher output: append-only JSON lines in a hash chain. Format: docs/ledger.md.
  *
- * Each line ends in ,"hash":"<hex>"} where hash = SHA-256 of the line's bytes before that; `prev` is the hash of the line before.
- * Texts enter as SHA-256(salt || text); the salts lie in a private side file (<path>.salts, mode 0600), 16 bytes an output. */
+ * Each line ends in ,"hash":"<hex>"} where hash = SHA-256 of the line's bytes before that; `prev` is the hash of the
+ * line before. Texts enter as SHA-256(salt || text); the salts lie in a private side file (<path>.salts, mode 0600), 16
+ * bytes an output. */
 #ifndef RT_RECORD_LEDGER_H
 #define RT_RECORD_LEDGER_H
 
@@ -17,22 +18,22 @@ typedef struct rt_ledger_mark {
     rt_digest head;     /* hash of the last line; all zero for none */
 } rt_ledger_mark;
 
-/* Creates `path` or goes on with it: checks the chain, cuts a last line that was torn by a crash (and logs that), holds a
- * lock against a second writer. `settings` (borrows, may be NULL) goes into the opening entry: sampler, seed, tokenizer...
- * The permit is copied. The opening entry is written with the first addition. */
+/* Creates `path` or goes on with it: checks the chain, cuts a last line that was torn by a crash (and logs that), holds
+ * a lock against a second writer. `settings` (borrows, may be NULL) goes into the opening entry: sampler, seed,
+ * tokenizer... The permit is copied. The opening entry is written with the first addition. */
 RT_MUST_USE rt_status rt_ledger_open(rt_ledger **out, const char *path, const rt_permit *permit, const json_t *settings,
                                      rt_err *err);
 /* Frees; what was added since the last commit is dropped, as a crash would. */
 void rt_ledger_close(rt_ledger *l);
 
 typedef struct rt_ledger_output {
-    const char *what;    /* "sample", "topk", "hidden", "text" */
-    const char *doc;     /* id of the document or prompt, may be NULL */
-    const char *origin;  /* where that came from, NULL: not stated */
-    uint64_t positions;  /* positions with a target */
-    const char *cache;   /* cache file, relative to the run; NULL when none */
-    uint64_t offset;     /* byte offset in it */
-    const void *text;    /* the text the outputs belong to (teacher-written text or the scored document) */
+    const char *what;   /* "sample", "topk", "hidden", "text" */
+    const char *doc;    /* id of the document or prompt, may be NULL */
+    const char *origin; /* where that came from, NULL: not stated */
+    uint64_t positions; /* positions with a target */
+    const char *cache;  /* cache file, relative to the run; NULL when none */
+    uint64_t offset;    /* byte offset in it */
+    const void *text;   /* the text the outputs belong to (teacher-written text or the scored document) */
     size_t text_bytes;
 } rt_ledger_output;
 RT_MUST_USE rt_status rt_ledger_add_output(rt_ledger *l, const rt_ledger_output *o, rt_err *err);
@@ -49,20 +50,23 @@ RT_MUST_USE rt_status rt_ledger_truncate_to(rt_ledger *l, const rt_ledger_mark *
 
 typedef struct rt_ledger_report {
     rt_ledger_mark mark;
-    bool closed;      /* ends with a closing entry */
-    bool torn;        /* bytes after the last complete line (not part of the chain) */
-    bool has_salts;   /* side file present and long enough */
+    bool closed;       /* ends with a closing entry */
+    bool torn;         /* bytes after the last complete line (not part of the chain) */
+    bool has_salts;    /* side file present and long enough */
     uint64_t unstated; /* outputs whose text has no stated origin */
-    json_t *caches;   /* positions by cache file */
-    json_t *permits;  /* permit objects of the opening entries, in order */
+    json_t *caches;    /* positions by cache file */
+    json_t *permits;   /* permit objects of the opening entries, in order */
 } rt_ledger_report;
-/* Reads the whole chain: hashes, links, numbering, counts. RT_INPUT names the first entry that does not hold (err->pos = line). */
+/* Reads the whole chain: hashes, links, numbering, counts. RT_INPUT names the first entry that does not hold (err->pos
+ * = line). */
 RT_MUST_USE rt_status rt_ledger_verify(rt_ledger_report *out, const char *path, rt_err *err);
 void rt_ledger_report_release(rt_ledger_report *r);
 /* The same over bytes in memory (fuzzing). */
-RT_MUST_USE rt_status rt_ledger_verify_bytes(rt_ledger_report *out, const void *p, size_t n, const char *what, rt_err *err);
+RT_MUST_USE rt_status rt_ledger_verify_bytes(rt_ledger_report *out, const void *p, size_t n, const char *what,
+                                             rt_err *err);
 /* Was `text` the text of output number `index` (from 0)? Needs the salts. */
-RT_MUST_USE rt_status rt_ledger_match(const char *path, uint64_t index, const void *text, size_t n, bool *same, rt_err *err);
+RT_MUST_USE rt_status rt_ledger_match(const char *path, uint64_t index, const void *text, size_t n, bool *same,
+                                      rt_err *err);
 
 /* {entries, outputs, positions, head}: how a mark is kept in run.json. */
 json_t *rt_ledger_mark_json(const rt_ledger_mark *m); /* owned, NULL when memory is out */

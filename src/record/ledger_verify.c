@@ -96,8 +96,9 @@ static rt_status read_salt(const char *path, uint64_t index, uint8_t salt[RT_SAL
     int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
     bool ok = fd >= 0 && index <= INT64_MAX / RT_SALT_BYTES &&
               pread(fd, salt, RT_SALT_BYTES, (off_t)(index * RT_SALT_BYTES)) == RT_SALT_BYTES;
-    rt_status st = ok ? RT_OK : rt_fail(err, RT_NOT_FOUND, 0, "no salt for output %llu of ledger '%s'",
-                                        (unsigned long long)index, path);
+    rt_status st =
+        ok ? RT_OK
+           : rt_fail(err, RT_NOT_FOUND, 0, "no salt for output %llu of ledger '%s'", (unsigned long long)index, path);
     if (fd >= 0) {
         close(fd);
     }
@@ -118,7 +119,8 @@ rt_status rt_ledger_match(const char *path, uint64_t index, const void *text, si
     RT_TRY(rt_map_open(&map, path, err));
     RT_TRY(rt_chain_read(&c, map.data, map.size, UINT64_MAX, path, look_for, &w, err));
     if (!w.found) {
-        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "ledger '%s' has no text hash for output %llu", path, (unsigned long long)index);
+        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "ledger '%s' has no text hash for output %llu", path,
+                    (unsigned long long)index);
     }
     RT_TRY(read_salt(path, index, salt, err));
     rt_digest_hex(rt_salted_hash(salt, text, n, &ok), hex);
@@ -137,8 +139,8 @@ json_t *rt_ledger_mark_json(const rt_ledger_mark *m)
 {
     char hex[65];
     rt_digest_hex(m->head, hex);
-    return json_pack("{s:I, s:I, s:I, s:s}", "entries", (json_int_t)m->entries, "outputs", (json_int_t)m->outputs, "positions",
-                     (json_int_t)m->positions, "head", hex);
+    return json_pack("{s:I, s:I, s:I, s:s}", "entries", (json_int_t)m->entries, "outputs", (json_int_t)m->outputs,
+                     "positions", (json_int_t)m->positions, "head", hex);
 }
 
 bool rt_ledger_mark_parse(const json_t *o, rt_ledger_mark *out)

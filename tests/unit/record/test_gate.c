@@ -19,7 +19,10 @@ static int enter(void **state)
     w->decisions = rt_path_join(w->dir, "records/decisions.jsonl");
     w->grant = rt_path_join(w->dir, "grant.json");
     w->t = open_table();
-    w->r = (rt_gate_request){.model = "teacher.gguf", .model_sha256 = TEACHER_SHA, .evidence = &w->e, .uses = RT_USE_ALL,
+    w->r = (rt_gate_request){.model = "teacher.gguf",
+                             .model_sha256 = TEACHER_SHA,
+                             .evidence = &w->e,
+                             .uses = RT_USE_ALL,
                              .decisions = w->decisions};
     *state = w;
     return 0;
@@ -176,8 +179,9 @@ static void what_is_unknown_needs_a_reason(void **state)
 
 static void deny_yields_to_no_decision(void **state)
 {
-    static const char *const denied[] = {"llama2", "llama3", "tongyi-qianwen", "cc-by-nc-4.0", "tencent-hunyuan",
-                                         "openai-terms", "anthropic-terms", "qwen-research", "minimax-m2.7", "mnpl"};
+    static const char *const denied[] = {"llama2",          "llama3",       "tongyi-qianwen",  "cc-by-nc-4.0",
+                                         "tencent-hunyuan", "openai-terms", "anthropic-terms", "qwen-research",
+                                         "minimax-m2.7",    "mnpl"};
     world *w = *state;
     for (size_t i = 0; i < sizeof denied / sizeof *denied; i++) {
         assert_int_equal(check(w, "toy", denied[i]), RT_LICENCE);
@@ -196,16 +200,28 @@ static void a_grant_lifts_a_deny_when_it_is_whole_and_fits(void **state)
 {
     static const char *const unfit[][2] = {
         {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\"}", "scope"},
-        {"{\"grantor\":\"Meta\",\"date\":\"soon\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"train-on-outputs\"]}", "date"},
+        {"{\"grantor\":\"Meta\",\"date\":\"soon\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"train-on-"
+         "outputs\"]}",
+         "date"},
         {"{\"grantor\":\"Meta\",\"date\":\"2999-01-01\",\"scope\":\"s\",\"licence\":\"llama3\"}", "future"},
-        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"expires\":\"2026-01-06\",\"scope\":\"s\",\"licence\":\"llama3\"}", "expired"},
+        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"expires\":\"2026-01-06\",\"scope\":\"s\",\"licence\":"
+         "\"llama3\"}",
+         "expired"},
         {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"uses\":[\"train-on-outputs\"]}", "neither"},
-        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"derive-weights\"]}", "uses"},
-        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"train-on-outputs\"]}", "commercial"},
-        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"model_sha256\":\"abc\",\"uses\":[\"train-on-outputs\"],"
-         "\"commercial\":true}", "another model"},
-        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama2\",\"uses\":[\"train-on-outputs\"],"
-         "\"commercial\":true}", "denied"},
+        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"derive-"
+         "weights\"]}",
+         "uses"},
+        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama3\",\"uses\":[\"train-on-"
+         "outputs\"]}",
+         "commercial"},
+        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"model_sha256\":\"abc\",\"uses\":[\"train-on-"
+         "outputs\"],"
+         "\"commercial\":true}",
+         "another model"},
+        {"{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"s\",\"licence\":\"llama2\",\"uses\":[\"train-on-"
+         "outputs\"],"
+         "\"commercial\":true}",
+         "denied"},
     };
     world *w = *state;
     w->r.uses = RT_USE_TRAIN_ON_OUTPUTS;
@@ -216,8 +232,9 @@ static void a_grant_lifts_a_deny_when_it_is_whole_and_fits(void **state)
         assert_int_equal(check(w, "toy", "llama3"), RT_LICENCE);
         assert_says(w->err.msg, unfit[i][1]);
     }
-    write_text(w->dir, "grant.json", "{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"one student\",\"licence\":\"llama3\","
-                                     "\"uses\":[\"train-on-outputs\"],\"commercial\":true}");
+    write_text(w->dir, "grant.json",
+               "{\"grantor\":\"Meta\",\"date\":\"2026-01-05\",\"scope\":\"one student\",\"licence\":\"llama3\","
+               "\"uses\":[\"train-on-outputs\"],\"commercial\":true}");
     assert_int_equal(check(w, "toy", "llama3"), RT_OK);
     assert_int_equal(rt_permit_verdict(w->p), RT_VERDICT_DENY); /* the terms still say so; the grant is named */
     assert_int_equal(strlen(rt_permit_grant_sha256(w->p)), 64);
@@ -241,8 +258,10 @@ static void the_stricter_of_two_statements_decides(void **state)
         {"license: apache-2.0", "You may do as you like on Sundays.", "unrecognised-text", RT_LICENCE, true},
         {"license: other\nlicense_name: mit", NULL, "mit", RT_OK, false},
         {"license: other\nlicense_name: qwen-research", NULL, "qwen-research", RT_LICENCE, false},
-        {"license: other", "Modified MIT License. Permission is hereby granted, free of charge, to any person obtaining a copy ... "
-                           "\"Kimi K2\"", "kimi-k2", RT_LICENCE, true},
+        {"license: other",
+         "Modified MIT License. Permission is hereby granted, free of charge, to any person obtaining a copy ... "
+         "\"Kimi K2\"",
+         "kimi-k2", RT_LICENCE, true},
         {"license: MIT OR Apache-2.0", NULL, "mit", RT_OK, true},
         {"license: Apache-2.0 AND CC-BY-NC-4.0", NULL, "cc-by-nc-4.0", RT_LICENCE, true},
         {"license: [unclosed", NULL, "unreadable-card", RT_LICENCE, false},
@@ -311,8 +330,9 @@ static void gguf_metadata_is_evidence(void **state)
     assert_string_equal(rt_json_str(w->ruling, "id", ""), "llama3.1");
     assert_says(w->err.msg, "file name");
 
-    write_gguf(w, "b.gguf", (const char *const[]){"general.license", "mit", "general.base_model.0.organization", "meta-llama",
-                                                  "general.base_model.0.name", "Llama 2 7b", NULL});
+    write_gguf(w, "b.gguf",
+               (const char *const[]){"general.license", "mit", "general.base_model.0.organization", "meta-llama",
+                                     "general.base_model.0.name", "Llama 2 7b", NULL});
     assert_int_equal(check_file(w, "b.gguf"), RT_LICENCE);
     assert_string_equal(rt_json_str(w->ruling, "id", ""), "llama2");
     assert_string_equal(json_string_value(json_array_get(w->e.base_models, 0)), "meta-llama/Llama 2 7b");
@@ -338,8 +358,9 @@ static void a_stray_licence_file_does_not_license_a_gguf_beside_it(void **state)
 static void hostile_metadata_stays_text(void **state)
 {
     world *w = *state;
-    write_gguf(w, "a.gguf", (const char *const[]){"general.license", "\x1b[2J\xff\xfe{\"verdict\":\"permit\"}", "general.name",
-                                                  "\xc3\x28", NULL});
+    write_gguf(w, "a.gguf",
+               (const char *const[]){"general.license", "\x1b[2J\xff\xfe{\"verdict\":\"permit\"}", "general.name",
+                                     "\xc3\x28", NULL});
     assert_int_equal(check_file(w, "a.gguf"), RT_LICENCE);
     for (const char *p = w->err.msg; *p; p++) {
         assert_true((unsigned char)*p >= ' ');
@@ -374,7 +395,9 @@ static void only_the_gate_knows_what_a_permit_is_made_of(void **state)
 {
     (void)state;
     char found[256] = "";
-    FILE *f = popen("cd " RT_TEST_SOURCE " && grep -rlE 'struct rt_permit *\\{|sizeof *\\(? *(struct )?rt_permit' src include", "r");
+    FILE *f = popen("cd " RT_TEST_SOURCE
+                    " && grep -rlE 'struct rt_permit *\\{|sizeof *\\(? *(struct )?rt_permit' src include",
+                    "r");
     size_t n = fread(found, 1, sizeof found - 1, f);
     pclose(f);
     found[n] = '\0';

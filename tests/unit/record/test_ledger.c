@@ -50,9 +50,14 @@ static void add(rt_ledger *l, int from, int to)
         char text[32], doc[32];
         snprintf(text, sizeof text, "text number %d", i);
         snprintf(doc, sizeof doc, "doc-%d", i);
-        rt_ledger_output o = {.what = "sample", .doc = doc, .origin = i % 2 ? NULL : "books", .positions = (uint64_t)(100 + i),
-                              .cache = i < 3 ? "cache/00000.rtc" : "cache/00001.rtc", .offset = (uint64_t)(64 * i),
-                              .text = text, .text_bytes = strlen(text)};
+        rt_ledger_output o = {.what = "sample",
+                              .doc = doc,
+                              .origin = i % 2 ? NULL : "books",
+                              .positions = (uint64_t)(100 + i),
+                              .cache = i < 3 ? "cache/00000.rtc" : "cache/00001.rtc",
+                              .offset = (uint64_t)(64 * i),
+                              .text = text,
+                              .text_bytes = strlen(text)};
         assert_ok(rt_ledger_add_output(l, &o, &err));
     }
 }
@@ -190,8 +195,9 @@ static void a_forged_count_with_a_right_hash_is_found(void **state)
     (void)state;
     rt_err err = {0};
     rt_ledger_report r;
-    static const char body[] = "{\"seq\":0,\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\","
-                               "\"kind\":\"output\",\"output\":0,\"positions\":1";
+    static const char body[] =
+        "{\"seq\":0,\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+        "\"kind\":\"output\",\"output\":0,\"positions\":1";
     char hex[65], line[400];
     rt_digest_hex(rt_sha256_of(body, sizeof body - 1), hex);
     snprintf(line, sizeof line, "%s,\"hash\":\"%s\"}\n", body, hex);

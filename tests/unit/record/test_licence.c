@@ -17,11 +17,20 @@ static void names_people_write_lead_to_the_entry(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"apache-2.0", "apache-2.0"},       {"Apache-2.0", "apache-2.0"}, {"Apache License 2.0", "apache-2.0"},
-        {"APACHE_2.0", "apache-2.0"},       {"MIT", "mit"},               {"The MIT License", "mit"},
-        {"Llama 3.1 Community License Agreement", "llama3.1"},            {"llama3.1", "llama3.1"},
-        {"BSD-3-Clause", "bsd-3-clause"},   {"CC-BY-NC-4.0", "cc-by-nc-4.0"}, {"Gemma", "gemma"},
-        {"qwen-research", "qwen-research"}, {"mrl", "mistral-research"},  {"CC BY-SA 4.0", "cc-by-sa-4.0"},
+        {"apache-2.0", "apache-2.0"},
+        {"Apache-2.0", "apache-2.0"},
+        {"Apache License 2.0", "apache-2.0"},
+        {"APACHE_2.0", "apache-2.0"},
+        {"MIT", "mit"},
+        {"The MIT License", "mit"},
+        {"Llama 3.1 Community License Agreement", "llama3.1"},
+        {"llama3.1", "llama3.1"},
+        {"BSD-3-Clause", "bsd-3-clause"},
+        {"CC-BY-NC-4.0", "cc-by-nc-4.0"},
+        {"Gemma", "gemma"},
+        {"qwen-research", "qwen-research"},
+        {"mrl", "mistral-research"},
+        {"CC BY-SA 4.0", "cc-by-sa-4.0"},
     };
     rt_licence_table *t = open_table();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -49,15 +58,42 @@ static void verdicts_are_those_of_the_terms(void **state)
 {
     (void)state;
     static const verdict_case cases[] = {
-        {"apache-2.0", P, P, P},   {"mit", P, P, P},           {"bsd-3-clause", P, P, P},       {"cc0-1.0", P, P, P},
-        {"cc-by-4.0", P, P, P},    {"cc-by-sa-4.0", D, D, D},  {"cc-by-nc-4.0", X, X, P},       {"mistral-research", X, X, P},
-        {"llama2", X, U, X},       {"llama3", X, U, X},        {"llama3.1", D, D, D},           {"llama3.2", D, D, D},
-        {"llama3.3", D, D, D},     {"llama4", D, D, D},        {"gemma", D, D, D},              {"tongyi-qianwen", X, U, X},
-        {"qwen", D, D, D},         {"qwen-research", X, X, D}, {"deepseek", D, D, D},           {"kimi-k2", D, D, D},
-        {"minimax-m2.5", D, D, D}, {"minimax-m2.7", X, X, D},  {"minimax-m3", D, D, D},         {"minimax-01", U, U, U},
-        {"openrail", D, D, D},     {"openrail++", D, D, D},    {"bigcode-openrail-m", D, D, D}, {"tencent-hunyuan", X, U, X},
-        {"openai-terms", X, X, X}, {"anthropic-terms", X, X, X}, {"google-gemini-terms", X, X, X}, {"xai-terms", X, X, X},
-        {"other", U, U, U},        {"missing", U, U, U},       {"falcon-llm-license", U, U, U}, {"never-heard-of", U, U, U},
+        {"apache-2.0", P, P, P},
+        {"mit", P, P, P},
+        {"bsd-3-clause", P, P, P},
+        {"cc0-1.0", P, P, P},
+        {"cc-by-4.0", P, P, P},
+        {"cc-by-sa-4.0", D, D, D},
+        {"cc-by-nc-4.0", X, X, P},
+        {"mistral-research", X, X, P},
+        {"llama2", X, U, X},
+        {"llama3", X, U, X},
+        {"llama3.1", D, D, D},
+        {"llama3.2", D, D, D},
+        {"llama3.3", D, D, D},
+        {"llama4", D, D, D},
+        {"gemma", D, D, D},
+        {"tongyi-qianwen", X, U, X},
+        {"qwen", D, D, D},
+        {"qwen-research", X, X, D},
+        {"deepseek", D, D, D},
+        {"kimi-k2", D, D, D},
+        {"minimax-m2.5", D, D, D},
+        {"minimax-m2.7", X, X, D},
+        {"minimax-m3", D, D, D},
+        {"minimax-01", U, U, U},
+        {"openrail", D, D, D},
+        {"openrail++", D, D, D},
+        {"bigcode-openrail-m", D, D, D},
+        {"tencent-hunyuan", X, U, X},
+        {"openai-terms", X, X, X},
+        {"anthropic-terms", X, X, X},
+        {"google-gemini-terms", X, X, X},
+        {"xai-terms", X, X, X},
+        {"other", U, U, U},
+        {"missing", U, U, U},
+        {"falcon-llm-license", U, U, U},
+        {"never-heard-of", U, U, U},
     };
     rt_licence_table *t = open_table();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -82,7 +118,8 @@ static void duties_come_once_and_say_what_to_do(void **state)
     size_t i;
     assert_ok(rt_licence_duties(t, "llama3.1", RT_USE_ALL, duties, &err));
     assert_int_equal(json_array_size(duties), 5);
-    json_array_foreach(duties, i, d) {
+    json_array_foreach(duties, i, d)
+    {
         assert_true(strlen(rt_json_str(d, "id", "")) > 0);
         assert_true(strlen(rt_json_str(d, "text", "")) > 10);
     }
@@ -105,9 +142,11 @@ static void families_are_told_apart(void **state)
         {"Qwen2.5-3B", "qwen-research"},
         {"google/gemma-2-2b", "gemma"},
         {"gemma-4-e2b", "apache-2.0"},
-        {"/models/very/deep/path/that/is/long/and/longer/and/longer/still/so/that/it/does/not/fit/at/all/gemma-3-270m", "gemma"},
+        {"/models/very/deep/path/that/is/long/and/longer/and/longer/still/so/that/it/does/not/fit/at/all/gemma-3-270m",
+         "gemma"},
     };
-    static const char *const none[] = {"SmolLM2-135M-Instruct", "Qwen2.5-32B", "Qwen2.5-7B", "llama-30b", "TinyLlama-1.1B", ""};
+    static const char *const none[] = {
+        "SmolLM2-135M-Instruct", "Qwen2.5-32B", "Qwen2.5-7B", "llama-30b", "TinyLlama-1.1B", ""};
     rt_licence_table *t = open_table();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *id = rt_licence_find_family(t, cases[i][0]);
@@ -137,8 +176,10 @@ static void hosts_match_whole_labels_and_others_are_refused(void **state)
 static void licence_texts_are_recognised_whatever_their_lines(void **state)
 {
     (void)state;
-    static const char apache[] = "                 Apache License\n           Version 2.0, January 2004\n  http://www.apache.org/licenses/";
-    static const char modified[] = "Modified MIT License\nPermission is hereby granted, free of\ncharge, to any person obtaining a copy";
+    static const char apache[] =
+        "                 Apache License\n           Version 2.0, January 2004\n  http://www.apache.org/licenses/";
+    static const char modified[] =
+        "Modified MIT License\nPermission is hereby granted, free of\ncharge, to any person obtaining a copy";
     const char *ids[4];
     rt_licence_table *t = open_table();
     assert_int_equal(rt_licence_find_text(t, apache, sizeof apache - 1, ids, 4), 1);
@@ -158,8 +199,8 @@ static void a_broken_table_is_refused_as_a_whole(void **state)
         "{\"table_version\":\"1\"}",
         "{\"table_version\":\"1\",\"licences\":[{}],\"families\":[]}",
         "{\"table_version\":\"1\",\"licences\":[{\"id\":\"a\"}],\"families\":[]}",
-        "{\"table_version\":\"1\",\"licences\":[{\"id\":\"a\",\"train-on-outputs\":{\"commercial\":\"yes\",\"noncommercial\":\"permit\"}}],"
-        "\"families\":[]}",
+        ("{\"table_version\":\"1\",\"licences\":[{\"id\":\"a\",\"train-on-outputs\":{\"commercial\":\"yes\"}}],"
+         "\"families\":[]}"),
         "{\"table_version\":\"1\",\"licences\":[],\"families\":[{\"name\":\"x\",\"licence\":\"y\"}]}",
         "{\"table_version\":\"1\",\"licences\":[3],\"families\":[]}",
         "[]",

@@ -128,9 +128,12 @@ static void foreign_and_newer_manifests_are_refused(void **state)
         const char *text;
         rt_status st;
     } cases[] = {
-        {"{\"schema\":2,\"stages\":[]}", RT_UNSUPPORTED}, {"{\"stages\":[]}", RT_INPUT},
-        {"{\"schema\":1,\"stages\":{}}", RT_INPUT},       {"{\"schema\":1,\"stages\":[{}]}", RT_INPUT},
-        {"[1]", RT_INPUT},                                {"{\"schema\":1,", RT_INPUT},
+        {"{\"schema\":2,\"stages\":[]}", RT_UNSUPPORTED},
+        {"{\"stages\":[]}", RT_INPUT},
+        {"{\"schema\":1,\"stages\":{}}", RT_INPUT},
+        {"{\"schema\":1,\"stages\":[{}]}", RT_INPUT},
+        {"[1]", RT_INPUT},
+        {"{\"schema\":1,", RT_INPUT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rt_err err = {0};
@@ -150,8 +153,9 @@ static void outputs_lie_inside_the_run(void **state)
         rt_err err = {0};
         assert_int_equal(rt_manifest_add_output(&w->m, "init", outside[i], &err), RT_NOT_FOUND);
     }
-    write_text(w->dir, "run.json", "{\"schema\":1,\"stages\":[{\"name\":\"init\",\"state\":\"done\",\"inputs\":\"" IN_A "\","
-                                   "\"outputs\":[{\"path\":\"/etc/hostname\",\"bytes\":1,\"sha256\":\"x\"}]}]}");
+    write_text(w->dir, "run.json",
+               "{\"schema\":1,\"stages\":[{\"name\":\"init\",\"state\":\"done\",\"inputs\":\"" IN_A "\","
+               "\"outputs\":[{\"path\":\"/etc/hostname\",\"bytes\":1,\"sha256\":\"x\"}]}]}");
     load(w);
     assert_false(rt_manifest_is_current(&w->m, "init", IN_A));
 }
