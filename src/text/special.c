@@ -7,7 +7,7 @@
 
 rt_status rt_specials_init(rt_specials *s, size_t cap, rt_err *err)
 {
-    return RT_NEW(&s->list, cap, "special tokens", err);
+    return cap > 0 ? RT_NEW(&s->list, cap, "special tokens", err) : RT_OK;
 }
 
 void rt_specials_add(rt_specials *s, rt_slice text, int32_t id)
