@@ -31,6 +31,8 @@ typedef struct rt_source_options {
     int draws;
     double temperature; /* 0 means 1 */
     uint64_t draw_seed;
+    int64_t n_vocab; /* LABELS from a corpus: the vocabulary its ids belong to; 0: the teacher's, or the least that
+                        holds them */
 } rt_source_options;
 
 typedef struct rt_source_info {
