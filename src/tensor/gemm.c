@@ -19,17 +19,27 @@ static int64_t pieces(int64_t n, int64_t size)
     return (n + size - 1) / size;
 }
 
-/* Tall tiles use what the library packs of B more often; enough tiles keep a team busy to the end. */
+/* Tall tiles reuse what the library packs of B, so rows are cut finer only when the columns alone do not give enough
+ * tiles to keep a team busy to the end; pieces are of equal size up to whole vectors. (docs/kernels.md has the rates.) */
 static void cut(gemm_job *job)
 {
-    const rt_gemm *g = job->g;
-    job->rows = 256;
-    job->columns = 2048;
-    while (job->columns > 512 && pieces(g->m, job->rows) * pieces(g->n, job->columns) < 8) {
-        job->columns /= 2;
+    enum { ENOUGH = 8, MOST_COLUMNS = 2048, FEWEST_COLUMNS = 256 };
+    static const int64_t heights[] = {512, 256, 128};
+    int64_t m = job->g->m, n = job->g->n, down = 1, across = 1;
+    for (size_t i = 0; i < sizeof heights / sizeof heights[0]; i++) {
+        down = pieces(m, heights[i]);
+        across = pieces(n, MOST_COLUMNS);
+        while (down * across < ENOUGH && n / (across + 1) >= FEWEST_COLUMNS) {
+            across++;
+        }
+        if (down * across >= ENOUGH) {
+            break;
+        }
     }
-    job->n_down = pieces(g->m, job->rows);
-    job->n_across = pieces(g->n, job->columns);
+    job->rows = pieces(pieces(m, down), 16) * 16;
+    job->columns = pieces(pieces(n, across), 32) * 32;
+    job->n_down = pieces(m, job->rows);
+    job->n_across = pieces(n, job->columns);
 }
 
 static int shape_of(const gemm_job *job, int64_t i, int64_t j)
