@@ -1,0 +1,98 @@
+/* The trained student in the formats asked for, with the tokenizer's metadata and the record of where it came from. */
+#include <stdio.h>
+#include <string.h>
+
+#include "flow/state.h"
+
+/* GGUF keys that say what the file is and what it was made from. */
+static json_t *gguf_facts(const rt_flow *f)
+{
+    const char *teacher = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
+    const json_t *mark = rt_manifest_get(&f->manifest, "ledger");
+    json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "general.name", f->recipe.name, "general.license",
+                          rt_permit_licence(f->permit), "general.base_model.count", 1, "general.base_model.0.name", teacher,
+                          "retort.version", rt_version(), "retort.teacher.sha256", f->teacher_sha, "retort.licence.verdict",
+                          rt_verdict_name(rt_permit_verdict(f->permit)), "retort.permit", rt_permit_id(f->permit));
+    const char *head = rt_json_str(mark, "head", NULL);
+    if (j != NULL && head != NULL) {
+        json_object_set_new(j, "retort.ledger.head", json_string(head));
+    }
+    return j;
+}
+
+static rt_status export_gguf(rt_flow *f, const rt_model *m, const char *type, const char *name, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_gguf *vocabulary = NULL;
+    rt_dtype dtype;
+    char *path = NULL, *tokenizer = NULL;
+    json_t *facts = gguf_facts(f);
+    if (facts == NULL || !rt_dtype_from_name(type, &dtype)) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    RT_TRY(rt_flow_path_to(f, name, &path, err));
+    RT_TRY(rt_flow_path_to(f, "student/tokenizer.gguf", &tokenizer, err));
+    if (rt_path_exists(tokenizer)) {
+        RT_TRY(rt_gguf_open(&vocabulary, tokenizer, err));
+    }
+    RT_TRY(rt_model_save_gguf(m, path, dtype, vocabulary, facts, err));
+    RT_TRY(rt_manifest_add_output(&f->manifest, "export", name, err));
+out:
+    rt_gguf_close(vocabulary);
+    json_decref(facts);
+    rt_free(path);
+    rt_free(tokenizer);
+    return st;
+}
+
+static rt_status export_folder(rt_flow *f, const rt_model *m, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *weights = NULL, *config = NULL, *dir = NULL;
+    const int32_t ids[3] = {rt_tokenizer_bos(f->tokenizer), rt_tokenizer_eos(f->tokenizer), rt_tokenizer_eos(f->tokenizer)};
+    RT_TRY(rt_flow_path_to(f, "export", &dir, err));
+    RT_TRY(rt_flow_path_to(f, "export/model.safetensors", &weights, err));
+    RT_TRY(rt_flow_path_to(f, "export/config.json", &config, err));
+    RT_TRY(rt_model_save_safetensors(m, weights, RT_F32, err));
+    RT_TRY(rt_model_save_config(m, config, ids, RT_F32, err));
+    RT_TRY(rt_tokenizer_save_hf(f->tokenizer, dir, err));
+    static const char *const names[] = {"export/model.safetensors", "export/config.json", "export/tokenizer.json"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        RT_TRY(rt_manifest_add_output(&f->manifest, "export", names[i], err));
+    }
+out:
+    rt_free(dir);
+    rt_free(weights);
+    rt_free(config);
+    return st;
+}
+
+rt_status rt_stage_export(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_model *m = NULL;
+    char *student = NULL, *dir = NULL;
+    int n_gguf = 0;
+    if (f->tokenizer == NULL) {
+        RT_TRY(rt_tokenizer_open(&f->tokenizer, f->recipe.teacher, err));
+    }
+    RT_TRY(rt_flow_path_to(f, "student/model.safetensors", &student, err));
+    RT_TRY(rt_flow_path_to(f, "export", &dir, err));
+    RT_TRY(rt_mkdirs(dir, err));
+    RT_TRY(rt_model_open(&m, student, &(rt_model_options){.precision = RT_PRECISION_F32}, err));
+    for (size_t i = 0; i < f->recipe.n_exports; i++) {
+        const char *type = f->recipe.exports[i].type;
+        char name[64];
+        if (strcmp(type, "safetensors") == 0) {
+            RT_TRY(export_folder(f, m, err));
+            continue;
+        }
+        snprintf(name, sizeof name, n_gguf++ == 0 ? "export/model.gguf" : "export/model-%s.gguf", type);
+        RT_TRY(export_gguf(f, m, type, name, err));
+    }
+out:
+    rt_model_close(m);
+    rt_free(student);
+    rt_free(dir);
+    return st;
+}

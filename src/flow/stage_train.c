@@ -1,0 +1,165 @@
+/* Training the student from the cache, and its twin that sees the same tokens in the same order without the teacher. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/heldout.h"
+#include "flow/state.h"
+
+/* Held-out tokens of the validations inside a run; the audit uses more. */
+#define VALIDATION_TOKENS 4096
+
+typedef struct training {
+    rt_flow *f;
+    const char *stage, *dir;     /* "student" or "twin": below the run directory */
+    rt_train_loss loss;
+    double budget;
+    int64_t tokens;
+    rt_heldout *heldout;
+} training;
+
+static rt_status validate(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
+{
+    const training *t = ud;
+    rt_fidelity fid;
+    const rt_status st = rt_heldout_measure(t->heldout, m, &fid, err);
+    if (st == RT_OK) {
+        *kl = fid.kl.mean;
+        *top1 = fid.top1.mean;
+    }
+    return st;
+}
+
+static rt_train_options options_of(const training *t, const char *run_dir)
+{
+    const rt_run_recipe *r = &t->f->recipe;
+    rt_train_options o = rt_train_default();
+    o.run_dir = run_dir;
+    o.losses[0] = t->loss;
+    o.n_losses = 1;
+    o.budget = t->budget;
+    o.tokens = t->tokens;
+    o.batch_tokens = r->batch_tokens;
+    (void)rt_schedule_from_name(r->schedule, &o.schedule);
+    o.lr = r->lr;
+    o.warmup = (int64_t)r->warmup_steps;
+    o.decay = r->decay;
+    o.optim.weight_decay = r->weight_decay;
+    o.optim.clip = r->clip;
+    o.seed = r->seed;
+    o.validate = validate;
+    o.validate_ud = (void *)t;
+    o.eval_every = r->eval_every;
+    o.patience = r->patience;
+    return o;
+}
+
+/* The student in memory becomes <dir>/model.safetensors with its config.json; the tokenizer lies beside it already. */
+static rt_status save_model(const training *t, const rt_model *m, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char name[64], *path = NULL, *config = NULL;
+    const int32_t ids[3] = {rt_tokenizer_bos(t->f->tokenizer), rt_tokenizer_eos(t->f->tokenizer), rt_tokenizer_eos(t->f->tokenizer)};
+    snprintf(name, sizeof name, "%s/model.safetensors", t->dir);
+    RT_TRY(rt_flow_path_to(t->f, name, &path, err));
+    RT_TRY(rt_model_save_safetensors(m, path, RT_F32, err));
+    RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
+    snprintf(name, sizeof name, "%s/config.json", t->dir);
+    RT_TRY(rt_flow_path_to(t->f, name, &config, err));
+    RT_TRY(rt_model_save_config(m, config, ids, RT_F32, err));
+out:
+    rt_free(path);
+    rt_free(config);
+    return st;
+}
+
+static rt_status save_result(const training *t, const rt_train_result *res, const rt_model *m, rt_err *err)
+{
+    char name[64];
+    const rt_train_counts *c = &res->counts;
+    snprintf(name, sizeof name, "%s/train.json", t->dir);
+    json_t *j = json_pack("{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:I, s:b}", "loss",
+                          rt_loss_name(t->loss.loss.kind), "formula", rt_loss_formula(t->loss.loss.kind), "temperature",
+                          t->loss.loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens, "positions",
+                          (json_int_t)c->rows, "seconds", c->active, "cpu_seconds", c->cpu, "tokens_per_s",
+                          c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss", c->first_loss, "last_loss", c->last_loss,
+                          "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped, "parameters",
+                          (json_int_t)m->n_elements, "comparable", (int)res->comparable);
+    if (j == NULL) {
+        return rt_fail(err, RT_INTERNAL, 0, "training result of '%s' has a value that is no number", t->stage);
+    }
+    const rt_status st = rt_flow_save_json(t->f, t->stage, name, j, err);
+    json_decref(j);
+    return st;
+}
+
+static rt_status open_source(const training *t, const rt_cache *cache, rt_source **out, rt_err *err)
+{
+    return rt_source_from_cache(out, cache, &(rt_source_options){.seed = t->f->recipe.seed, .max_batch_tokens = t->f->recipe.batch_tokens},
+                                err);
+}
+
+static rt_status train(training *t, rt_err *err)
+{
+    rt_flow *f = t->f;
+    rt_status st = RT_OK;
+    rt_model *student = NULL;
+    rt_cache *cache = NULL;
+    rt_source *source = NULL;
+    rt_train_result res;
+    char *init = NULL, *cache_dir = NULL, *dir = NULL;
+    RT_TRY(rt_flow_need_teacher(f, err));
+    RT_TRY(rt_flow_need_texts(f, err));
+    RT_TRY(rt_flow_path_to(f, "student/init.safetensors", &init, err));
+    RT_TRY(rt_flow_path_to(f, "cache", &cache_dir, err));
+    /* the student's metrics and checkpoints belong to the run itself, the twin's to its own folder */
+    RT_TRY(rt_flow_path_to(f, strcmp(t->dir, "student") == 0 ? "." : t->dir, &dir, err));
+    RT_TRY(rt_mkdirs(dir, err));
+    RT_TRY(rt_model_open(&student, init, &(rt_model_options){.precision = rt_flow_precision(f), .trainable = true}, err));
+    RT_TRY(rt_cache_open(&cache, cache_dir, err));
+    if (t->budget == 0 && t->tokens == 0) {
+        t->tokens = rt_cache_get_header(cache)->n_tokens;
+    }
+    RT_TRY(open_source(t, cache, &source, err));
+    RT_TRY(rt_heldout_new(&t->heldout, f->teacher, &f->valid, (int)f->recipe.sequence, VALIDATION_TOKENS, err));
+    const rt_train_options o = options_of(t, dir);
+    RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
+    RT_TRY(save_model(t, student, err));
+    RT_TRY(save_result(t, &res, student, err));
+out:
+    rt_heldout_free(t->heldout);
+    rt_source_close(source);
+    rt_cache_close(cache);
+    rt_model_close(student);
+    rt_free(init);
+    rt_free(cache_dir);
+    rt_free(dir);
+    return st;
+}
+
+rt_status rt_stage_train(rt_flow *f, rt_err *err)
+{
+    training t = {.f = f, .stage = "train", .dir = "student", .budget = f->split.train_seconds,
+                  .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens};
+    t.loss = (rt_train_loss){.loss = {.temperature = f->recipe.loss_temperature}, .weight = 1.0};
+    if (!rt_loss_from_name(f->recipe.loss, &t.loss.loss.kind)) {
+        return rt_fail(err, RT_RECIPE, 0, "'train.loss': '%s' is unknown", f->recipe.loss);
+    }
+    return train(&t, err);
+}
+
+rt_status rt_stage_twin(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *path = NULL;
+    json_t *student = NULL;
+    RT_TRY(rt_flow_path_to(f, "student/train.json", &path, err));
+    RT_TRY(rt_json_load(&student, path, err));
+    training t = {.f = f, .stage = "twin", .dir = "twin", .tokens = rt_json_i64(student, "tokens", 0),
+                  .loss = {.loss = {.kind = RT_LOSS_CE, .temperature = 1.0}, .weight = 1.0}};
+    RT_TRY(train(&t, err));
+out:
+    json_decref(student);
+    rt_free(path);
+    return st;
+}
