@@ -12,8 +12,11 @@ enum { TAIL_HEAD = sizeof tail_head - 1, TAIL = TAIL_HEAD + 64 + 2, LINE_BYTES =
 
 char *rt_salts_path(const char *path)
 {
+    static const char ending[] = ".jsonl";
     rt_str s = {0};
-    rt_str_printf(&s, "%s.salts", path);
+    size_t n = strlen(path), k = sizeof ending - 1;
+    rt_str_add(&s, path, n > k && strcmp(path + n - k, ending) == 0 ? n - k : n);
+    rt_str_puts(&s, ".salts");
     char *out = s.failed ? NULL : rt_strdup(rt_str_cstr(&s));
     rt_str_release(&s);
     return out;

@@ -24,7 +24,7 @@ typedef rt_status (*rt_chain_visit)(void *ud, const rt_chain *c, const json_t *e
 RT_MUST_USE rt_status rt_chain_read(rt_chain *c, const void *p, size_t n, uint64_t max_entries, const char *what,
                                     rt_chain_visit visit, void *ud, rt_err *err);
 
-/* "<path>.salts"; the caller frees. */
+/* "ledger.jsonl" -> "ledger.salts"; the caller frees. */
 char *rt_salts_path(const char *path);
 rt_digest rt_salted_hash(const uint8_t salt[RT_SALT_BYTES], const void *text, size_t n, bool *ok);
 

@@ -23,6 +23,9 @@ static json_t *safe_text(const char *p, size_t n)
             buf[i] = ' ';
         } else if (!utf8 && (unsigned char)buf[i] > 127) {
             buf[i] = '?';
+        } else if (i + 1 < len && (unsigned char)buf[i] == 0xc2 && (unsigned char)buf[i + 1] < 0xa0) {
+            buf[i] = ' '; /* a C1 control, which some terminals obey */
+            buf[i + 1] = ' ';
         }
     }
     return json_stringn(buf, len);

@@ -1,8 +1,8 @@
 /* ledger.h - the record of every teacher output: append-only JSON lines in a hash chain. Format: docs/ledger.md.
  *
  * Each line ends in ,"hash":"<hex>"} where hash = SHA-256 of the line's bytes before that; `prev` is the hash of the
- * line before. Texts enter as SHA-256(salt || text); the salts lie in a private side file (<path>.salts, mode 0600), 16
- * bytes an output. */
+ * line before. Texts enter as SHA-256(salt || text); the salts lie in a private side file (ledger.jsonl ->
+ * ledger.salts, mode 0600), 16 bytes an output. */
 #ifndef RT_RECORD_LEDGER_H
 #define RT_RECORD_LEDGER_H
 

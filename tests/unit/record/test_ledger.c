@@ -16,7 +16,7 @@ static int enter(void **state)
     world *w = calloc(1, sizeof *w);
     w->dir = rt_test_scratch();
     w->path = rt_path_join(w->dir, "ledger.jsonl");
-    w->salts = rt_path_join(w->dir, "ledger.jsonl.salts");
+    w->salts = rt_path_join(w->dir, "ledger.salts");
     w->p = apache_permit("teacher.gguf");
     *state = w;
     return 0;
