@@ -50,5 +50,8 @@ int32_t rt_tokenizer_first_difference(const rt_tokenizer *a, const rt_tokenizer 
 RT_MUST_USE rt_status rt_tokenizer_save_hf(const rt_tokenizer *t, const char *dir, rt_err *err);
 /* Vocabulary-only GGUF with the tokenizer.* keys of `g` byte for byte. */
 RT_MUST_USE rt_status rt_tokenizer_save_gguf(const rt_gguf *g, const char *path, rt_err *err);
+/* The same keys for a tokenizer that was not opened from a GGUF file. NFC and an unknown token for bytes have no key.
+ */
+RT_MUST_USE rt_status rt_tokenizer_set_gguf(const rt_tokenizer *t, rt_gguf_writer *w, rt_err *err);
 
 #endif

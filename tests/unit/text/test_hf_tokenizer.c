@@ -71,7 +71,34 @@ static void a_vocabulary_file_keeps_the_keys(void **state)
     scratch_close(dir);
 }
 
-/* A small tokenizer.json with three places to fill in. */
+static void a_folder_s_tokenizer_goes_into_a_gguf_file(void **state)
+{
+    (void)state;
+    char dir[256], path[512];
+    rt_err err = {0};
+    rt_tokenizer *a = open_smollm2(), *hf = NULL, *b = NULL;
+    scratch_open(dir);
+    ok(rt_tokenizer_save_hf(a, dir, &err));
+    ok(rt_tokenizer_open(&hf, dir, &err));
+    rt_gguf_writer *w = rt_gguf_writer_new();
+    ok(rt_tokenizer_set_gguf(hf, w, &err));
+    snprintf(path, sizeof path, "%s/tokenizer.gguf", dir);
+    ok(rt_gguf_write(w, path, &err));
+    rt_gguf_writer_free(w);
+    ok(rt_tokenizer_open(&b, dir, &err)); /* tokenizer.gguf goes before tokenizer.json */
+    rt_digest x = rt_tokenizer_hash(a), y = rt_tokenizer_hash(b);
+    assert_memory_equal(&x, &y, sizeof x);
+    x = rt_chat_hash(a);
+    y = rt_chat_hash(b);
+    assert_memory_equal(&x, &y, sizeof x);
+    assert_int_equal(rt_tokenizer_eos(b), 2);
+    rt_tokenizer_close(a);
+    rt_tokenizer_close(hf);
+    rt_tokenizer_close(b);
+    scratch_close(dir);
+}
+
+/* A small tokenizer.json with places to fill in. */
 #define GPT2_STEPS "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
 #define PLAIN_MERGES "[\"a b\",\"ab c\"]"
 #define SPECIALS "[{\"id\":6,\"content\":\"<eos>\",\"special\":true},{\"id\":8,\"content\":\"[x]\",\"special\":false}]"
@@ -331,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_saved_folder_is_the_same_tokenizer),
         cmocka_unit_test(a_vocabulary_file_keeps_the_keys),
+        cmocka_unit_test(a_folder_s_tokenizer_goes_into_a_gguf_file),
         cmocka_unit_test(the_steps_name_the_pre_tokenizer),
         cmocka_unit_test(merges_may_be_strings_or_pairs),
         cmocka_unit_test(ignore_merges_takes_a_piece_that_is_a_token_whole),
