@@ -152,9 +152,9 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
         need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
     }
     r->predicted_bytes = need + model_bytes(r->student);
-    rt_log(RT_LOG_INFO, "training takes %.2f GB: %.2f for the student, %.2f for the optimiser, %.2f for steps of %lld tokens",
-           (double)r->predicted_bytes / 1e9, (double)model_bytes(r->student) / 1e9, (double)rt_optim_bytes(r->student) / 1e9,
-           (double)(need - rt_optim_bytes(r->student)) / 1e9, (long long)r->o.micro_tokens);
+    rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f",
+           (double)r->predicted_bytes / 1e6, (double)model_bytes(r->student) / 1e6, (double)rt_optim_bytes(r->student) / 1e6,
+           (long long)r->o.micro_tokens, (double)(need - rt_optim_bytes(r->student)) / 1e6);
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
         return rt_fail(err, RT_MEMORY, 0,
                        "training needs %.2f GB more memory, the machine has %.2f GB: take a smaller student, shorter "
