@@ -42,8 +42,7 @@ typedef struct rt_gguf_kv {
 size_t rt_gguf_n_kv(const rt_gguf *g);
 const rt_gguf_kv *rt_gguf_kv_at(const rt_gguf *g, size_t i);
 
-/* Typed getters: false when the key is absent or of another kind. Integers convert from every integer type, in range.
- */
+/* Typed getters: false when the key is absent or of another kind. Integers convert from any integer type, in range. */
 bool rt_gguf_get_i64(const rt_gguf *g, const char *key, int64_t *out);
 bool rt_gguf_get_f64(const rt_gguf *g, const char *key, double *out); /* from f32, f64 and integers */
 bool rt_gguf_get_bool(const rt_gguf *g, const char *key, bool *out);

@@ -20,7 +20,7 @@ static bool element_i64(rt_gguf_type type, const uint8_t *p, int64_t *out)
     switch (type) {
     case RT_GGUF_U8:
     case RT_GGUF_BOOL: *out = v.u8; return true;
-    case RT_GGUF_I8: *out = v.i8; return true;
+    case RT_GGUF_I8: *out = (int64_t)v.i8; return true;
     case RT_GGUF_U16: *out = v.u16; return true;
     case RT_GGUF_I16: *out = v.i16; return true;
     case RT_GGUF_U32: *out = v.u32; return true;

@@ -1,5 +1,4 @@
 /* gguf_open.c - opening GGUF files: one, all shards of a split model, or bytes in memory; finding tensors and keys. */
-#include <stdio.h>
 #include <string.h>
 
 #include "format/gguf_part.h"
@@ -7,25 +6,30 @@
 /* NAME-00001-of-00003.gguf */
 #define SHARD_SUFFIX_BYTES 20
 
+/* The number that five digits make, -1 when they are none. */
+static int five_digits(const char *p)
+{
+    int v = 0;
+    for (int i = 0; i < 5; i++) {
+        if (p[i] < '0' || p[i] > '9') {
+            return -1;
+        }
+        v = 10 * v + (p[i] - '0');
+    }
+    return v;
+}
+
 /* Number of shards a path's name speaks of, 0 when it is no shard name. */
 static int shard_count(const char *path)
 {
     size_t n = strlen(path);
-    int no = 0, count = 0, used = 0;
     if (n <= SHARD_SUFFIX_BYTES) {
         return 0;
     }
     const char *suffix = path + n - SHARD_SUFFIX_BYTES;
-    for (int i = 1; i < 15; i++) {
-        bool digit = i <= 5 || i >= 10;
-        if (digit && (suffix[i] < '0' || suffix[i] > '9')) {
-            return 0;
-        }
-    }
-    if (sscanf(suffix, "-%5d-of-%5d.gguf%n", &no, &count, &used) != 2 || used != SHARD_SUFFIX_BYTES) {
-        return 0;
-    }
-    return no >= 1 && no <= count ? count : 0;
+    int no = five_digits(suffix + 1), count = five_digits(suffix + 10);
+    bool named = suffix[0] == '-' && memcmp(suffix + 6, "-of-", 4) == 0 && strcmp(suffix + 15, ".gguf") == 0;
+    return named && no >= 1 && no <= count ? count : 0;
 }
 
 static rt_status check_split(const rt_gguf_part *p, int64_t no, int64_t count, rt_err *err)

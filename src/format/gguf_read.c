@@ -5,8 +5,7 @@
 #include "format/gguf_part.h"
 #include "format/quant.h"
 
-/* Smallest encodings, to bound counts: one-byte key, type, one-byte value; one-byte name, rank, one dim, type, offset.
- */
+/* Smallest encodings, to bound counts: one-byte key, type, byte; one-byte name, rank, one dim, type, offset. */
 #define LEAST_KV_BYTES 14
 #define LEAST_TENSOR_BYTES 33
 #define HEADER_BYTES 24
@@ -81,7 +80,7 @@ out:
 static rt_status take_name(reader *r, rt_arena *arena, uint64_t limit, const char **out, const char *what)
 {
     rt_status st;
-    rt_slice s;
+    rt_slice s = {0};
     size_t at = r->at;
     RT_TRY(take_string(r, limit, &s, what));
     if (s.n == 0) {
@@ -127,7 +126,7 @@ static rt_status take_type(reader *r, rt_gguf_type *out, const char *key)
 static rt_status skip_array(reader *r, const char *key)
 {
     rt_status st;
-    rt_gguf_type type;
+    rt_gguf_type type = RT_GGUF_U8;
     uint64_t n = 0;
     size_t bytes;
     const uint8_t *p;

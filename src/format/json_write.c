@@ -93,7 +93,7 @@ static void append_object(rt_str *s, const json_t *j, int level)
     json_t *v;
     int inner = level < 0 ? level : level + 1;
     rt_str_putc(s, '{');
-    json_object_foreach((json_t *)(uintptr_t)j, key, v)
+    json_object_foreach((json_t *)j, key, v)
     {
         rt_str_puts(s, comma);
         break_line(s, inner);

@@ -113,7 +113,7 @@ static void print_map(rt_str *s, const json_t *map, int level, bool first_in_lin
         rt_str_puts(s, "{}\n");
         return;
     }
-    json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    json_object_foreach((json_t *)map, key, v)
     {
         if (!first_in_line) {
             indent(s, level);

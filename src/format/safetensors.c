@@ -79,7 +79,7 @@ static rt_status list_files(rt_safetensors *s, const json_t *map, rt_err *err)
     json_t *file;
     size_t n = 0;
     RT_TRY(RT_NEW(&names, json_object_size(map), "shard names", err));
-    json_object_foreach((json_t *)(uintptr_t)map, tensor, file)
+    json_object_foreach((json_t *)map, tensor, file)
     {
         if (!is_plain_file_name(file)) {
             RT_FAIL_OUT(err, RT_INPUT, 0,
@@ -130,7 +130,7 @@ static rt_status check_map(const rt_safetensors *s, const json_t *map, rt_err *e
 {
     const char *tensor;
     json_t *file;
-    json_object_foreach((json_t *)(uintptr_t)map, tensor, file)
+    json_object_foreach((json_t *)map, tensor, file)
     {
         const item *t = rt_name_index_find(&s->index, tensor);
         if (!t || strcmp(t->file->name, json_string_value(file)) != 0) {

@@ -128,7 +128,7 @@ static rt_status check_metadata(const json_t *meta, rt_err *err)
     if (!json_is_object(meta)) {
         return rt_fail(err, RT_INPUT, 0, "'__metadata__' is not an object");
     }
-    json_object_foreach((json_t *)(uintptr_t)meta, key, v)
+    json_object_foreach((json_t *)meta, key, v)
     {
         if (!json_is_string(v)) {
             return rt_fail(err, RT_INPUT, 0, "'__metadata__' may hold texts only");

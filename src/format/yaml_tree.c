@@ -29,14 +29,17 @@ rt_status rt_yaml_fail(const rt_yaml_node *at, rt_err *err, const char *fmt, ...
         *p = (unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p;
     }
     if (at->line == 0) {
-        return rt_fail(err, RT_RECIPE, 0, "%s: %s", at->source, what);
+        (void)rt_fail(err, RT_RECIPE, 0, "%s: %s", at->source, what);
+    } else {
+        (void)rt_fail(err, RT_RECIPE, (uint64_t)at->line, "%s:%d:%d: %s", at->source, at->line, at->column, what);
     }
-    return rt_fail(err, RT_RECIPE, (uint64_t)at->line, "%s:%d:%d: %s", at->source, at->line, at->column, what);
+    return RT_RECIPE;
 }
 
 static rt_status no_memory(rt_err *err)
 {
-    return rt_fail(err, RT_MEMORY, 0, "no memory for the recipe");
+    (void)rt_fail(err, RT_MEMORY, 0, "no memory for the recipe");
+    return RT_MEMORY;
 }
 
 /* ---- building ---- */
