@@ -54,4 +54,22 @@ static inline rt_permit *apache_permit(const char *model)
     return p;
 }
 
+/* Facts of a small finished run, as record/card.h lists them. */
+static inline json_t *facts_of(const char *name, const char *teacher)
+{
+    rt_permit *p = apache_permit("teacher.gguf");
+    json_t *f = json_pack(
+        "{s:s, s:O, s:{s:s, s:s, s:I}, s:{s:s, s:i}, s:[s], s:[{s:s, s:i, s:i, s:s}], s:{s:s, s:i, s:f},"
+        "s:[{s:s, s:f, s:f, s:f, s:i, s:f}], s:[s], s:[s], s:{s:s, s:i}, s:s}",
+        "name", name, "permit", rt_permit_json(p), "teacher", "name", teacher, "sha256", TEACHER_SHA, "parameters",
+        (json_int_t)134515008, "student", "init", "prune", "layers", 15, "language", "en", "data", "name", "books",
+        "documents", 12, "tokens", 450000, "origin", "Project Gutenberg", "how", "loss", "forward_kl", "tokens", 450000,
+        "seconds", 312.5, "kept", "what", "perplexity", "student", 62.1234567, "teacher", 30.0, "retained", 0.934, "n",
+        1000, "stderr", 0.5, "lost", "longer texts drift", "not_measured", "safeguards", "ledger", "head", "feed",
+        "outputs", 77, "command", "retort run recipe.yaml");
+    rt_permit_free(p);
+    assert_non_null(f);
+    return f;
+}
+
 #endif
