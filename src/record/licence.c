@@ -244,7 +244,7 @@ size_t rt_licence_find_text(const rt_licence_table *t, const char *text, size_t 
     json_array_foreach(t->licences, i, o)
     {
         const json_t *phrases = json_object_get(o, "text");
-        bool all = json_array_size(phrases) > 0;
+        bool all = json_array_size(phrases) > 0 && !folded.failed; /* of half a text the stricter half may be missing */
         json_array_foreach(phrases, k, phrase)
         {
             all = all && json_is_string(phrase) && strstr(rt_str_cstr(&folded), json_string_value(phrase));

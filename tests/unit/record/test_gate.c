@@ -391,6 +391,31 @@ static void what_is_declared_is_marked(void **state)
     assert_string_equal(rt_permit_model_sha256(w->p), "");
 }
 
+/* A failed allocation may refuse, it may never permit. */
+static void running_out_of_memory_permits_nothing(void **state)
+{
+    world *w = *state;
+    rt_err err = {0};
+    char *dir = model_folder(w->dir, "m", "license: [mit, llama3]\nbase_model: google/gemma-2-2b");
+    write_text(dir, "LICENSE",
+               "MIT License\nPermission is hereby granted, free of charge, to any person obtaining a copy");
+    bool enough = false;
+    for (uint64_t n = 1; !enough && n < 20000; n += 1 + n / 30) {
+        forget(w);
+        rt_mem_fail_after(n);
+        rt_status st = rt_evidence_collect(&w->e, w->t, dir, &w->err);
+        st = st == RT_OK ? rt_gate_check(&w->p, w->t, &w->r, NULL, &w->err) : st;
+        rt_mem_fail_after(0);
+        assert_null(w->p);
+        assert_int_not_equal(st, RT_OK);
+        enough = st == RT_LICENCE && strstr(w->err.msg, "llama3");
+    }
+    assert_true(enough);
+    forget(w);
+    assert_ok(rt_evidence_collect(&w->e, w->t, dir, &err));
+    rt_free(dir);
+}
+
 static void only_the_gate_knows_what_a_permit_is_made_of(void **state)
 {
     (void)state;
@@ -422,6 +447,7 @@ int main(void)
         T(hostile_metadata_stays_text),
         T(hosted_services_are_refused_whatever_the_model_says),
         T(what_is_declared_is_marked),
+        T(running_out_of_memory_permits_nothing),
         T(only_the_gate_knows_what_a_permit_is_made_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
