@@ -107,7 +107,9 @@ static rt_status check_losses(const rt_source_info *source, const rt_step_option
 
 static rt_status check_vocabulary(const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
 {
-    if (source->n_vocab != m->hp.n_vocab) {
+    /* text alone tells no more than its largest id */
+    bool fits = source->kind == RT_SOURCE_LABELS ? source->n_vocab <= m->hp.n_vocab : source->n_vocab == m->hp.n_vocab;
+    if (!fits) {
         return rt_fail(err, RT_INPUT, 0, "the targets have a vocabulary of %lld, the student one of %lld",
                        (long long)source->n_vocab, (long long)m->hp.n_vocab);
     }

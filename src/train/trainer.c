@@ -322,6 +322,7 @@ rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *tea
     if (!r.n.finished) {
         rt_progress_begin(&progress, "train");
         st = loop(&r, &progress, &result->last, err);
+        r.n.active = rt_run_active(&r);
         rt_progress_end(&progress, "%lld steps, %lld tokens, loss %.3f, %.0f s", (long long)r.n.step,
                         (long long)r.n.tokens, r.n.last_loss, rt_run_active(&r));
         RT_TRY(st);

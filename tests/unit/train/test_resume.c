@@ -71,6 +71,7 @@ static int run_child(const char *dir, int threads, const char *crash, int raise_
             setenv("RETORT_CRASH_AT", crash, 1);
         }
         setenv("RETORT_LOG", "warn", 1);
+        setenv("OMP_WAIT_POLICY", "passive", 1); /* dozens of short runs beside other tests */
         execl("/proc/self/exe", "test_resume", "child", dir, count, at, (char *)NULL);
         _exit(127);
     }
