@@ -16,6 +16,7 @@ typedef struct rt_cache_header {
     int draws;             /* SAMPLE: draws with replacement a position */
     int k;                 /* TOPK */
     rt_dtype hidden_dtype; /* HIDDEN: F16 or F32 */
+    rt_dtype compute;      /* F32 or BF16: inputs of the teacher's matrix products */
     int64_t d_model;       /* HIDDEN: width */
     int64_t n_vocab;
     double temperature;

@@ -51,6 +51,7 @@ static json_t *header_json(const rt_cache_header *h)
     if (!o) {
         return NULL;
     }
+    json_object_set_new(o, "precision", json_string(rt_dtype_name(h->compute)));
     if (h->kind == RT_CACHE_SAMPLE) {
         json_object_set_new(o, "draws", json_integer(h->draws));
         json_object_set_new(o, "generator", json_string("philox4x32-10"));

@@ -44,6 +44,7 @@ void rt_shard_head_from(rt_shard_head *d, const rt_cache_header *h)
     snprintf(d->licence, sizeof d->licence, "%s", h->licence);
     snprintf(d->verdict, sizeof d->verdict, "%s", h->verdict);
     d->provenance_incomplete = h->provenance_incomplete;
+    d->compute = (uint32_t)h->compute;
 }
 
 void rt_shard_head_to(rt_cache_header *h, const rt_shard_head *d)
@@ -71,6 +72,7 @@ void rt_shard_head_to(rt_cache_header *h, const rt_shard_head *d)
     memcpy(h->licence, d->licence, sizeof h->licence - 1);
     memcpy(h->verdict, d->verdict, sizeof h->verdict - 1);
     h->provenance_incomplete = d->provenance_incomplete != 0;
+    h->compute = (rt_dtype)d->compute;
 }
 
 #define FIELD(member, text)                                                       \
@@ -91,6 +93,7 @@ static const struct {
     FIELD(n_vocab, "vocabulary size"),
     FIELD(temperature, "temperature"),
     FIELD(seed, "seed"),
+    FIELD(compute, "precision of the teacher"),
     FIELD(teacher, "teacher hash"),
     FIELD(tokenizer, "tokenizer hash"),
     FIELD(chat_template, "chat template hash"),
@@ -182,7 +185,8 @@ static rt_status check_head(const rt_shard *s, rt_err *err)
         return rt_fail(err, RT_INPUT, s->size, "truncated: %zu bytes, the head says %llu", s->size,
                        (unsigned long long)d->file_bytes);
     }
-    if (d->draws > RT_CODEC_MAX_TOTAL || d->k > RT_CODEC_MAX_TOTAL || d->sequence > RT_CACHE_MAX_SEQUENCE) {
+    if (d->draws > RT_CODEC_MAX_TOTAL || d->k > RT_CODEC_MAX_TOTAL || d->sequence > RT_CACHE_MAX_SEQUENCE ||
+        (d->compute != RT_F32 && d->compute != RT_BF16)) {
         return rt_fail(err, RT_INPUT, 0, "impossible number in the head");
     }
     rt_shard_head_to(&h, d);

@@ -23,7 +23,7 @@ typedef struct rt_shard_head {
     int64_t n_sequences, n_tokens, n_targets, sequences_per_shard;
     uint8_t teacher[32], tokenizer[32], chat_template[32], data[32], layout[32];
     char teacher_name[128], licence[64], verdict[32];
-    uint32_t provenance_incomplete, reserved;
+    uint32_t provenance_incomplete, compute;
     /* about this file */
     int64_t shard, shard_sequences, shard_tokens, shard_targets;
     double shard_nll; /* sum over the targets: minus log p of the realised token, nats at T = 1 */

@@ -1,0 +1,271 @@
+/* collect.c - the loop: a batch of whole sequences through the teacher, its rows to the cache writer. Batches begin
+ * anew with every shard, so that a resumed run forms the same batches and hence the same bits. */
+#include "teacher/collect.h"
+
+#include "teacher/answers.h"
+#include "teacher/cache_shard.h"
+#include "teacher/collect_record.h"
+
+rt_collect_options rt_collect_default(void)
+{
+    return (rt_collect_options){.kind = RT_CACHE_SAMPLE,
+                                .draws = 50,
+                                .k = 32,
+                                .temperature = 1,
+                                .seed = 1,
+                                .hidden_dtype = RT_F16,
+                                .batch_tokens = 2048};
+}
+
+/* ---- header ---- */
+
+static int64_t default_shard(const rt_collect_job *job)
+{
+    const rt_collect_options *o = &job->options;
+    const int64_t shard_tokens = 32768, shard_hidden_bytes = 8 << 20;
+    int64_t tokens = shard_tokens;
+    if (o->kind == RT_CACHE_HIDDEN) {
+        tokens = shard_hidden_bytes / (job->teacher->hp.d_model * rt_dtype_block_bytes(o->hidden_dtype));
+    }
+    int64_t n = tokens / job->packed->sequence;
+    return n > 0 ? n : 1;
+}
+
+rt_status rt_collect_header(const rt_collect_job *job, rt_cache_header *h, rt_err *err)
+{
+    const rt_collect_options *o = &job->options;
+    const rt_packed *p = job->packed;
+    *h = (rt_cache_header){.kind = o->kind,
+                           .draws = o->draws,
+                           .k = o->k,
+                           .hidden_dtype = o->hidden_dtype,
+                           .d_model = job->teacher->hp.d_model,
+                           .compute = job->teacher->compute,
+                           .n_vocab = job->teacher->hp.n_vocab,
+                           .temperature = o->kind == RT_CACHE_HIDDEN ? 1 : o->temperature,
+                           .seed = o->kind == RT_CACHE_SAMPLE ? o->seed : 0,
+                           .sequence = p->sequence,
+                           .n_sequences = (int64_t)p->n_sequences,
+                           .n_tokens = p->n_tokens,
+                           .sequences_per_shard =
+                               o->sequences_per_shard > 0 ? o->sequences_per_shard : default_shard(job),
+                           .tokenizer = rt_tokenizer_hash(job->tokenizer),
+                           .chat_template = rt_chat_hash(job->tokenizer),
+                           .data = job->corpus->hash,
+                           .layout = p->hash};
+    for (int64_t i = 0; i < p->n_tokens; i++) {
+        h->n_targets += p->loss_mask[i] != 0;
+    }
+    for (size_t i = 0; i < job->corpus->n_docs; i++) {
+        h->provenance_incomplete = h->provenance_incomplete || !job->corpus->docs[i].origin;
+    }
+    const char *sha256 = rt_permit_model_sha256(job->permit);
+    if (*sha256 && rt_digest_parse(sha256, &h->teacher) != 0) {
+        return rt_fail(err, RT_INTERNAL, 0, "the permit's model hash is no SHA-256");
+    }
+    snprintf(h->teacher_name, sizeof h->teacher_name, "%s", rt_path_base(rt_permit_model(job->permit)));
+    snprintf(h->licence, sizeof h->licence, "%s", rt_permit_licence(job->permit));
+    snprintf(h->verdict, sizeof h->verdict, "%s", rt_verdict_name(rt_permit_verdict(job->permit)));
+    return rt_cache_header_check(h, err);
+}
+
+/* ---- work ---- */
+
+typedef struct work {
+    const rt_collect_job *job;
+    rt_cache_header header;
+    rt_cache_writer *writer;
+    rt_collect_record record;
+    rt_answers *answers;
+    rt_gather g;
+    rt_cache_row *rows; /* [sequence] of the sequence being appended */
+    rt_collect_report *report;
+} work;
+
+static rt_answer_options answer_options(const rt_collect_job *job)
+{
+    const rt_collect_options *o = &job->options;
+    return (rt_answer_options){.kind = o->kind,
+                               .draws = o->draws,
+                               .k = o->k,
+                               .temperature = o->temperature,
+                               .seed = o->seed,
+                               .max_tokens =
+                                   o->batch_tokens > job->packed->sequence ? o->batch_tokens : job->packed->sequence,
+                               .max_span = job->packed->sequence};
+}
+
+size_t rt_collect_bytes(const rt_collect_job *job)
+{
+    const rt_answer_options o = answer_options(job);
+    return rt_answers_bytes(job->teacher, &o);
+}
+
+static rt_status check_disk(const work *w, rt_err *err)
+{
+    /* sample: twice the bytes seen on books; the shards on disk already are not subtracted */
+    const rt_cache_header *h = &w->header;
+    int64_t per_target = h->kind == RT_CACHE_SAMPLE ? 8 + h->draws
+                         : h->kind == RT_CACHE_TOPK ? 8 + 4 * (int64_t)h->k
+                                                    : h->d_model * rt_dtype_block_bytes(h->hidden_dtype);
+    int64_t left = h->n_sequences - rt_cache_next_sequence(w->writer);
+    double need = (double)h->n_targets * (double)per_target * (double)left / (double)h->n_sequences;
+    int64_t have = rt_disk_free(w->job->dir);
+    if (have >= 0 && (double)have < need) {
+        return rt_fail(err, RT_IO, 0, "the cache needs up to %.0f MB, '%s' has %.0f MB free", need * 1e-6, w->job->dir,
+                       (double)have * 1e-6);
+    }
+    return RT_OK;
+}
+
+/* Sequences from `first` that go through the teacher together. */
+static int64_t gather_batch(work *w, int64_t first)
+{
+    const rt_cache_header *h = &w->header;
+    int64_t shard_end = (first / h->sequences_per_shard + 1) * h->sequences_per_shard;
+    int64_t end = shard_end < h->n_sequences ? shard_end : h->n_sequences, i = first;
+    rt_gather_clear(&w->g);
+    do {
+        rt_gather_add_packed(&w->g, w->job->packed, i++);
+    } while (i < end && w->g.n_tokens + rt_packed_sequence_tokens(w->job->packed, i) <= w->job->options.batch_tokens);
+    return i;
+}
+
+/* `answers` are those of the sequence's targets, *n_targets of them. */
+static rt_status append_sequence(work *w, int64_t sequence, const rt_cache_row *answers, int64_t *n_targets,
+                                 rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_packed *p = w->job->packed;
+    const rt_cache_header *h = &w->header;
+    int64_t token0 = p->segments[p->sequence_first_segment[sequence]].start;
+    bool ends_shard = (sequence + 1) % h->sequences_per_shard == 0 || sequence + 1 == h->n_sequences;
+    *n_targets = 0;
+    for (int64_t i = 0; i < rt_packed_sequence_tokens(p, sequence); i++) {
+        if (p->loss_mask[token0 + i] != 0) {
+            w->rows[i] = answers[(*n_targets)++];
+        }
+    }
+    if (ends_shard) {
+        RT_TRY(rt_collect_record_shard(&w->record, sequence / h->sequences_per_shard, err));
+        rt_crash_point("collect.ledger");
+    }
+    RT_TRY(rt_cache_append(w->writer, p, sequence, w->rows, err));
+    if (ends_shard) {
+        rt_crash_point("collect.shard");
+    }
+out:
+    return st;
+}
+
+static rt_status run_batches(work *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_progress progress;
+    int64_t next = rt_cache_next_sequence(w->writer), n = w->header.n_sequences;
+    const double share = (double)w->header.n_tokens / (double)n;
+    double t0 = rt_now();
+    rt_progress_begin(&progress, "collect");
+    while (next < n) {
+        if (rt_interrupted()) {
+            RT_FAIL_OUT(err, RT_CANCELLED, 0,
+                        "collect stopped at sequence %lld of %lld; the same command goes on from there",
+                        (long long)next, (long long)n);
+        }
+        int64_t end = gather_batch(w, next);
+        const rt_cache_row *answers = rt_answers_run(w->answers, &w->g);
+        rt_crash_point("collect.batch");
+        for (; next < end; next++) {
+            int64_t n_targets;
+            RT_TRY(append_sequence(w, next, answers, &n_targets, err));
+            answers += n_targets;
+        }
+        w->report->tokens_now += w->g.n_tokens;
+        w->report->seconds = rt_now() - t0;
+        rt_progress_update(&progress, (double)next * share, (double)w->header.n_tokens, "%.0f tokens/s",
+                           (double)w->report->tokens_now / w->report->seconds);
+    }
+    rt_progress_end(&progress, "%lld tokens", (long long)w->report->tokens_now);
+out:
+    return st;
+}
+
+/* ---- whole ---- */
+
+static rt_status check_job(const rt_collect_job *job, rt_err *err)
+{
+    if (!job->permit) {
+        return rt_fail(err, RT_LICENCE, 0, "no permit for this teacher: nothing may be collected");
+    }
+    if (rt_tokenizer_n_vocab(job->tokenizer) > job->teacher->hp.n_vocab) {
+        return rt_fail(err, RT_INPUT, 0, "the tokenizer has %d tokens, the teacher %lld: wrong tokenizer",
+                       rt_tokenizer_n_vocab(job->tokenizer), (long long)job->teacher->hp.n_vocab);
+    }
+    return rt_packed_check(job->packed, job->teacher, err);
+}
+
+static rt_status prepare(work *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_answer_options o = answer_options(w->job);
+    RT_TRY(rt_cache_create(&w->writer, w->job->dir, &w->header, w->job->permit, err));
+    RT_TRY(rt_collect_record_open(&w->record, w->job, &w->header, err));
+    int64_t done = rt_cache_next_sequence(w->writer);
+    /* shards may have outlived their ledger's loss: what is on disk must be accounted for before more is added */
+    for (int64_t i = 0; i * w->header.sequences_per_shard < done; i++) {
+        RT_TRY(rt_collect_record_shard(&w->record, i, err));
+    }
+    if (done == w->header.n_sequences) {
+        return RT_OK;
+    }
+    RT_TRY(check_disk(w, err));
+    RT_TRY(rt_gather_init(&w->g, o.max_tokens, err));
+    RT_TRY(RT_NEW(&w->rows, (size_t)w->job->packed->sequence, "rows of a sequence", err));
+    RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
+out:
+    return st;
+}
+
+static rt_status fill_report(const work *w, rt_err *err)
+{
+    rt_cache *c = NULL;
+    rt_collect_report *r = w->report;
+    rt_status st = rt_cache_open(&c, w->job->dir, err);
+    if (st != RT_OK) {
+        return st;
+    }
+    r->tokens = w->header.n_tokens;
+    r->targets = w->header.n_targets;
+    r->sequences = w->header.n_sequences;
+    r->bytes = rt_cache_bytes(c);
+    r->bytes_per_token = (double)r->bytes / (double)r->tokens;
+    r->draws = w->header.kind == RT_CACHE_SAMPLE ? w->header.draws : 0;
+    r->teacher_nll = rt_cache_teacher_nll(c);
+    r->tokens_per_s = r->tokens_now > 0 && r->seconds > 0 ? (double)r->tokens_now / r->seconds : 0;
+    r->hash = rt_cache_hash(c);
+    rt_cache_close(c);
+    return RT_OK;
+}
+
+rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_err *err)
+{
+    rt_status st = RT_OK;
+    work w = {.job = job, .report = report};
+    *report = (rt_collect_report){0};
+    RT_TRY(check_job(job, err));
+    RT_TRY(rt_collect_header(job, &w.header, err));
+    RT_TRY(prepare(&w, err));
+    RT_TRY(run_batches(&w, err));
+    RT_TRY(rt_collect_record_finish(&w.record, err));
+    rt_cache_writer *writer = w.writer;
+    w.writer = NULL; /* gone either way */
+    RT_TRY(rt_cache_finish(writer, err));
+    RT_TRY(fill_report(&w, err));
+out:
+    rt_cache_abandon(w.writer);
+    rt_collect_record_close(&w.record);
+    rt_answers_free(w.answers);
+    rt_gather_release(&w.g);
+    rt_free(w.rows);
+    return st;
+}

@@ -1,0 +1,396 @@
+/* verify.c - recomputing random positions of a cache. Draws depend on (seed, position) alone, so that on the machine
+ * that made them they come out again; elsewhere, rounding moves a few and their cross-entropy is tested instead.
+ * Neighbouring targets are tried as well: a cache shifted by one position is the silent error that costs most. */
+#include "teacher/verify.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "teacher/draw.h"
+#include "teacher/gather.h"
+
+enum { ROWS_PER_SEQUENCE = 128 };
+
+/* Stated bounds. Between f32 and bf16 arithmetic the same teacher differs by about 1e-3 nats. */
+#define KL_LIMIT 1e-4
+#define KL_LIMIT_MIXED 2e-2
+#define ENTROPY_LIMIT 0.01 /* f16 rounding of the stored value included */
+#define ENTROPY_LIMIT_MIXED 0.1
+#define IDENTICAL_SHARE 0.99
+#define Z_LIMIT 5.0
+#define SHIFT_MARGIN 0.1 /* nats by which a neighbour must fit better */
+
+/* What one position yields. */
+typedef struct finding {
+    double label_logp;
+    double fit[3];                     /* before, here, after; NAN: no such neighbour */
+    double entropy, surprise_variance; /* of one draw's -log p */
+    double kl;
+    bool identical;
+} finding;
+
+typedef struct check {
+    const rt_cache_header *h;
+    const rt_model *teacher;
+    rt_acts *acts;
+    rt_head *head;
+    rt_gather g;
+    rt_cache_sequence sequence;
+    int64_t token0;           /* of the sequence in the packed corpus */
+    int32_t *rows;            /* [n] chosen rows of the sequence */
+    float *hidden;            /* HIDDEN: [n][d_model] their stored states */
+    finding *findings;        /* [n] */
+    rt_draw_scratch *scratch; /* [n_threads] */
+    int n_threads;
+    int32_t *ids, *counts; /* [n_threads][draws] */
+} check;
+
+/* ---- one row ---- */
+
+static double log_p(const float *z, int32_t id, double inv_t, double lse)
+{
+    return (double)z[id] * inv_t - lse;
+}
+
+/* Mean log p over what is stored at row `i`, NAN when nothing is. */
+static double fit_of(const check *k, int64_t i, const float *z, double inv_t, double lse)
+{
+    if (i < 0 || i >= k->sequence.n || k->sequence.mask[i] == 0) {
+        return NAN;
+    }
+    const rt_target *t = &k->sequence.targets[i];
+    double sum = 0, mass = 0;
+    for (int j = 0; j < t->n; j++) {
+        double w = t->kind == RT_TARGET_SAMPLE ? (double)t->weight[j] : exp((double)t->weight[j]);
+        sum += w * log_p(z, t->ids[j], inv_t, lse);
+        mass += w;
+    }
+    return mass > 0 ? sum / mass : NAN;
+}
+
+/* Closeness of the recomputed state to the stored one: minus the squared distance, relative to its length. */
+static double fit_hidden(const check *k, int64_t i, const float *state)
+{
+    if (i < 0 || i >= k->sequence.n || k->sequence.mask[i] == 0) {
+        return NAN;
+    }
+    const float *stored = k->sequence.hidden + i * k->h->d_model;
+    double distance = 0, length = 0;
+    for (int64_t j = 0; j < k->h->d_model; j++) {
+        double d = (double)state[j] - (double)stored[j];
+        distance += d * d;
+        length += (double)state[j] * (double)state[j];
+    }
+    return length > 0 ? -distance / length : NAN;
+}
+
+/* KL(teacher | stored) over the ids and one bucket for the rest, both summing to one. */
+static double kl_topk(const rt_target *t, const float *z, double inv_t, double lse)
+{
+    double stored_mass = exp((double)t->log_tail), mass = 0, kl = 0;
+    for (int j = 0; j < t->n; j++) {
+        stored_mass += exp((double)t->weight[j]);
+    }
+    for (int j = 0; j < t->n; j++) {
+        double lp = log_p(z, t->ids[j], inv_t, lse);
+        kl += exp(lp) * (lp - (double)t->weight[j] + log(stored_mass));
+        mass += exp(lp);
+    }
+    double tail = 1 - mass;
+    return tail > 1e-12 && isfinite(t->log_tail) ? kl + tail * (log(tail) - (double)t->log_tail + log(stored_mass))
+                                                 : kl;
+}
+
+static double kl_dense(const float *z, const float *stored, int64_t n_vocab, double lse)
+{
+    double stored_lse = (double)rt_kernels_get()->logsumexp(stored, n_vocab, 1, NULL), kl = 0;
+    for (int64_t i = 0; i < n_vocab; i++) {
+        double lp = (double)z[i] - lse;
+        kl += exp(lp) * (lp - ((double)stored[i] - stored_lse));
+    }
+    return kl;
+}
+
+static bool same_draws(const rt_target *t, const int32_t *ids, const int32_t *counts, int n, int draws)
+{
+    bool same = t->n == n;
+    for (int j = 0; same && j < n; j++) {
+        int i = 0;
+        while (i < n && ids[i] != t->ids[j]) {
+            i++;
+        }
+        same = i < n && lrintf(t->weight[j] * (float)draws) == counts[i];
+    }
+    return same;
+}
+
+/* Draws again; leaves probabilities in z and logits in the scratch, from which the moments of -log p follow. */
+static void redraw(check *k, int thread, int64_t row, float *z, finding *f)
+{
+    const rt_cache_header *h = k->h;
+    rt_draw_scratch *s = &k->scratch[thread];
+    int32_t *ids = k->ids + (int64_t)thread * h->draws, *counts = k->counts + (int64_t)thread * h->draws;
+    float entropy;
+    int n = rt_draw_sample(z, h->n_vocab, h->temperature, h->draws, h->seed, (uint64_t)(k->token0 + row), s, ids,
+                           counts, &entropy);
+    double second = 0;
+    for (int64_t i = 0; i < h->n_vocab; i++) {
+        double lp = z[i] > 0 ? log((double)z[i]) : 0;
+        second += (double)z[i] * lp * lp;
+    }
+    f->entropy = (double)entropy;
+    f->surprise_variance = second - f->entropy * f->entropy;
+    f->identical = same_draws(&k->sequence.targets[row], ids, counts, n, h->draws);
+}
+
+static void visit(void *ud, const rt_head_row *r)
+{
+    check *k = ud;
+    const rt_cache_header *h = k->h;
+    const int64_t row = k->rows[r->index];
+    const double inv_t = 1 / h->temperature;
+    finding *f = &k->findings[r->index];
+    double lse1 = (double)rt_kernels_get()->logsumexp(r->logits, h->n_vocab, 1, NULL);
+    double lse =
+        h->temperature == 1 ? lse1 : (double)rt_kernels_get()->logsumexp(r->logits, h->n_vocab, (float)inv_t, NULL);
+    *f = (finding){.label_logp = (double)r->logits[k->sequence.label[row]] - lse1};
+    for (int i = 0; i < 3; i++) {
+        f->fit[i] = h->kind == RT_CACHE_HIDDEN ? fit_hidden(k, row + i - 1, r->hidden)
+                                               : fit_of(k, row + i - 1, r->logits, inv_t, lse);
+    }
+    if (h->kind == RT_CACHE_SAMPLE) {
+        redraw(k, r->thread, row, r->logits, f);
+    } else {
+        f->kl = h->kind == RT_CACHE_TOPK ? kl_topk(&k->sequence.targets[row], r->logits, inv_t, lse)
+                                         : kl_dense(r->logits, r->teacher, h->n_vocab, lse);
+    }
+}
+
+/* ---- one sequence ---- */
+
+/* At most `want` rows with a target, each equally likely, ascending. */
+static int64_t choose_rows(check *k, int64_t want, rt_rng *r)
+{
+    int64_t left = 0, n = 0;
+    for (int64_t i = 0; i < k->sequence.n; i++) {
+        left += k->sequence.mask[i];
+    }
+    for (int64_t i = 0; i < k->sequence.n && n < want; i++) {
+        if (k->sequence.mask[i] != 0 && (int64_t)rt_rng_below(r, (uint64_t)left--) < want - n) {
+            k->rows[n++] = (int32_t)i;
+        }
+    }
+    return n;
+}
+
+static rt_status run_sequence(check *k, const rt_cache *c, int64_t sequence, int64_t want, rt_rng *r, int64_t *n,
+                              rt_err *err)
+{
+    rt_status st = rt_cache_read(c, sequence, &k->sequence, err);
+    if (st != RT_OK) {
+        return st;
+    }
+    *n = choose_rows(k, want, r);
+    rt_gather_clear(&k->g);
+    rt_gather_add_cached(&k->g, &k->sequence);
+    const rt_batch b = rt_gather_batch(&k->g);
+    const size_t d = (size_t)k->h->d_model;
+    for (int64_t i = 0; k->hidden && i < *n; i++) {
+        memcpy(k->hidden + (size_t)i * d, k->sequence.hidden + (size_t)k->rows[i] * d, d * sizeof *k->hidden);
+    }
+    rt_net_forward(k->teacher, k->acts, &b);
+    rt_head_run(k->head, &(rt_head_sweep){.model = k->teacher,
+                                          .x = rt_acts_x(k->acts),
+                                          .rows = k->rows,
+                                          .n_rows = *n,
+                                          .mode = RT_NET_FORWARD,
+                                          .visit = visit,
+                                          .ud = k,
+                                          .teacher = k->hidden ? k->teacher : NULL,
+                                          .teacher_hidden = k->hidden});
+    return RT_OK;
+}
+
+/* ---- verdict ---- */
+
+typedef struct sums {
+    double fit[3];
+    int64_t n_fit[3];   /* positions that have this neighbour */
+    double fit_here[3]; /* fit of the position itself over the same positions */
+    double excess, excess_variance, entropy_error;
+    int64_t identical;
+} sums;
+
+static void add_findings(const check *k, int64_t n, sums *s, rt_verify_report *r)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const finding *f = &k->findings[i];
+        r->label_nll -= f->label_logp;
+        r->kl += f->kl;
+        for (int j = 0; j < 3; j++) {
+            if (!isnan(f->fit[j])) {
+                s->fit[j] += f->fit[j];
+                s->fit_here[j] += f->fit[1];
+                s->n_fit[j]++;
+            }
+        }
+        if (k->h->kind == RT_CACHE_SAMPLE) {
+            s->excess += -f->fit[1] - f->entropy;
+            s->excess_variance += f->surprise_variance / k->h->draws;
+            s->entropy_error += fabs(f->entropy - (double)k->sequence.targets[k->rows[i]].entropy);
+            s->identical += f->identical;
+        }
+    }
+    r->positions += n;
+    r->sequences++;
+}
+
+static double mean(double sum, int64_t n)
+{
+    return n > 0 ? sum / (double)n : NAN;
+}
+
+static void summarise(const check *k, const sums *s, rt_verify_report *r)
+{
+    bool mixed = k->h->compute != k->teacher->compute || k->teacher->compute != RT_F32;
+    r->label_nll = mean(r->label_nll, r->positions);
+    r->fit_before = mean(s->fit[0], s->n_fit[0]);
+    r->fit = mean(s->fit[1], s->n_fit[1]);
+    r->fit_after = mean(s->fit[2], s->n_fit[2]);
+    for (int j = 0; j < 3; j += 2) {
+        if (s->n_fit[j] > 0 && s->fit[j] > s->fit_here[j] + SHIFT_MARGIN * (double)s->n_fit[j]) {
+            r->shift = j - 1;
+        }
+    }
+    if (k->h->kind == RT_CACHE_SAMPLE) {
+        r->kl = 0;
+        r->identical = mean((double)s->identical, r->positions);
+        r->entropy_error = mean(s->entropy_error, r->positions);
+        r->z = s->excess_variance > 0 ? s->excess / sqrt(s->excess_variance) : 0;
+    } else {
+        r->kl = mean(r->kl, r->positions);
+        r->kl_limit = mixed ? KL_LIMIT_MIXED : KL_LIMIT;
+    }
+}
+
+static rt_status judge(const check *k, rt_verify_report *r, rt_err *err)
+{
+    const char *what = NULL;
+    bool mixed = k->h->compute != k->teacher->compute || k->teacher->compute != RT_F32;
+    if (r->shift != 0) {
+        snprintf(r->text, sizeof r->text,
+                 "targets are shifted by one: those stored one position %s fit the teacher (%.3f against %.3f where "
+                 "they stand)",
+                 r->shift > 0 ? "later" : "earlier", r->shift > 0 ? r->fit_after : r->fit_before, r->fit);
+        what = r->text;
+    } else if (k->h->kind != RT_CACHE_SAMPLE) {
+        snprintf(r->text, sizeof r->text,
+                 "mean KL of the teacher to what is stored %.2e nats, limit %.0e, at %lld positions", r->kl,
+                 r->kl_limit, (long long)r->positions);
+        what = r->kl < r->kl_limit ? NULL : r->text;
+    } else {
+        bool entropy_fits = r->entropy_error <= (mixed ? ENTROPY_LIMIT_MIXED : ENTROPY_LIMIT);
+        bool draws_fit = r->identical >= IDENTICAL_SHARE || fabs(r->z) < Z_LIMIT;
+        snprintf(r->text, sizeof r->text,
+                 "%.2f %% of %lld positions drawn again alike; cross-entropy of the draws off by %.2f standard errors, "
+                 "entropy by "
+                 "%.1e nats",
+                 100 * r->identical, (long long)r->positions, r->z, r->entropy_error);
+        what = entropy_fits && draws_fit ? NULL : r->text;
+    }
+    return what ? rt_fail(err, RT_FINDING, 0, "the cache does not hold what this teacher says: %s", what) : RT_OK;
+}
+
+/* ---- whole ---- */
+
+static rt_status prepare(check *k, int64_t n_positions, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_cache_header *h = k->h;
+    const bool hidden = h->kind == RT_CACHE_HIDDEN;
+    k->n_threads = rt_team_threads();
+    if (h->n_vocab != k->teacher->hp.n_vocab || (hidden && h->d_model != k->teacher->hp.d_model)) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "the cache was made with another teacher: vocabulary %lld, this one has %lld",
+                    (long long)h->n_vocab, (long long)k->teacher->hp.n_vocab);
+    }
+    if (h->sequence > k->teacher->rope_rows) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "sequences of %d tokens do not fit into the teacher's context", h->sequence);
+    }
+    if (n_positions < 1) {
+        RT_FAIL_OUT(err, RT_USAGE, 0, "no positions to verify");
+    }
+    RT_TRY(rt_acts_new(&k->acts, k->teacher, h->sequence, h->sequence, RT_NET_FORWARD, err));
+    RT_TRY(rt_head_new(&k->head, k->teacher, hidden ? k->teacher : NULL, false, err));
+    RT_TRY(rt_gather_init(&k->g, h->sequence, err));
+    RT_TRY(RT_NEW(&k->rows, ROWS_PER_SEQUENCE, "rows to verify", err));
+    RT_TRY(RT_NEW(&k->findings, ROWS_PER_SEQUENCE, "findings", err));
+    if (hidden) {
+        RT_TRY(RT_NEW(&k->hidden, (size_t)(ROWS_PER_SEQUENCE * h->d_model), "stored states", err));
+    } else if (h->kind == RT_CACHE_SAMPLE) {
+        RT_TRY(RT_NEW(&k->scratch, (size_t)k->n_threads, "scratch of threads", err));
+        RT_TRY(RT_NEW(&k->ids, (size_t)(k->n_threads * h->draws), "redrawn ids", err));
+        RT_TRY(RT_NEW(&k->counts, (size_t)(k->n_threads * h->draws), "redrawn counts", err));
+        for (int i = 0; i < k->n_threads; i++) {
+            RT_TRY(rt_draw_scratch_init(&k->scratch[i], h->n_vocab, h->draws, err));
+        }
+    }
+out:
+    return st;
+}
+
+static void release(check *k)
+{
+    for (int i = 0; k->scratch && i < k->n_threads; i++) {
+        rt_draw_scratch_release(&k->scratch[i]);
+    }
+    rt_acts_free(k->acts);
+    rt_head_free(k->head);
+    rt_gather_release(&k->g);
+    rt_cache_sequence_release(&k->sequence);
+    rt_free(k->rows);
+    rt_free(k->hidden);
+    rt_free(k->findings);
+    rt_free(k->scratch);
+    rt_free(k->ids);
+    rt_free(k->counts);
+}
+
+/* Sequences come with equal chance from all over the cache, each once. */
+static rt_status run_all(check *k, const rt_cache *c, int64_t n_positions, uint64_t seed, sums *s, rt_verify_report *r,
+                         rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_rng rng = rt_rng_init(seed, "verify", 0);
+    int64_t left = k->h->n_sequences;
+    double mean_targets = (double)k->h->n_targets / (double)k->h->n_sequences;
+    double per_sequence = mean_targets < ROWS_PER_SEQUENCE ? mean_targets : ROWS_PER_SEQUENCE;
+    int64_t want = (int64_t)ceil((double)n_positions / (per_sequence > 1 ? per_sequence : 1));
+    for (int64_t i = 0; i < k->h->n_sequences && want > 0; i++) {
+        int64_t n = 0, n_tokens, n_targets;
+        rt_cache_sequence_size(c, i, &n_tokens, &n_targets);
+        if ((int64_t)rt_rng_below(&rng, (uint64_t)left--) < want) {
+            want--;
+            RT_TRY(run_sequence(k, c, i, ROWS_PER_SEQUENCE, &rng, &n, err));
+            add_findings(k, n, s, r);
+        }
+        k->token0 += n_tokens;
+    }
+out:
+    return st;
+}
+
+rt_status rt_cache_verify(const rt_cache *c, const rt_model *teacher, int64_t n_positions, uint64_t seed,
+                          rt_verify_report *report, rt_err *err)
+{
+    rt_status st = RT_OK;
+    check k = {.h = rt_cache_get_header(c), .teacher = teacher};
+    sums s = {0};
+    *report = (rt_verify_report){0};
+    RT_TRY(prepare(&k, n_positions, err));
+    RT_TRY(run_all(&k, c, n_positions, seed, &s, report, err));
+    summarise(&k, &s, report);
+    RT_TRY(judge(&k, report, err));
+out:
+    release(&k);
+    return st;
+}
