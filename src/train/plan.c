@@ -1,12 +1,11 @@
 /* plan.c - decisions about the length of a run, made from the clock or repeated from a record. */
 #include "train/plan.h"
 
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define LEARN 3            /* step times needed before the clock is believed */
-#define CHECK_EVERY 8      /* steps between looks at the estimate */
+#define CHECK_EVERY 8      /* steps between prolongations */
 #define TOLERANCE 0.1      /* of the steps left: smaller moves of the end are left alone */
 #define KEPT_FOR_STOPPING 2
 
@@ -61,22 +60,15 @@ void rt_plan_observe(rt_plan *p, double seconds)
     }
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
+/* The mean, not the median: what slow spells cost is lost from the budget all the same. */
 double rt_plan_pace(const rt_plan *p)
 {
     int64_t n = p->n_seen - 1 < RT_PLAN_RECENT ? p->n_seen - 1 : RT_PLAN_RECENT;
-    if (n < LEARN) {
-        return 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += p->recent[i];
     }
-    double sorted[RT_PLAN_RECENT];
-    memcpy(sorted, p->recent, sizeof sorted);
-    qsort(sorted, (size_t)n, sizeof sorted[0], by_value);
-    return n % 2 ? sorted[n / 2] : 0.5 * (sorted[n / 2 - 1] + sorted[n / 2]);
+    return n < LEARN ? 0 : sum / (double)n;
 }
 
 static const rt_decision *repeat_recorded(rt_plan *p)
@@ -113,20 +105,20 @@ static const rt_decision *follow_clock(rt_plan *p, int64_t step, const rt_plan_c
         bool stop = step > 0 && would_overrun(p, c);
         return stop ? decide(p, step, step, 0, c->active, "budget spent") : NULL;
     }
-    double seconds = p->budget - c->active - c->reserve;
-    double fits = seconds / (pace + c->extra_per_step);
-    int64_t left = fits > 0 ? (int64_t)fits : 0;
+    double fits = fmax(0, p->budget - c->active - c->reserve) / (pace + c->extra_per_step);
     if (p->schedule.total == RT_STEPS_UNKNOWN) {
-        return decide(p, step, step + left, pace, c->active, "measured");
+        return decide(p, step, step + (int64_t)fits, pace, c->active, "measured");
     }
-    int64_t planned = p->schedule.total - step;
-    int64_t slack = (int64_t)((double)planned * TOLERANCE);
-    bool late = left < planned - slack, early = left > planned + (slack > 2 ? slack : 2);
-    bool due = step - p->checked >= CHECK_EVERY && p->n < RT_PLAN_MAX - KEPT_FOR_STOPPING;
-    if (left == 0 && late) {
+    double planned = (double)(p->schedule.total - step);
+    if (fits < 0.5) {
         return decide(p, step, step, pace, c->active, "budget spent");
     }
-    return due && (late || early) ? decide(p, step, step + left, pace, c->active, "estimate moved") : NULL;
+    /* a run that comes out short is cut at once, so that the fall still finds its place; a gain can wait */
+    bool room = p->n < RT_PLAN_MAX - KEPT_FOR_STOPPING;
+    bool late = fits < planned - fmax(TOLERANCE * planned, 0.5);
+    bool early = fits > planned + fmax(TOLERANCE * planned, 2) && step - p->checked >= CHECK_EVERY;
+    int64_t left = fits < 1 ? 1 : (int64_t)fits;
+    return room && (late || early) ? decide(p, step, step + left, pace, c->active, "estimate moved") : NULL;
 }
 
 const rt_decision *rt_plan_before(rt_plan *p, int64_t step, const rt_plan_clock *c)

@@ -49,7 +49,7 @@ const rt_decision *rt_plan_before(rt_plan *p, int64_t step, const rt_plan_clock 
 const rt_decision *rt_plan_stop(rt_plan *p, int64_t step, const char *why, double active);
 /* No step is left. */
 bool rt_plan_done(const rt_plan *p, int64_t step);
-/* Median of recent steps, 0 before three have been seen. */
+/* Mean seconds of recent steps, 0 before three have been seen. */
 double rt_plan_pace(const rt_plan *p);
 
 /* The list as a JSON array, and back (replacing the list; the first `in_force` take effect at once). `path` names it in errors. */

@@ -35,6 +35,12 @@ static double ragged(int64_t step)
     return 0.5 * (1 + 0.3 * sin((double)step * 1.7));
 }
 
+/* A neighbour takes the machine now and then. */
+static double disturbed(int64_t step)
+{
+    return step % 10 >= 7 ? 2.0 : 0.5;
+}
+
 typedef struct outcome {
     int64_t steps;
     double active, last_lr;
@@ -77,7 +83,7 @@ static void a_given_length_is_one_decision(void **state)
 static void a_budget_is_used_and_kept(void **state)
 {
     (void)state;
-    static const pace_fn machines[] = {steady, slowing, quickening, ragged};
+    static const pace_fn machines[] = {steady, slowing, quickening, ragged, disturbed};
     for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
         rt_plan p = new_plan(RT_STEPS_UNKNOWN, 100);
         outcome o = simulate(&p, machines[i]);
