@@ -1,10 +1,11 @@
 /* test_gemm.c - matrix products: right in every arrangement, inside their bounds, the same bits at any team size.
- * `test_gemm --bench` times the shapes of a small student instead. */
+ * `test_gemm --bench [THREADS]` times the shapes of a small student instead. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -337,6 +338,9 @@ static void bench(void)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
+        if (argc > 2) {
+            rt_team_set_threads((int)strtol(argv[2], NULL, 10));
+        }
         bench();
         return 0;
     }
