@@ -165,6 +165,9 @@ static rt_status run_batches(work *w, rt_err *err)
     int64_t next = rt_cache_next_sequence(w->writer), n = w->header.n_sequences;
     const double share = (double)w->header.n_tokens / (double)n;
     double t0 = rt_now();
+    if (next == n) {
+        return RT_OK;
+    }
     rt_progress_begin(&progress, "collect");
     while (next < n) {
         if (rt_interrupted()) {
