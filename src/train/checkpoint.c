@@ -99,12 +99,11 @@ static json_t *state_to_json(const rt_checkpoint *c)
                           "missing", (json_int_t)n->missing, "negligible", (json_int_t)n->negligible, "cursor", "epoch",
                           (json_int_t)n->cursor.epoch, "index", (json_int_t)n->cursor.index, "active", n->active, "cpu",
                           n->cpu, "mixed", (int)n->mixed, "finished", (int)n->finished, "stopped", n->stopped);
-    json_t *measured = json_pack("{s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:I}", "first_loss",
-                                 number_or_null(n->first_loss), "last_loss", number_or_null(n->last_loss), "best_step",
-                                 (json_int_t)n->best_step, "best_kl", number_or_null(n->best_kl), "best_top1",
-                                 number_or_null(n->best_top1), "validated_step", (json_int_t)n->validated_step, "last_kl",
-                                 number_or_null(n->last_kl), "last_top1", number_or_null(n->last_top1), "stale",
-                                 (json_int_t)n->stale);
+    json_t *measured = json_pack(
+        "{s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:I}", "first_loss", number_or_null(n->first_loss), "last_loss",
+        number_or_null(n->last_loss), "best_step", (json_int_t)n->best_step, "best_kl", number_or_null(n->best_kl),
+        "best_top1", number_or_null(n->best_top1), "validated_step", (json_int_t)n->validated_step, "last_kl",
+        number_or_null(n->last_kl), "last_top1", number_or_null(n->last_top1), "stale", (json_int_t)n->stale);
     json_t *rest = json_pack("{s:O, s:i, s:O, s:O, s:I}", "decisions", c->decisions, "in_force", c->in_force, "config",
                              c->config, "machine", c->machine, "metrics_bytes", (json_int_t)c->metrics_bytes);
     bool whole = j && measured && rest && json_object_update(j, measured) == 0 && json_object_update(j, rest) == 0;
@@ -245,8 +244,8 @@ out:
     return st;
 }
 
-static rt_status copy_tensor(const rt_safetensors *f, const char *path, const char *prefix, const rt_param *p, float *dst,
-                             rt_err *err)
+static rt_status copy_tensor(const rt_safetensors *f, const char *path, const char *prefix, const rt_param *p,
+                             float *dst, rt_err *err)
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, p->name);
@@ -259,7 +258,8 @@ static rt_status copy_tensor(const rt_safetensors *f, const char *path, const ch
         fits = t->dims[i] == p->dims[i];
     }
     if (!fits) {
-        return rt_fail(err, RT_INPUT, 0, "checkpoint '%s': tensor '%s' has another shape than the student's", path, name);
+        return rt_fail(err, RT_INPUT, 0, "checkpoint '%s': tensor '%s' has another shape than the student's", path,
+                       name);
     }
     memcpy(dst, t->data, (size_t)p->n * sizeof(float));
     return RT_OK;
@@ -329,13 +329,15 @@ void rt_config_differences(rt_str *out, const json_t *then, const json_t *now, c
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)now, key, v) {
+    json_object_foreach((json_t *)now, key, v)
+    {
         const json_t *old = json_object_get(then, key);
         if (!listed(key, skip) && (!old || !json_equal(old, v))) {
             add_difference(out, key, old, v);
         }
     }
-    json_object_foreach((json_t *)then, key, v) {
+    json_object_foreach((json_t *)then, key, v)
+    {
         if (!listed(key, skip) && !json_object_get(now, key)) {
             add_difference(out, key, v, NULL);
         }

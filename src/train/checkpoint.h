@@ -1,6 +1,6 @@
-/* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, AdamW's moments as
- * optimizer.m.<name> and optimizer.v.<name>, everything else as one JSON object in the metadata. Written atomically into
- * <run>/checkpoints/step-NNNNNNNN.safetensors; the last two and the best one are kept. */
+/* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, AdamW's moments
+ * as optimizer.m.<name> and optimizer.v.<name>, everything else as one JSON object in the metadata. Written atomically
+ * into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two and the best one are kept. */
 #ifndef RT_TRAIN_CHECKPOINT_H
 #define RT_TRAIN_CHECKPOINT_H
 
@@ -9,35 +9,37 @@
 
 /* Numbers a run carries from step to step. */
 typedef struct rt_train_counts {
-    int64_t step;            /* updates done */
-    int64_t tokens, rows;    /* seen; of which counted in the loss */
-    int64_t missing;         /* counted positions that had no target */
-    int64_t negligible;      /* steps in a row with a negligible distillation gradient */
+    int64_t step;         /* updates done */
+    int64_t tokens, rows; /* seen; of which counted in the loss */
+    int64_t missing;      /* counted positions that had no target */
+    int64_t negligible;   /* steps in a row with a negligible distillation gradient */
     rt_source_cursor cursor;
-    double active, cpu;      /* seconds, over all restarts */
-    int64_t best_step;       /* -1: never validated after the start */
+    double active, cpu; /* seconds, over all restarts */
+    int64_t best_step;  /* -1: never validated after the start */
     double best_kl, best_top1;
-    int64_t validated_step;  /* of the latest validation, -1: none */
+    int64_t validated_step; /* of the latest validation, -1: none */
     double last_kl, last_top1;
-    int64_t stale;           /* validations since the best */
-    bool mixed;              /* parts ran on machines whose bits differ */
+    int64_t stale;                /* validations since the best */
+    bool mixed;                   /* parts ran on machines whose bits differ */
     double first_loss, last_loss; /* of the first and the latest step */
     bool finished;
-    char stopped[24];        /* why, when finished */
+    char stopped[24]; /* why, when finished */
 } rt_train_counts;
 
 typedef struct rt_checkpoint {
     rt_train_counts counts;
-    json_t *decisions;  /* schedule decisions known */
-    int in_force;       /* how many of them had taken effect */
-    json_t *config;     /* settings and hashes; must be equal to go on */
-    json_t *machine;    /* what equal bits depend on */
+    json_t *decisions; /* schedule decisions known */
+    int in_force;      /* how many of them had taken effect */
+    json_t *config;    /* settings and hashes; must be equal to go on */
+    json_t *machine;   /* what equal bits depend on */
     int64_t metrics_bytes;
-    json_t *doc;        /* owns the objects above after loading */
+    json_t *doc; /* owns the objects above after loading */
 } rt_checkpoint;
 
-/* Saves model and moments with `c` (doc not used) and removes what is no longer kept. Returns the seconds through *took. */
-RT_MUST_USE rt_status rt_checkpoint_save(const char *dir, const rt_checkpoint *c, const rt_optim *o, double *took, rt_err *err);
+/* Saves model and moments with `c` (doc not used) and removes what is no longer kept. Returns the seconds through
+ * *took. */
+RT_MUST_USE rt_status rt_checkpoint_save(const char *dir, const rt_checkpoint *c, const rt_optim *o, double *took,
+                                         rt_err *err);
 /* State only; the file stays untouched. */
 RT_MUST_USE rt_status rt_checkpoint_read(const char *path, rt_checkpoint *c, rt_err *err);
 /* Parameters, moments and update count into `o` and its model. Tensors that do not fit are refused by name. */
@@ -50,7 +52,8 @@ void rt_checkpoint_release(rt_checkpoint *c);
 char *rt_checkpoint_newest(const char *dir);
 char *rt_checkpoint_path(const char *dir, int64_t step);
 
-/* Names of the keys whose values differ, "lr (0.0006, now 0.0003), seed (...)"; empty when equal. `skip`: keys that may. */
+/* Names of the keys whose values differ, "lr (0.0006, now 0.0003), seed (...)"; empty when equal. `skip`: keys that
+ * may. */
 void rt_config_differences(rt_str *out, const json_t *then, const json_t *now, const char *const *skip);
 
 #endif

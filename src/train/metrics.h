@@ -1,5 +1,6 @@
-/* metrics.h - metrics.jsonl of a run: a header line, one line a step, events. What cannot be a JSON number (NaN, infinity)
- * is null and named under "nonfinite". Lines written after the checkpoint a run goes on from are cut, never doubled. */
+/* metrics.h - metrics.jsonl of a run: a header line, one line a step, events. What cannot be a JSON number (NaN,
+ * infinity) is null and named under "nonfinite". Lines written after the checkpoint a run goes on from are cut, never
+ * doubled. */
 #ifndef RT_TRAIN_METRICS_H
 #define RT_TRAIN_METRICS_H
 
@@ -15,9 +16,11 @@ typedef struct rt_metrics {
 
 /* A new file that starts with `header` (one JSON object), in place of one that is there. */
 RT_MUST_USE rt_status rt_metrics_create(rt_metrics *m, const char *path, const json_t *header, rt_err *err);
-/* Goes on with an existing file cut to its first `bytes` bytes. *last_active: largest "active" of the lines cut (0: none),
- * seconds of the budget that were spent although their steps are lost. RT_NOT_FOUND when the file is absent or shorter. */
-RT_MUST_USE rt_status rt_metrics_resume(rt_metrics *m, const char *path, int64_t bytes, double *last_active, rt_err *err);
+/* Goes on with an existing file cut to its first `bytes` bytes. *last_active: largest "active" of the lines cut (0:
+ * none), seconds of the budget that were spent although their steps are lost. RT_NOT_FOUND when the file is absent or
+ * shorter. */
+RT_MUST_USE rt_status rt_metrics_resume(rt_metrics *m, const char *path, int64_t bytes, double *last_active,
+                                        rt_err *err);
 void rt_metrics_close(rt_metrics *m);
 
 /* One line: begin, fields, end. */

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Elements a task: small enough to spread over threads, large enough that the call costs nothing (16 bytes an element). */
+/* Elements a task: small enough to spread over threads, large enough that the call costs nothing (16 bytes an element).
+ */
 #define TASK_ELEMENTS (64 * 1024)
 
 struct rt_optim_task {
@@ -118,15 +119,16 @@ void rt_optim_update(rt_optim *o, double lr, double norm)
 {
     o->t++;
     double scale = o->o.clip > 0 ? fmin(1, o->o.clip / (norm + 1e-6)) : 1;
-    update_job job = {.o = o, .plain = {
-        .lr = (float)lr,
-        .beta1 = (float)o->o.beta1,
-        .beta2 = (float)o->o.beta2,
-        .eps = (float)o->o.eps,
-        .bias1 = (float)(1 - pow(o->o.beta1, (double)o->t)),
-        .bias2 = (float)(1 - pow(o->o.beta2, (double)o->t)),
-        .grad_scale = (float)scale,
-    }};
+    update_job job = {.o = o,
+                      .plain = {
+                          .lr = (float)lr,
+                          .beta1 = (float)o->o.beta1,
+                          .beta2 = (float)o->o.beta2,
+                          .eps = (float)o->o.eps,
+                          .bias1 = (float)(1 - pow(o->o.beta1, (double)o->t)),
+                          .bias2 = (float)(1 - pow(o->o.beta2, (double)o->t)),
+                          .grad_scale = (float)scale,
+                      }};
     job.decayed = job.plain;
     job.decayed.weight_decay = (float)o->o.weight_decay;
     rt_team_for(o->n_tasks, update_task, &job);

@@ -1,5 +1,5 @@
-/* optim.h - AdamW over all parameters of a model: flat blocks for gradient and moments, laid out as params[i].offset says.
- * Work is a fixed grid of tasks, sums run in grid order: the same bits at any number of threads. */
+/* optim.h - AdamW over all parameters of a model: flat blocks for gradient and moments, laid out as params[i].offset
+ * says. Work is a fixed grid of tasks, sums run in grid order: the same bits at any number of threads. */
 #ifndef RT_TRAIN_OPTIM_H
 #define RT_TRAIN_OPTIM_H
 
@@ -14,12 +14,12 @@ rt_optim_options rt_optim_default(void); /* 0.9, 0.95, 1e-8, 0.1, 1 */
 
 typedef struct rt_optim {
     rt_optim_options o;
-    rt_model *model;       /* borrows; trainable */
-    float *grads, *m, *v;  /* [model->n_elements] */
-    int64_t t;             /* updates done */
+    rt_model *model;      /* borrows; trainable */
+    float *grads, *m, *v; /* [model->n_elements] */
+    int64_t t;            /* updates done */
     struct rt_optim_task *tasks;
     int64_t n_tasks;
-    double *partial;       /* [n_tasks] */
+    double *partial; /* [n_tasks] */
 } rt_optim;
 
 RT_MUST_USE rt_status rt_optim_init(rt_optim *o, rt_model *m, const rt_optim_options *options, rt_err *err);
@@ -28,7 +28,8 @@ size_t rt_optim_bytes(const rt_model *m);
 
 /* Euclidean norm of the whole gradient, before clipping. */
 double rt_optim_norm(rt_optim *o);
-/* One update with the gradient scaled to the clip; `norm` from rt_optim_norm. Rewrites the bf16 copies, leaves grads zero. */
+/* One update with the gradient scaled to the clip; `norm` from rt_optim_norm. Rewrites the bf16 copies, leaves grads
+ * zero. */
 void rt_optim_update(rt_optim *o, double lr, double norm);
 
 #endif

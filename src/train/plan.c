@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#define LEARN 3            /* step times needed before the clock is believed */
-#define CHECK_EVERY 8      /* steps between prolongations */
-#define TOLERANCE 0.1      /* of the steps left: smaller moves of the end are left alone */
+#define LEARN 3       /* step times needed before the clock is believed */
+#define CHECK_EVERY 8 /* steps between prolongations */
+#define TOLERANCE 0.1 /* of the steps left: smaller moves of the end are left alone */
 #define KEPT_FOR_STOPPING 2
 
 static void add_decision(rt_plan *p, int64_t step, double pace, double active, const char *why)

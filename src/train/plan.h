@@ -1,6 +1,6 @@
-/* plan.h - how long a run lasts. Its length in steps is known at once (steps, tokens), or follows from measured step times
- * (a budget of seconds), or repeats what another run decided (replay). Whatever changes the schedule is a decision, kept
- * in a list: the list and the seed give the same bits again. */
+/* plan.h - how long a run lasts. Its length in steps is known at once (steps, tokens), or follows from measured step
+ * times (a budget of seconds), or repeats what another run decided (replay). Whatever changes the schedule is a
+ * decision, kept in a list: the list and the seed give the same bits again. */
 #ifndef RT_TRAIN_PLAN_H
 #define RT_TRAIN_PLAN_H
 
@@ -8,14 +8,14 @@
 #include "train/schedule.h"
 
 typedef struct rt_decision {
-    int64_t step;                    /* first step it governs */
+    int64_t step; /* first step it governs */
     int64_t warmup, decay_from, total;
-    double seconds_per_step;         /* measured; 0: nothing measured */
-    double active;                   /* seconds of the budget spent when it was made */
+    double seconds_per_step; /* measured; 0: nothing measured */
+    double active;           /* seconds of the budget spent when it was made */
     char why[24];
 } rt_decision;
 
-#define RT_PLAN_MAX 256  /* decisions; the last places are kept for stopping */
+#define RT_PLAN_MAX 256   /* decisions; the last places are kept for stopping */
 #define RT_PLAN_RECENT 15 /* step times the estimate rests on */
 
 typedef struct rt_plan {
@@ -25,10 +25,10 @@ typedef struct rt_plan {
     double budget;        /* seconds; 0: the length does not depend on the clock */
     bool replay;          /* only recorded decisions count */
     rt_decision list[RT_PLAN_MAX];
-    int n, in_force;      /* decisions known, and how many of them have taken effect */
+    int n, in_force; /* decisions known, and how many of them have taken effect */
     double recent[RT_PLAN_RECENT];
-    int64_t n_seen;       /* steps timed by this process */
-    int64_t checked;      /* step at which the estimate was last compared */
+    int64_t n_seen;  /* steps timed by this process */
+    int64_t checked; /* step at which the estimate was last compared */
 } rt_plan;
 
 /* What the rest of the run costs beside its steps. */
@@ -52,7 +52,8 @@ bool rt_plan_done(const rt_plan *p, int64_t step);
 /* Mean seconds of recent steps, 0 before three have been seen. */
 double rt_plan_pace(const rt_plan *p);
 
-/* The list as a JSON array, and back (replacing the list; the first `in_force` take effect at once). `path` names it in errors. */
+/* The list as a JSON array, and back (replacing the list; the first `in_force` take effect at once). `path` names it in
+ * errors. */
 json_t *rt_plan_to_json(const rt_plan *p); /* NULL when memory is out */
 RT_MUST_USE rt_status rt_plan_from_json(rt_plan *p, const json_t *list, int in_force, const char *path, rt_err *err);
 

@@ -9,7 +9,7 @@ typedef struct rt_run {
     rt_model *student;
     const rt_model *teacher;
     rt_source *source;
-    rt_train_options o;       /* with what was left open filled in */
+    rt_train_options o; /* with what was left open filled in */
     rt_source_info info;
 
     rt_train_counts n;
@@ -20,10 +20,10 @@ typedef struct rt_run {
     json_t *config, *machine;
     char *dir, *schedule_path, *metrics_path; /* <run>/checkpoints, its schedule.json, metrics.jsonl */
 
-    double t0, cpu0;           /* when this process began */
-    double active0, cpu_before; /* spent by earlier ones */
-    double t_checkpoint;       /* when the last checkpoint was saved */
-    int64_t saved_step;        /* which it was, -1: none by this process */
+    double t0, cpu0;                         /* when this process began */
+    double active0, cpu_before;              /* spent by earlier ones */
+    double t_checkpoint;                     /* when the last checkpoint was saved */
+    int64_t saved_step;                      /* which it was, -1: none by this process */
     double checkpoint_took, validation_took; /* seconds, the latest */
     size_t predicted_bytes;
     bool resumed;
@@ -41,8 +41,8 @@ json_t *rt_run_machine(const rt_model *student);
 
 /* run_state.c: the state in the run directory. */
 typedef struct rt_prior {
-    char *path;       /* checkpoint to go on from, NULL: none */
-    bool own;         /* it lies in this run's directory */
+    char *path; /* checkpoint to go on from, NULL: none */
+    bool own;   /* it lies in this run's directory */
     rt_checkpoint c;
     json_t *schedule; /* schedule.json of this run, or of the run replayed */
 } rt_prior;
@@ -51,6 +51,7 @@ void rt_prior_release(rt_prior *p);
 RT_MUST_USE rt_status rt_prior_check(const rt_prior *p, rt_run *r, rt_err *err);   /* settings and hashes */
 RT_MUST_USE rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err); /* state, plan, metrics file */
 RT_MUST_USE rt_status rt_run_save(rt_run *r, rt_err *err);                         /* a checkpoint now */
-RT_MUST_USE rt_status rt_run_note_decision(rt_run *r, const rt_decision *d, rt_err *err); /* schedule.json and metrics */
+RT_MUST_USE rt_status rt_run_note_decision(rt_run *r, const rt_decision *d,
+                                           rt_err *err); /* schedule.json and metrics */
 
 #endif

@@ -38,8 +38,8 @@ json_t *rt_run_config(const rt_run *r)
                      "data", data, "student", student, "parameters", (json_int_t)r->student->n_elements, "compute",
                      rt_dtype_name(r->student->compute), "loss", losses, "steps", (json_int_t)o->steps, "tokens",
                      (json_int_t)o->tokens, "budget", o->budget, "batch_tokens", (json_int_t)o->batch_tokens,
-                     "micro_tokens", (json_int_t)o->micro_tokens, "schedule", rt_schedule_name(o->schedule), "lr", o->lr,
-                     "lr_floor", o->lr_floor, "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1",
+                     "micro_tokens", (json_int_t)o->micro_tokens, "schedule", rt_schedule_name(o->schedule), "lr",
+                     o->lr, "lr_floor", o->lr_floor, "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1",
                      o->optim.beta1, "beta2", o->optim.beta2, "eps", o->optim.eps, "weight_decay",
                      o->optim.weight_decay, "clip", o->optim.clip, "seed", (json_int_t)o->seed, "eval_every",
                      (json_int_t)o->eval_every, "patience", (json_int_t)o->patience);

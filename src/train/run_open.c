@@ -4,8 +4,8 @@
 
 #include "train/run.h"
 
-#define MICRO_TOKENS 4096   /* more gains nothing and costs activations */
-#define WRITE_SPEED 500e6   /* bytes a second assumed until a checkpoint has been timed */
+#define MICRO_TOKENS 4096 /* more gains nothing and costs activations */
+#define WRITE_SPEED 500e6 /* bytes a second assumed until a checkpoint has been timed */
 
 rt_train_options rt_train_default(void)
 {
@@ -116,15 +116,14 @@ static void make_plan(rt_run *r)
 
 static rt_step_options step_options(const rt_train_options *o, const rt_model *teacher)
 {
-    rt_step_options s = {.n_losses = o->n_losses,
-                         .batch_tokens = o->batch_tokens,
-                         .micro_tokens = o->micro_tokens,
-                         .teacher = teacher};
+    rt_step_options s = {
+        .n_losses = o->n_losses, .batch_tokens = o->batch_tokens, .micro_tokens = o->micro_tokens, .teacher = teacher};
     memcpy(s.losses, o->losses, sizeof s.losses);
     return s;
 }
 
-size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher, const rt_train_options *o)
+size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher,
+                      const rt_train_options *o)
 {
     rt_step_options s = step_options(o, teacher);
     if (s.micro_tokens == 0) {
@@ -153,8 +152,9 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
     }
     r->predicted_bytes = need + model_bytes(r->student);
     rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f",
-           (double)r->predicted_bytes / 1e6, (double)model_bytes(r->student) / 1e6, (double)rt_optim_bytes(r->student) / 1e6,
-           (long long)r->o.micro_tokens, (double)(need - rt_optim_bytes(r->student)) / 1e6);
+           (double)r->predicted_bytes / 1e6, (double)model_bytes(r->student) / 1e6,
+           (double)rt_optim_bytes(r->student) / 1e6, (long long)r->o.micro_tokens,
+           (double)(need - rt_optim_bytes(r->student)) / 1e6);
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
         return rt_fail(err, RT_MEMORY, 0,
                        "training needs %.2f GB more memory, the machine has %.2f GB: take a smaller student, shorter "

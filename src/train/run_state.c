@@ -85,8 +85,8 @@ static rt_status refuse_differences(const char *what, const json_t *then, const 
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to compare settings");
     }
     if (diff.n > 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' was made with other settings: %s; use the same, or a new run directory", what,
-                    rt_str_cstr(&diff));
+        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' was made with other settings: %s; use the same, or a new run directory",
+                    what, rt_str_cstr(&diff));
     }
 out:
     rt_str_release(&diff);
@@ -110,7 +110,8 @@ out:
 
 /* --- restoring -------------------------------------------------------------------------------------------------- */
 
-/* The list on disk may know later decisions than the checkpoint: they were written before they took effect, so they hold. */
+/* The list on disk may know later decisions than the checkpoint: they were written before they took effect, so they
+ * hold. */
 static const json_t *longer_list(const rt_prior *p)
 {
     const json_t *known = json_object_get(p->schedule, "decisions"), *saved = p->c.decisions;
@@ -156,7 +157,8 @@ static void compare_machines(const rt_prior *p, rt_run *r, rt_str *diff)
     rt_config_differences(diff, p->c.machine, r->machine, NULL);
     if (diff->n > 0) {
         r->n.mixed = true;
-        rt_log(RT_LOG_WARN, "not bit-comparable: the checkpoint comes from another machine or build: %s", rt_str_cstr(diff));
+        rt_log(RT_LOG_WARN, "not bit-comparable: the checkpoint comes from another machine or build: %s",
+               rt_str_cstr(diff));
     }
 }
 

@@ -4,7 +4,12 @@
 
 #include "core/core.h"
 
-typedef enum rt_schedule_kind { RT_SCHEDULE_WSD, RT_SCHEDULE_COSINE, RT_SCHEDULE_LINEAR, RT_SCHEDULE_COUNT } rt_schedule_kind;
+typedef enum rt_schedule_kind {
+    RT_SCHEDULE_WSD,
+    RT_SCHEDULE_COSINE,
+    RT_SCHEDULE_LINEAR,
+    RT_SCHEDULE_COUNT
+} rt_schedule_kind;
 const char *rt_schedule_name(rt_schedule_kind k); /* "wsd" */
 bool rt_schedule_from_name(const char *name, rt_schedule_kind *out);
 

@@ -13,16 +13,16 @@ struct rt_step {
     int64_t batch_rows, micro_rows; /* capacities in tokens */
     rt_acts *acts;
     rt_head *head;
-    float *dx;          /* [micro_rows, d_model] */
-    rt_span *spans;     /* [micro_rows] spans of the micro-batch, counted from its first row */
-    int32_t *row_ids;   /* [micro_rows] */
+    float *dx;        /* [micro_rows, d_model] */
+    rt_span *spans;   /* [micro_rows] spans of the micro-batch, counted from its first row */
+    int32_t *row_ids; /* [micro_rows] */
 };
 
 /* Part of a batch: whole spans, and the rows with targets in them. */
 typedef struct micro {
     int64_t span, n_spans; /* in batch->net.spans */
     int64_t token, n_tokens;
-    int64_t row, n_rows;   /* in batch->rows */
+    int64_t row, n_rows; /* in batch->rows */
 } micro;
 
 static int64_t micro_capacity(const rt_source_info *source, const rt_step_options *o)
@@ -67,15 +67,11 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
 static rt_target_kind target_kind(rt_source_kind k)
 {
     switch (k) {
-    case RT_SOURCE_SAMPLE:
-        return RT_TARGET_SAMPLE;
-    case RT_SOURCE_TOPK:
-        return RT_TARGET_TOPK;
-    case RT_SOURCE_LABELS:
-        return RT_TARGET_LABEL;
+    case RT_SOURCE_SAMPLE: return RT_TARGET_SAMPLE;
+    case RT_SOURCE_TOPK: return RT_TARGET_TOPK;
+    case RT_SOURCE_LABELS: return RT_TARGET_LABEL;
     case RT_SOURCE_HIDDEN:
-    case RT_SOURCE_DENSE:
-        break;
+    case RT_SOURCE_DENSE: break;
     }
     return RT_TARGET_DENSE;
 }
@@ -105,7 +101,8 @@ static rt_status check_losses(const rt_source_info *source, const rt_step_option
     return RT_OK;
 }
 
-static rt_status check_vocabulary(const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
+static rt_status check_vocabulary(const rt_model *m, const rt_source_info *source, const rt_step_options *o,
+                                  rt_err *err)
 {
     /* text alone tells no more than its largest id */
     bool fits = source->kind == RT_SOURCE_LABELS ? source->n_vocab <= m->hp.n_vocab : source->n_vocab == m->hp.n_vocab;
@@ -127,7 +124,8 @@ static rt_status check_vocabulary(const rt_model *m, const rt_source_info *sourc
     return RT_OK;
 }
 
-rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
+rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source, const rt_step_options *o,
+                      rt_err *err)
 {
     rt_status st = RT_OK;
     rt_step *s = NULL;

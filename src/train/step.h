@@ -1,6 +1,6 @@
-/* step.h - gradient of one optimiser step: a batch of whole sequences cut into micro-batches, each through the net, the head
- * sweep with the losses, and back. One denominator: every row's weight is divided by the counted rows of the whole step,
- * so micro-batches, packing and lengths do not change the mean. All memory is taken when the step is made. */
+/* step.h - gradient of one optimiser step: a batch of whole sequences cut into micro-batches, each through the net, the
+ * head sweep with the losses, and back. One denominator: every row's weight is divided by the counted rows of the whole
+ * step, so micro-batches, packing and lengths do not change the mean. All memory is taken when the step is made. */
 #ifndef RT_TRAIN_STEP_H
 #define RT_TRAIN_STEP_H
 
@@ -23,18 +23,20 @@ typedef struct rt_step_options {
 } rt_step_options;
 
 typedef struct rt_step_report {
-    int64_t tokens, rows;   /* rows: counted, the denominator */
-    int64_t missing;        /* positions without a target, left out */
-    double loss_sum, loss;  /* weighted sum of the terms over the rows; divided by rows */
-    double kl;              /* mean value of the first term that compares with the teacher, NAN: none */
-    double ce;              /* mean -log q(label) */
-    int64_t probed;         /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
-    double kd_norm, ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
+    int64_t tokens, rows;  /* rows: counted, the denominator */
+    int64_t missing;       /* positions without a target, left out */
+    double loss_sum, loss; /* weighted sum of the terms over the rows; divided by rows */
+    double kl;             /* mean value of the first term that compares with the teacher, NAN: none */
+    double ce;             /* mean -log q(label) */
+    int64_t probed;        /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
+    double kd_norm,
+        ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
 } rt_step_report;
 
 typedef struct rt_step rt_step;
 /* Borrows model and teacher. Refuses losses that the source's targets cannot give, and vocabularies that differ. */
-RT_MUST_USE rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err);
+RT_MUST_USE rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source,
+                                  const rt_step_options *o, rt_err *err);
 void rt_step_free(rt_step *s);
 size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_step_options *o);
 /* Adds the gradient of the mean loss over `b` to the flat block `grads`. Batches without counted rows are refused. */

@@ -19,13 +19,13 @@ typedef struct rt_row_value {
 typedef struct rt_step_rows {
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
-    bool distils;             /* one of them compares with the teacher */
+    bool distils; /* one of them compares with the teacher */
     int64_t n_vocab;
-    double weight;            /* 1 / counted rows of the step */
+    double weight; /* 1 / counted rows of the step */
     const rt_source_batch *batch;
-    int64_t first;            /* row of the batch that is row 0 of the sweep */
-    rt_row_value *values;     /* [batch rows] */
-    float *scratch;           /* [threads][RT_STEP_SCRATCH][n_vocab] */
+    int64_t first;        /* row of the batch that is row 0 of the sweep */
+    rt_row_value *values; /* [batch rows] */
+    float *scratch;       /* [threads][RT_STEP_SCRATCH][n_vocab] */
 } rt_step_rows;
 #define RT_STEP_SCRATCH 3
 

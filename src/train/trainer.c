@@ -7,8 +7,8 @@
 
 #include "train/run.h"
 
-#define MISSING_SHARE 1e-3     /* of counted positions without a target: more is no accident */
-#define NEGLIGIBLE_RATIO 1e-3  /* distillation gradient beside cross-entropy's */
+#define MISSING_SHARE 1e-3    /* of counted positions without a target: more is no accident */
+#define NEGLIGIBLE_RATIO 1e-3 /* distillation gradient beside cross-entropy's */
 #define NEGLIGIBLE_NORM 1e-8
 #define NEGLIGIBLE_STEPS 50
 
@@ -18,10 +18,11 @@
 static rt_status look_for_nothing(rt_run *r, const rt_step_report *s, rt_err *err)
 {
     if ((double)r->n.missing > MISSING_SHARE * (double)(r->n.rows + r->n.missing)) {
-        return rt_fail(err, RT_INPUT, 0,
-                       "targets are missing at %lld of %lld counted positions by step %lld (more than 0.1 %%): the cache "
-                       "does not belong to this text, or is damaged",
-                       (long long)r->n.missing, (long long)(r->n.rows + r->n.missing), (long long)r->n.step + 1);
+        return rt_fail(
+            err, RT_INPUT, 0,
+            "targets are missing at %lld of %lld counted positions by step %lld (more than 0.1 %%): the cache "
+            "does not belong to this text, or is damaged",
+            (long long)r->n.missing, (long long)(r->n.rows + r->n.missing), (long long)r->n.step + 1);
     }
     if (s->probed == 0) {
         return RT_OK;
@@ -41,7 +42,8 @@ static rt_status look_at_numbers(const rt_run *r, const rt_step_report *s, doubl
 {
     const char *what = !isfinite(s->loss) ? "loss" : !isfinite(norm) ? "gradient" : NULL;
     if (what) {
-        return rt_fail(err, RT_NUMERIC, 0, "the %s is not a finite number at step %lld: try a smaller lr; the last checkpoint is intact",
+        return rt_fail(err, RT_NUMERIC, 0,
+                       "the %s is not a finite number at step %lld: try a smaller lr; the last checkpoint is intact",
                        what, (long long)r->n.step + 1);
     }
     return RT_OK;
@@ -122,7 +124,8 @@ static rt_status validate(rt_run *r, rt_err *err)
     r->validation_took = rt_now() - t0;
     n->validated_step = n->step;
     if (!isfinite(n->last_kl)) {
-        RT_FAIL_OUT(err, RT_NUMERIC, 0, "validation at step %lld gives a KL that is not a finite number", (long long)n->step);
+        RT_FAIL_OUT(err, RT_NUMERIC, 0, "validation at step %lld gives a KL that is not a finite number",
+                    (long long)n->step);
     }
     /* the start is shown for comparison but is no candidate: training is asked for, and its weights are not saved */
     if (n->step > 0 && (n->best_step < 0 || n->last_kl < n->best_kl)) {
@@ -154,7 +157,8 @@ static rt_status stop_now(rt_run *r, const char *why, rt_err *err)
 static rt_status maybe_validate(rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
-    if (!r->o.validate || r->o.eval_every == 0 || r->n.step % r->o.eval_every != 0 || r->n.validated_step == r->n.step) {
+    if (!r->o.validate || r->o.eval_every == 0 || r->n.step % r->o.eval_every != 0 ||
+        r->n.validated_step == r->n.step) {
         return RT_OK;
     }
     RT_TRY(validate(r, err));
@@ -190,9 +194,8 @@ static rt_plan_clock clock_of(const rt_run *r)
     } else if (o->checkpoint_seconds > 0) {
         extra += r->checkpoint_took * pace / o->checkpoint_seconds;
     }
-    return (rt_plan_clock){.active = rt_run_active(r),
-                           .extra_per_step = extra,
-                           .reserve = r->checkpoint_took + r->validation_took};
+    return (rt_plan_clock){
+        .active = rt_run_active(r), .extra_per_step = extra, .reserve = r->checkpoint_took + r->validation_took};
 }
 
 /* Every decision is on disk before the step it governs. */
@@ -219,7 +222,8 @@ static void show(rt_run *r, rt_progress *p, const rt_step_report *s)
         snprintf(kl, sizeof kl, ", KL %.3f", s->kl);
     }
     rt_progress_update(p, done, all, "step %lld, %.0f tokens/s, loss %.3f%s, %.2f GB", (long long)r->n.step,
-                       pace > 0 ? (double)s->tokens / pace : 0, s->loss, kl, (double)rt_mem_get_stats().live_bytes / 1e9);
+                       pace > 0 ? (double)s->tokens / pace : 0, s->loss, kl,
+                       (double)rt_mem_get_stats().live_bytes / 1e9);
 }
 
 static rt_status give_up_for_signal(rt_run *r, rt_err *err)

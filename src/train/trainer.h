@@ -1,5 +1,5 @@
-/* trainer.h - a training run: steps until the plan says it is over, validation, checkpoints, metrics. The same call on the
- * same run directory goes on where the last one was killed. */
+/* trainer.h - a training run: steps until the plan says it is over, validation, checkpoints, metrics. The same call on
+ * the same run directory goes on where the last one was killed. */
 #ifndef RT_TRAIN_TRAINER_H
 #define RT_TRAIN_TRAINER_H
 
@@ -12,55 +12,57 @@
 typedef rt_status (*rt_train_validate)(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err);
 
 typedef struct rt_train_options {
-    const char *run_dir;     /* metrics.jsonl and checkpoints/ go here */
+    const char *run_dir; /* metrics.jsonl and checkpoints/ go here */
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
 
     /* how long: exactly one of these, or a replay */
     int64_t steps, tokens;
-    double budget;           /* active seconds, over all restarts */
-    const char *replay;      /* run directory whose schedule decisions are repeated */
+    double budget;      /* active seconds, over all restarts */
+    const char *replay; /* run directory whose schedule decisions are repeated */
 
-    int64_t batch_tokens;    /* a step, at most; whole sequences */
-    int64_t micro_tokens;    /* 0: what fits into memory, up to 4096 */
+    int64_t batch_tokens; /* a step, at most; whole sequences */
+    int64_t micro_tokens; /* 0: what fits into memory, up to 4096 */
 
     rt_schedule_kind schedule;
-    double lr, lr_floor;     /* peak; share of it left at the end */
-    int64_t warmup;          /* steps; -1: rt_schedule_warmup */
-    double decay;            /* WSD: share of the run that falls */
+    double lr, lr_floor; /* peak; share of it left at the end */
+    int64_t warmup;      /* steps; -1: rt_schedule_warmup */
+    double decay;        /* WSD: share of the run that falls */
     rt_optim_options optim;
-    uint64_t seed;           /* of the order of data; recorded (the source applies it) */
+    uint64_t seed; /* of the order of data; recorded (the source applies it) */
 
     rt_train_validate validate; /* NULL: none */
     void *validate_ud;
-    int64_t eval_every;      /* steps between validations; 0: at the start and the end */
-    int64_t patience;        /* validations without a new best before the run stops; 0: never */
+    int64_t eval_every; /* steps between validations; 0: at the start and the end */
+    int64_t patience;   /* validations without a new best before the run stops; 0: never */
 
     double checkpoint_seconds; /* between checkpoints; 0: not by time */
     int64_t checkpoint_steps;  /* 0: not by steps */
-    const char *from;        /* checkpoint of another run to go on from; a newer one in run_dir wins */
-    bool ignore_memory;      /* go on although the prediction exceeds what the machine has */
+    const char *from;          /* checkpoint of another run to go on from; a newer one in run_dir wins */
+    bool ignore_memory;        /* go on although the prediction exceeds what the machine has */
 } rt_train_options;
-/* forward KL, 4096 tokens a step, WSD to zero over the last quarter, lr 6e-4, AdamW's defaults, a checkpoint every two minutes */
+/* forward KL, 4096 tokens a step, WSD to zero over the last quarter, lr 6e-4, AdamW's defaults, a checkpoint every two
+ * minutes */
 rt_train_options rt_train_default(void);
 
 typedef struct rt_train_result {
-    rt_train_counts counts;       /* steps, tokens, seconds, best validation, why it stopped */
-    rt_step_report last;          /* of the last step made by this call */
-    double final_kl, final_top1;  /* validation of the weights left in the student; NAN: none */
-    int64_t weights_step;         /* step those weights are from: the last, or the best validated */
-    double tokens_per_s;          /* recent pace of this call */
-    size_t predicted_bytes;       /* model, optimiser, activations, head */
-    bool resumed, comparable;     /* comparable: bits equal to an uninterrupted run on this machine */
+    rt_train_counts counts;      /* steps, tokens, seconds, best validation, why it stopped */
+    rt_step_report last;         /* of the last step made by this call */
+    double final_kl, final_top1; /* validation of the weights left in the student; NAN: none */
+    int64_t weights_step;        /* step those weights are from: the last, or the best validated */
+    double tokens_per_s;         /* recent pace of this call */
+    size_t predicted_bytes;      /* model, optimiser, activations, head */
+    bool resumed, comparable;    /* comparable: bits equal to an uninterrupted run on this machine */
 } rt_train_result;
 
-/* Trains `student` in place. Borrows everything. `teacher`: for HIDDEN and DENSE sources. `source` must have been opened
- * for o->batch_tokens. On RT_CANCELLED (a signal) a checkpoint has been saved; on RT_NUMERIC the last one is untouched. When
- * validation found an earlier step better than the last, its weights are left in the student. */
-RT_MUST_USE rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher, const rt_train_options *o,
-                                   rt_train_result *r, rt_err *err);
+/* Trains `student` in place. Borrows everything. `teacher`: for HIDDEN and DENSE sources. `source` must have been
+ * opened for o->batch_tokens. On RT_CANCELLED (a signal) a checkpoint has been saved; on RT_NUMERIC the last one is
+ * untouched. When validation found an earlier step better than the last, its weights are left in the student. */
+RT_MUST_USE rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher,
+                                   const rt_train_options *o, rt_train_result *r, rt_err *err);
 
 /* Bytes a run takes beside the model itself. */
-size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher, const rt_train_options *o);
+size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher,
+                      const rt_train_options *o);
 
 #endif

@@ -18,8 +18,10 @@ typedef struct two {
 static void two_init(two *t)
 {
     memset(t, 0, sizeof *t);
-    t->p[0] = (rt_param){.name = "w", .role = RT_ROLE_ATTN_Q, .n_dims = 2, .dims = {17, 13}, .n = NW, .w = t->w, .wb = t->wb};
-    t->p[1] = (rt_param){.name = "b", .role = RT_ROLE_ATTN_NORM, .n_dims = 1, .dims = {NB, 1}, .n = NB, .offset = NW, .w = t->w + NW};
+    t->p[0] =
+        (rt_param){.name = "w", .role = RT_ROLE_ATTN_Q, .n_dims = 2, .dims = {17, 13}, .n = NW, .w = t->w, .wb = t->wb};
+    t->p[1] = (rt_param){
+        .name = "b", .role = RT_ROLE_ATTN_NORM, .n_dims = 1, .dims = {NB, 1}, .n = NB, .offset = NW, .w = t->w + NW};
     t->m = (rt_model){.params = t->p, .n_params = 2, .n_elements = N, .trainable = true, .weights = t->w};
 }
 
@@ -177,10 +179,8 @@ static void failing_memory_leaks_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_trajectory_follows_the_reference),
-        cmocka_unit_test(bits_do_not_depend_on_threads),
-        cmocka_unit_test(memory_is_what_was_predicted),
-        cmocka_unit_test(a_frozen_model_is_refused),
+        cmocka_unit_test(the_trajectory_follows_the_reference), cmocka_unit_test(bits_do_not_depend_on_threads),
+        cmocka_unit_test(memory_is_what_was_predicted),         cmocka_unit_test(a_frozen_model_is_refused),
         cmocka_unit_test(failing_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

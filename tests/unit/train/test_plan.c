@@ -158,7 +158,9 @@ static void damaged_lists_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "{}", "[{\"step\":0}]" /* no warm-up */, "[{\"step\":5,\"warmup\":0,\"total\":3}]",
+        "{}",
+        "[{\"step\":0}]" /* no warm-up */,
+        "[{\"step\":5,\"warmup\":0,\"total\":3}]",
         "[{\"step\":5,\"warmup\":0,\"total\":9},{\"step\":4,\"warmup\":0,\"total\":9}]",
     };
     for (size_t i = 0; i < 4; i++) {
@@ -176,14 +178,10 @@ static void damaged_lists_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_given_length_is_one_decision),
-        cmocka_unit_test(a_budget_is_used_and_kept),
-        cmocka_unit_test(a_steady_machine_is_planned_once),
-        cmocka_unit_test(the_rate_never_jumps_while_it_falls),
-        cmocka_unit_test(a_tiny_budget_makes_one_step),
-        cmocka_unit_test(a_recorded_list_repeats_every_rate),
-        cmocka_unit_test(a_stop_ends_the_run_and_is_recorded),
-        cmocka_unit_test(damaged_lists_are_refused),
+        cmocka_unit_test(a_given_length_is_one_decision),      cmocka_unit_test(a_budget_is_used_and_kept),
+        cmocka_unit_test(a_steady_machine_is_planned_once),    cmocka_unit_test(the_rate_never_jumps_while_it_falls),
+        cmocka_unit_test(a_tiny_budget_makes_one_step),        cmocka_unit_test(a_recorded_list_repeats_every_rate),
+        cmocka_unit_test(a_stop_ends_the_run_and_is_recorded), cmocka_unit_test(damaged_lists_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

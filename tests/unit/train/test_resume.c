@@ -1,5 +1,5 @@
-/* Killed and started again: same bits, no line twice, and refusals where going on would be wrong. The runs are processes of
- * their own (this program with arguments), because a thread team does not survive a fork. */
+/* Killed and started again: same bits, no line twice, and refusals where going on would be wrong. The runs are
+ * processes of their own (this program with arguments), because a thread team does not survive a fork. */
 #include <errno.h>
 #include <sys/wait.h>
 
@@ -159,8 +159,9 @@ static void killed_at_twenty_points_the_run_ends_with_the_same_bits(void **state
         const char *name;
         int most; /* passages in an undisturbed run, at least */
     } points[] = {
-        {"train.step", RUN_STEPS}, {"train.before_checkpoint", 6}, {"train.checkpoint_rename", 6},
-        {"train.after_checkpoint", 6}, {"train.decision", 1}, {"atomic_written", 8}, {"atomic_renamed", 8},
+        {"train.step", RUN_STEPS},     {"train.before_checkpoint", 6}, {"train.checkpoint_rename", 6},
+        {"train.after_checkpoint", 6}, {"train.decision", 1},          {"atomic_written", 8},
+        {"atomic_renamed", 8},
     };
     enum { POINTS = sizeof points / sizeof points[0] };
     reference ref = undisturbed();
@@ -335,7 +336,8 @@ static void another_run_can_be_prolonged_from_a_checkpoint(void **state)
     rt_err err;
     rt_train_result r;
     toy t = interrupted();
-    char *checkpoints = rt_path_join(t.dir, "checkpoints"), *from = rt_checkpoint_newest(checkpoints), *other = rt_test_scratch();
+    char *checkpoints = rt_path_join(t.dir, "checkpoints"), *from = rt_checkpoint_newest(checkpoints),
+         *other = rt_test_scratch();
     t.o.run_dir = other;
     t.o.from = from;
     t.o.steps = RUN_STEPS + 5;

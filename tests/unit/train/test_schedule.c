@@ -35,7 +35,11 @@ static void an_unknown_end_keeps_the_peak(void **state)
 {
     (void)state;
     for (int k = 0; k < RT_SCHEDULE_COUNT; k++) {
-        rt_schedule s = {.kind = (rt_schedule_kind)k, .lr = 2, .warmup = 4, .decay_from = RT_STEPS_UNKNOWN, .total = RT_STEPS_UNKNOWN};
+        rt_schedule s = {.kind = (rt_schedule_kind)k,
+                         .lr = 2,
+                         .warmup = 4,
+                         .decay_from = RT_STEPS_UNKNOWN,
+                         .total = RT_STEPS_UNKNOWN};
         assert_true(rt_schedule_lr(&s, 0) == 0.5);
         assert_true(rt_schedule_lr(&s, 3) == 2);
         assert_true(rt_schedule_lr(&s, 1000000) == 2);

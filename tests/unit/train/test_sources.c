@@ -55,7 +55,13 @@ static rt_cache *cache_of(const world *w, rt_cache_kind kind)
     rt_cache_header h = toy_header(&w->packed, kind, (int)w->teacher->hp.n_vocab);
     h.hidden_dtype = RT_F32;
     h.d_model = kind == RT_CACHE_HIDDEN ? w->teacher->hp.d_model : 0;
-    rt_answer_options o = {.kind = kind, .draws = h.draws, .k = h.k, .temperature = 1, .seed = h.seed, .max_tokens = SEQUENCE, .max_span = SEQUENCE};
+    rt_answer_options o = {.kind = kind,
+                           .draws = h.draws,
+                           .k = h.k,
+                           .temperature = 1,
+                           .seed = h.seed,
+                           .max_tokens = SEQUENCE,
+                           .max_span = SEQUENCE};
     assert_ok(rt_answers_new(&a, w->teacher, &o, &err));
     assert_ok(rt_gather_init(&g, SEQUENCE, &err));
     assert_ok(rt_cache_create(&cw, dir, &h, w->permit, &err));
@@ -83,7 +89,8 @@ static rt_source *from_corpus(const world *w, rt_source_kind kind)
     rt_err err;
     rt_source *s;
     bool labels = kind == RT_SOURCE_LABELS;
-    assert_ok(rt_source_from_corpus(&s, &w->packed, kind, labels ? NULL : w->teacher, labels ? NULL : w->permit, &source_options, &err));
+    assert_ok(rt_source_from_corpus(&s, &w->packed, kind, labels ? NULL : w->teacher, labels ? NULL : w->permit,
+                                    &source_options, &err));
     return s;
 }
 

@@ -70,7 +70,11 @@ static void cross_entropy_equals_the_reference(void **state)
         }
     }
     rt_span spans[2] = {{.row0 = 0, .n = 24}, {.row0 = 24, .n = 24}};
-    rt_source_batch b = {.net = {.ids = ids, .n_rows = 48, .spans = spans, .n_spans = 2}, .n_sequences = 2, .n_rows = 46, .rows = rows, .labels = labels};
+    rt_source_batch b = {.net = {.ids = ids, .n_rows = 48, .spans = spans, .n_spans = 2},
+                         .n_sequences = 2,
+                         .n_rows = 46,
+                         .rows = rows,
+                         .labels = labels};
     rt_step *step;
     rt_step_report r;
     float *grads = rt_calloc((size_t)m->n_elements, sizeof(float));
@@ -93,7 +97,8 @@ static void micro_batches_do_not_change_the_gradient(void **state)
     rt_model *teacher = toy_teacher(), *student = toy_student();
     for (size_t i = 0; i < 4; i++) {
         rt_source *s = toy_source(kinds[i], teacher);
-        made whole = run(student, s, &fkl, 1, 96, 96), halves = run(student, s, &fkl, 1, 96, 48), ones = run(student, s, &fkl, 1, 96, 1);
+        made whole = run(student, s, &fkl, 1, 96, 96), halves = run(student, s, &fkl, 1, 96, 48),
+             ones = run(student, s, &fkl, 1, 96, 1);
         assert_true(whole.r.tokens > 72);
         assert_int_equal(whole.r.rows, ones.r.rows);
         assert_true(fabs(whole.r.loss - ones.r.loss) < 1e-6 * whole.r.loss);
@@ -160,7 +165,8 @@ static void a_mixture_is_the_weighted_sum_of_its_terms(void **state)
     rt_model *teacher = toy_teacher(), *student = toy_student();
     rt_source *s = toy_source(RT_SOURCE_TOPK, teacher);
     rt_train_loss both[2] = {loss_of(RT_LOSS_FORWARD_KL, 0.7), loss_of(RT_LOSS_CE, 0.3)};
-    made a = run(student, s, both, 2, 96, 96), k = run(student, s, &fkl, 1, 96, 96), c = run(student, s, &ce, 1, 96, 96);
+    made a = run(student, s, both, 2, 96, 96), k = run(student, s, &fkl, 1, 96, 96),
+         c = run(student, s, &ce, 1, 96, 96);
     for (int64_t i = 0; i < k.n; i++) {
         k.grads[i] = 0.7f * k.grads[i] + 0.3f * c.grads[i];
     }

@@ -234,7 +234,7 @@ typedef struct judge {
     int calls;
     const double *kl; /* by call; the last one is repeated */
     int n;
-    float seen[64];   /* a weight at each call */
+    float seen[64]; /* a weight at each call */
 } judge;
 
 static rt_status judge_run(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)

@@ -1,5 +1,5 @@
-/* toy.h - a source of batches under the test's control: this file stands in for teacher/source.h's functions at link time, so
- * that targets can be withheld, shuffled or watched. */
+/* toy.h - a source of batches under the test's control: this file stands in for teacher/source.h's functions at link
+ * time, so that targets can be withheld, shuffled or watched. */
 #ifndef RT_TESTS_TRAIN_TOY_H
 #define RT_TESTS_TRAIN_TOY_H
 
@@ -11,7 +11,8 @@
 
 enum { TOY_SEQUENCES = 12, TOY_LONGEST = 24, TOY_DRAWS = 50, TOY_TOP = 16, TOY_MAX_ROWS = TOY_SEQUENCES * TOY_LONGEST };
 
-/* --- the source ---------------------------------------------------------------------------------------------------- */
+/* --- the source ----------------------------------------------------------------------------------------------------
+ */
 
 typedef struct toy_row {
     int n;
@@ -27,7 +28,7 @@ struct rt_source {
     int32_t ids[TOY_SEQUENCES][TOY_LONGEST];
     int64_t length[TOY_SEQUENCES];
     toy_row rows[TOY_SEQUENCES][TOY_LONGEST];
-    float *hidden;           /* [sequence][position][d] */
+    float *hidden; /* [sequence][position][d] */
     /* one batch */
     int32_t b_ids[TOY_MAX_ROWS], b_rows[TOY_MAX_ROWS], b_labels[TOY_MAX_ROWS];
     rt_span b_spans[2 * TOY_SEQUENCES];
@@ -111,11 +112,17 @@ static inline void toy_ask_teacher(rt_source *s, const rt_model *teacher, int64_
     int64_t n = s->length[q], cut = toy_cut(s, q), v = teacher->hp.n_vocab, d = teacher->hp.d_model;
     rt_span spans[2] = {{.row0 = 0, .n = cut}, {.row0 = cut, .n = n - cut}};
     rt_batch b = {.ids = s->ids[q], .n_rows = n, .spans = spans, .n_spans = 2};
-    toy_logits k = {.logits = rt_malloc((size_t)(n * v) * sizeof(float)), .hidden = s->hidden + q * TOY_LONGEST * d, .v = v, .d = d};
+    toy_logits k = {.logits = rt_malloc((size_t)(n * v) * sizeof(float)),
+                    .hidden = s->hidden + q * TOY_LONGEST * d,
+                    .v = v,
+                    .d = d};
     assert_ok(rt_acts_new(&acts, teacher, TOY_LONGEST, TOY_LONGEST, RT_NET_FORWARD, &err));
     assert_ok(rt_head_new(&head, teacher, NULL, false, &err));
     rt_net_forward(teacher, acts, &b);
-    rt_head_run(head, &(rt_head_sweep){.model = teacher, .x = rt_acts_x(acts), .n_rows = n, .mode = RT_NET_FORWARD, .visit = toy_keep, .ud = &k});
+    rt_head_run(
+        head,
+        &(rt_head_sweep){
+            .model = teacher, .x = rt_acts_x(acts), .n_rows = n, .mode = RT_NET_FORWARD, .visit = toy_keep, .ud = &k});
     for (int64_t t = 0; t < n; t++) {
         double p[512], sum = 0;
         const float *z = k.logits + t * v;
@@ -144,8 +151,14 @@ static inline rt_source *toy_source(rt_source_kind kind, const rt_model *teacher
     int64_t d = teacher->hp.d_model;
     rt_rng rng = rt_rng_init(5, "text", 0);
     assert_ok(RT_NEW(&s, 1, "toy source", &err));
-    s->info = (rt_source_info){.kind = kind, .n_sequences = TOY_SEQUENCES, .n_vocab = teacher->hp.n_vocab, .d_model = d,
-                               .sequence = TOY_LONGEST, .draws = TOY_DRAWS, .max_entries = TOY_DRAWS, .temperature = 1};
+    s->info = (rt_source_info){.kind = kind,
+                               .n_sequences = TOY_SEQUENCES,
+                               .n_vocab = teacher->hp.n_vocab,
+                               .d_model = d,
+                               .sequence = TOY_LONGEST,
+                               .draws = TOY_DRAWS,
+                               .max_entries = TOY_DRAWS,
+                               .temperature = 1};
     s->teacher = teacher;
     s->hidden = rt_calloc(TOY_MAX_ROWS * (size_t)d, sizeof(float));
     s->b_hidden = rt_calloc(TOY_MAX_ROWS * (size_t)d, sizeof(float));
@@ -200,9 +213,14 @@ static inline void toy_add_row(rt_source *s, rt_source_batch *b, int64_t q, int6
     s->b_rows[i] = (int32_t)row;
     s->b_labels[i] = s->ids[q][t + 1];
     s->b_targets[i] = (rt_target){.kind = s->info.kind == RT_SOURCE_SAMPLE ? RT_TARGET_SAMPLE
-                                        : s->info.kind == RT_SOURCE_TOPK ? RT_TARGET_TOPK : RT_TARGET_LABEL,
-                                  .label = s->b_labels[i], .n = missing ? 0 : r->n, .ids = r->ids, .weight = r->weight,
-                                  .log_tail = r->log_tail, .entropy = r->entropy};
+                                          : s->info.kind == RT_SOURCE_TOPK ? RT_TARGET_TOPK
+                                                                           : RT_TARGET_LABEL,
+                                  .label = s->b_labels[i],
+                                  .n = missing ? 0 : r->n,
+                                  .ids = r->ids,
+                                  .weight = r->weight,
+                                  .log_tail = r->log_tail,
+                                  .entropy = r->entropy};
     memcpy(s->b_hidden + i * d, s->hidden + (q * TOY_LONGEST + t) * d, (size_t)d * sizeof(float));
 }
 
