@@ -211,6 +211,9 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     rt_status st = RT_OK;
     RT_TRY(rt_recipe_load(&r->json, path, rt_run_schema, sets, n_sets, err));
     RT_TRY(set_name(r, path, err));
+    if (json_object_set_new(r->json, "name", json_string(r->name)) != 0) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
     const json_t *teacher = json_object_get(r->json, "teacher"), *data = json_object_get(r->json, "data");
     r->budget = rt_json_f64(r->json, "budget", 0.0);
     r->seed = (uint64_t)rt_json_i64(r->json, "seed", 1);

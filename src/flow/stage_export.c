@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "flow/state.h"
+#include "flow/student.h"
 
 /* GGUF keys that say what the file is and what it was made from. */
 static json_t *gguf_facts(const rt_flow *f)
@@ -25,45 +26,32 @@ static rt_status export_gguf(rt_flow *f, const rt_model *m, const char *type, co
     rt_status st = RT_OK;
     rt_gguf *vocabulary = NULL;
     rt_dtype dtype;
-    char *path = NULL, *tokenizer = NULL;
+    char *path = NULL;
     json_t *facts = gguf_facts(f);
     if (facts == NULL || !rt_dtype_from_name(type, &dtype)) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     RT_TRY(rt_flow_path_to(f, name, &path, err));
-    RT_TRY(rt_flow_path_to(f, "student/tokenizer.gguf", &tokenizer, err));
-    if (rt_path_exists(tokenizer)) {
-        RT_TRY(rt_gguf_open(&vocabulary, tokenizer, err));
-    }
+    RT_TRY(rt_student_vocabulary(&vocabulary, f->recipe.teacher, err));
     RT_TRY(rt_model_save_gguf(m, path, dtype, vocabulary, facts, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "export", name, err));
 out:
     rt_gguf_close(vocabulary);
     json_decref(facts);
     rt_free(path);
-    rt_free(tokenizer);
     return st;
 }
 
-static rt_status export_folder(rt_flow *f, const rt_model *m, rt_err *err)
+static rt_status export_folder(rt_flow *f, const rt_model *m, const char *dir, rt_err *err)
 {
-    rt_status st = RT_OK;
-    char *weights = NULL, *config = NULL, *dir = NULL;
-    const int32_t ids[3] = {rt_tokenizer_bos(f->tokenizer), rt_tokenizer_eos(f->tokenizer), rt_tokenizer_eos(f->tokenizer)};
-    RT_TRY(rt_flow_path_to(f, "export", &dir, err));
-    RT_TRY(rt_flow_path_to(f, "export/model.safetensors", &weights, err));
-    RT_TRY(rt_flow_path_to(f, "export/config.json", &config, err));
-    RT_TRY(rt_model_save_safetensors(m, weights, RT_F32, err));
-    RT_TRY(rt_model_save_config(m, config, ids, RT_F32, err));
-    RT_TRY(rt_tokenizer_save_hf(f->tokenizer, dir, err));
     static const char *const names[] = {"export/model.safetensors", "export/config.json", "export/tokenizer.json"};
+    rt_status st = RT_OK;
+    RT_TRY(rt_student_save(m, f->tokenizer, dir, "model.safetensors", RT_F32, err));
+    RT_TRY(rt_tokenizer_save_hf(f->tokenizer, dir, err));
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         RT_TRY(rt_manifest_add_output(&f->manifest, "export", names[i], err));
     }
 out:
-    rt_free(dir);
-    rt_free(weights);
-    rt_free(config);
     return st;
 }
 
@@ -84,7 +72,7 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err)
         const char *type = f->recipe.exports[i].type;
         char name[64];
         if (strcmp(type, "safetensors") == 0) {
-            RT_TRY(export_folder(f, m, err));
+            RT_TRY(export_folder(f, m, dir, err));
             continue;
         }
         snprintf(name, sizeof name, n_gguf++ == 0 ? "export/model.gguf" : "export/model-%s.gguf", type);

@@ -5,6 +5,7 @@
 
 #include "audit/heldout.h"
 #include "flow/state.h"
+#include "flow/student.h"
 
 /* Held-out tokens of the validations inside a run; the audit uses more. */
 #define VALIDATION_TOKENS 4096
@@ -54,22 +55,18 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     return o;
 }
 
-/* The student in memory becomes <dir>/model.safetensors with its config.json; the tokenizer lies beside it already. */
+/* The student in memory becomes <dir>/model.safetensors; each of the two folders can be opened as a model. */
 static rt_status save_model(const training *t, const rt_model *m, rt_err *err)
 {
     rt_status st = RT_OK;
-    char name[64], *path = NULL, *config = NULL;
-    const int32_t ids[3] = {rt_tokenizer_bos(t->f->tokenizer), rt_tokenizer_eos(t->f->tokenizer), rt_tokenizer_eos(t->f->tokenizer)};
+    char name[64], *dir = NULL;
     snprintf(name, sizeof name, "%s/model.safetensors", t->dir);
-    RT_TRY(rt_flow_path_to(t->f, name, &path, err));
-    RT_TRY(rt_model_save_safetensors(m, path, RT_F32, err));
+    RT_TRY(rt_flow_path_to(t->f, t->dir, &dir, err));
+    RT_TRY(rt_student_save(m, t->f->tokenizer, dir, "model.safetensors", RT_F32, err));
+    RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
-    snprintf(name, sizeof name, "%s/config.json", t->dir);
-    RT_TRY(rt_flow_path_to(t->f, name, &config, err));
-    RT_TRY(rt_model_save_config(m, config, ids, RT_F32, err));
 out:
-    rt_free(path);
-    rt_free(config);
+    rt_free(dir);
     return st;
 }
 

@@ -54,6 +54,9 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err);
 rt_status rt_stage_audit(rt_flow *f, rt_err *err);
 rt_status rt_stage_report(rt_flow *f, rt_err *err);
 
+/* Recipe and, when the run `writes`, directory and manifest. Zero-initialise. Close in every case. */
+RT_MUST_USE rt_status rt_flow_open(rt_flow *f, const rt_flow_options *o, bool writes, rt_err *err);
+void rt_flow_close(rt_flow *f);
 /* Gate: evidence, verdict, permit. Runs before anything else, every time. */
 RT_MUST_USE rt_status rt_flow_gate(rt_flow *f, rt_err *err);
 /* Measures the machine and splits the budget, or takes the split kept in run.json. */

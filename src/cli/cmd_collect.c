@@ -1,0 +1,182 @@
+/* retort collect: what a teacher says about texts, kept in a cache; or texts it writes; or a cache checked. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "teacher/collect.h"
+#include "teacher/verify.h"
+#include "teacher/write.h"
+
+static const char *const about =
+    "Runs TEACHER over the documents of --text and keeps its distributions in folder CACHE: `sample` (unbiased draws, the default),\n"
+    "`topk` (k entries and the tail's mass) or `hidden` (the state before the head: every loss later, exactly). With --prompts and\n"
+    "--targets text the teacher writes an answer to each prompt. The licence gate is asked first; every output enters\n"
+    "CACHE/ledger.jsonl. The same command goes on where a killed one was. --verify computes random positions of a cache again.\n\n"
+    "example: retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
+
+typedef struct collect_args {
+    const char *out, *targets, *verify, *hidden_type, *accept, *reason, *grant;
+    rt_opt_list text, prompts;
+    int64_t tokens, sequence, draws, k, max_new, answers, positions;
+    double temperature;
+} collect_args;
+
+static rt_status verify(rt_cli *c, const collect_args *a, const rt_model *teacher)
+{
+    rt_status st = RT_OK;
+    rt_cache *cache = NULL;
+    rt_verify_report r = {0};
+    RT_TRY(rt_cache_open(&cache, a->verify, &c->err));
+    st = rt_cache_verify(cache, teacher, a->positions, (uint64_t)c->common.seed, &r, &c->err);
+    if (c->common.json && r.text[0] != '\0') {
+        json_t *j = json_pack("{s:s, s:b, s:I, s:f, s:f, s:f, s:i, s:s}", "cache", a->verify, "ok", st == RT_OK, "positions",
+                              (json_int_t)r.positions, "identical", r.identical, "z", r.z, "kl", r.kl, "shift", r.shift, "verdict", r.text);
+        rt_cli_print_json(j);
+        json_decref(j);
+    } else if (st == RT_OK) {
+        printf("%s\n", r.text);
+    }
+out:
+    rt_cache_close(cache);
+    return st;
+}
+
+static rt_status targets_of(const collect_args *a, rt_collect_options *o, rt_err *err)
+{
+    static const char *const names[] = {"sample", "topk", "hidden"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(a->targets, names[i]) == 0) {
+            o->kind = (rt_cache_kind)i;
+            o->draws = (int)a->draws;
+            o->k = (int)a->k;
+            o->temperature = a->temperature;
+            o->hidden_dtype = strcmp(a->hidden_type, "f32") == 0 ? RT_F32 : RT_F16;
+            return RT_OK;
+        }
+    }
+    return rt_fail(err, RT_USAGE, 0, "option '--targets': '%s' is not one of sample, topk, hidden, text", a->targets);
+}
+
+static void print_report(const rt_cli *c, const collect_args *a, const rt_collect_report *r)
+{
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets", a->targets, "tokens",
+                              (json_int_t)r->tokens, "positions", (json_int_t)r->targets, "bytes", (json_int_t)r->bytes, "bytes_per_token",
+                              r->bytes_per_token, "draws", r->draws, "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s",
+                              r->tokens_per_s);
+        rt_cli_print_json(j);
+        json_decref(j);
+        return;
+    }
+    printf("%s: %lld tokens, %.1f bytes a token", a->out, (long long)r->tokens, r->bytes_per_token);
+    if (r->draws > 0) {
+        printf(" with %d draws", r->draws);
+    }
+    printf(", teacher perplexity %.2f\n", exp(r->teacher_nll));
+}
+
+static rt_status score(rt_cli *c, const collect_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_permit *permit)
+{
+    rt_status st = RT_OK;
+    rt_corpus corpus = {0};
+    rt_packed packed = {0};
+    rt_collect_report report;
+    rt_collect_options o = rt_collect_default();
+    char *ledger = rt_path_join(a->out, "ledger.jsonl");
+    o.seed = (uint64_t)c->common.seed;
+    RT_TRY(targets_of(a, &o, &c->err));
+    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->tokens}, &c->err));
+    RT_TRY(rt_pack(&packed, &corpus, (int)a->sequence, &c->err));
+    RT_TRY(rt_collect(&(rt_collect_job){.teacher = teacher, .tokenizer = t, .corpus = &corpus, .packed = &packed, .permit = permit,
+                                        .dir = a->out, .ledger = ledger, .options = o},
+                      &report, &c->err));
+    print_report(c, a, &report);
+out:
+    rt_free(ledger);
+    rt_packed_release(&packed);
+    rt_corpus_release(&corpus);
+    return st;
+}
+
+static rt_status write_answers(rt_cli *c, const collect_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_permit *permit)
+{
+    rt_write_report r;
+    const rt_write_job job = {.teacher = teacher, .tokenizer = t, .permit = permit, .prompts = a->prompts.v, .n_prompts = a->prompts.n,
+                              .dir = a->out, .max_new = a->max_new, .answers = (int)a->answers,
+                              .sampling = {.temperature = a->temperature, .seed = (uint64_t)c->common.seed}};
+    const rt_status st = rt_write_answers(&job, &r, &c->err);
+    if (st == RT_OK && c->common.json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r.answers, "tokens", (json_int_t)r.tokens,
+                              "seconds", r.seconds);
+        rt_cli_print_json(j);
+        json_decref(j);
+    } else if (st == RT_OK) {
+        printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r.answers, (long long)r.tokens);
+    }
+    return st;
+}
+
+static rt_status collect(rt_cli *c, const collect_args *a)
+{
+    rt_status st = RT_OK;
+    rt_model *teacher = NULL;
+    rt_tokenizer *t = NULL;
+    rt_permit *permit = NULL;
+    const char *model = c->operands.v[0];
+    const bool text = strcmp(a->targets, "text") == 0;
+    if (a->verify == NULL && (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0)) {
+        RT_FAIL_OUT(&c->err, RT_USAGE, 0, "-o CACHE and %s are needed", text ? "--prompts FILE" : "--text FILE");
+    }
+    if (a->verify == NULL) {
+        RT_TRY(rt_mkdirs(a->out, &c->err));
+        RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
+    }
+    RT_TRY(rt_tokenizer_open(&t, model, &c->err));
+    RT_TRY(rt_cli_open_model(c, model, &teacher));
+    if (a->verify != NULL) {
+        RT_TRY(verify(c, a, teacher));
+    } else if (text) {
+        RT_TRY(write_answers(c, a, teacher, t, permit));
+    } else {
+        RT_TRY(score(c, a, teacher, t, permit));
+    }
+out:
+    rt_permit_free(permit);
+    rt_tokenizer_close(t);
+    rt_model_close(teacher);
+    return st;
+}
+
+int rt_cmd_collect(int argc, char **argv)
+{
+    rt_cli c;
+    int code;
+    collect_args a = {.targets = "sample", .hidden_type = "f16", .sequence = 512, .draws = 50, .k = 32, .max_new = 256, .answers = 1,
+                      .positions = 1000, .temperature = 1.0};
+    const rt_opt opts[] = {
+        {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
+        {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...", "rows with \"prompt\" or \"messages\", for --targets text"},
+        {"output", 'o', RT_OPT_STR, &a.out, "CACHE", "folder to write"},
+        {"targets", 0, RT_OPT_STR, &a.targets, "KIND", "sample (default), topk, hidden, text"},
+        {"tokens", 0, RT_OPT_INT, &a.tokens, "N", "stop after so many tokens of text (default: all)"},
+        {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence (default 512)"},
+        {"draws", 0, RT_OPT_INT, &a.draws, "N", "sample: draws a position (default 50)"},
+        {"k", 0, RT_OPT_INT, &a.k, "K", "topk: entries a position (default 32)"},
+        {"hidden-type", 0, RT_OPT_STR, &a.hidden_type, "f16|f32", "hidden: type of the states (default f16)"},
+        {"temperature", 0, RT_OPT_NUM, &a.temperature, "T", "of the distribution, or of the writing (default 1)"},
+        {"n-predict", 'n', RT_OPT_INT, &a.max_new, "N", "text: tokens an answer at most (default 256)"},
+        {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
+        {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
+        {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
+        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID", "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
+        {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
+        {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
+        {0},
+    };
+    if (!rt_cli_begin(&c, "collect", argc, argv, "collect TEACHER --text FILE... -o CACHE [options]", about, opts, 1, 1,
+                      "one teacher is needed", &code)) {
+        return code;
+    }
+    return rt_cli_end(&c, collect(&c, &a));
+}

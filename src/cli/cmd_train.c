@@ -1,0 +1,135 @@
+/* retort train: a student trained from a cache. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "flow/student.h"
+#include "train/trainer.h"
+
+static const char *const about =
+    "Trains STUDENT (a folder made by `init`, or any model) on the targets in CACHE. The trained model is RUN/student/model.safetensors;\n"
+    "metrics and checkpoints lie beside it. Give either --tokens or --budget. The same command goes on where a killed one was, with\n"
+    "the same bits; --replay RUN repeats the schedule another run decided by the clock.\n\n"
+    "example: retort train student --cache cache --tokens 200k -o run";
+
+typedef struct train_args {
+    const char *cache, *loss, *out, *teacher, *schedule;
+    double loss_temperature;
+    bool ignore_memory;
+    rt_train_options o;
+} train_args;
+
+static void print_result(const rt_cli *c, const train_args *a, const rt_train_result *r)
+{
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:s, s:b, s:b}", "run", a->out, "steps", (json_int_t)r->counts.step, "tokens",
+                              (json_int_t)r->counts.tokens, "seconds", r->counts.active, "first_loss", r->counts.first_loss, "last_loss",
+                              r->counts.last_loss, "tokens_per_s", r->tokens_per_s, "stopped", r->counts.stopped, "resumed", (int)r->resumed,
+                              "comparable", (int)r->comparable);
+        rt_cli_print_json(j);
+        json_decref(j);
+        return;
+    }
+    printf("%s: %lld steps, %lld tokens, loss %.4f -> %.4f, %.0f tokens/s (%s)\n", a->out, (long long)r->counts.step,
+           (long long)r->counts.tokens, r->counts.first_loss, r->counts.last_loss, r->tokens_per_s, r->counts.stopped);
+}
+
+static rt_status prepare(rt_cli *c, train_args *a)
+{
+    rt_train_loss *l = &a->o.losses[0];
+    *l = (rt_train_loss){.loss = {.temperature = a->loss_temperature}, .weight = 1.0};
+    a->o.n_losses = 1;
+    if (a->cache == NULL || a->out == NULL) {
+        return rt_fail(&c->err, RT_USAGE, 0, "--cache CACHE and -o RUN are needed");
+    }
+    if (!rt_loss_from_name(a->loss, &l->loss.kind)) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': '%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)", a->loss);
+    }
+    if (!rt_schedule_from_name(a->schedule, &a->o.schedule)) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--schedule': '%s' is not one of wsd, cosine, linear", a->schedule);
+    }
+    if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
+        return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
+    }
+    a->o.run_dir = a->out;
+    a->o.seed = (uint64_t)c->common.seed;
+    a->o.ignore_memory = a->ignore_memory;
+    return RT_OK;
+}
+
+static rt_status save(rt_cli *c, const train_args *a, const rt_model *student)
+{
+    rt_status st = RT_OK;
+    rt_tokenizer *t = NULL;
+    char *dir = rt_path_join(a->out, "student");
+    RT_TRY(rt_tokenizer_open(&t, c->operands.v[0], &c->err));
+    RT_TRY(rt_student_save(student, t, dir, "model.safetensors", RT_F32, &c->err));
+    RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], dir, &c->err));
+out:
+    rt_tokenizer_close(t);
+    rt_free(dir);
+    return st;
+}
+
+static rt_status train(rt_cli *c, train_args *a)
+{
+    rt_status st = RT_OK;
+    rt_model *student = NULL, *teacher = NULL;
+    rt_cache *cache = NULL;
+    rt_source *source = NULL;
+    rt_train_result result;
+    const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
+    RT_TRY(prepare(c, a));
+    RT_TRY(rt_mkdirs(a->out, &c->err));
+    RT_TRY(rt_cache_open(&cache, a->cache, &c->err));
+    RT_TRY(rt_model_open(&student, c->operands.v[0], &(rt_model_options){.precision = p, .trainable = true}, &c->err));
+    if (rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && a->loss[0] != '\0' && strcmp(a->loss, "ce") != 0) {
+        if (a->teacher == NULL) {
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head", a->cache);
+        }
+        RT_TRY(rt_model_open(&teacher, a->teacher, &(rt_model_options){.precision = p}, &c->err));
+    }
+    RT_TRY(rt_source_from_cache(&source, cache, &(rt_source_options){.seed = a->o.seed, .max_batch_tokens = a->o.batch_tokens}, &c->err));
+    RT_TRY(rt_train_run(student, source, teacher, &a->o, &result, &c->err));
+    RT_TRY(save(c, a, student));
+    print_result(c, a, &result);
+out:
+    rt_source_close(source);
+    rt_cache_close(cache);
+    rt_model_close(teacher);
+    rt_model_close(student);
+    return st;
+}
+
+int rt_cmd_train(int argc, char **argv)
+{
+    rt_cli c;
+    int code;
+    train_args a = {.loss = "forward_kl", .schedule = "wsd", .loss_temperature = 1.0, .o = rt_train_default()};
+    const rt_opt opts[] = {
+        {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
+        {"output", 'o', RT_OPT_STR, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
+        {"loss", 0, RT_OPT_STR, &a.loss, "LOSS", "forward_kl (default), ce; with hidden states also reverse_kl, jsd, tvd"},
+        {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
+        {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher, for a cache of hidden states"},
+        {"budget", 0, RT_OPT_DURATION, &a.o.budget, "TIME", "train so long, e.g. 5m; counted over restarts"},
+        {"tokens", 0, RT_OPT_INT, &a.o.tokens, "N", "train on so many tokens"},
+        {"steps", 0, RT_OPT_INT, &a.o.steps, "N", "train for so many steps"},
+        {"replay", 0, RT_OPT_STR, &a.o.replay, "RUN", "repeat the schedule of another run"},
+        {"from", 0, RT_OPT_STR, &a.o.from, "CKPT", "go on from this checkpoint"},
+        {"batch-tokens", 0, RT_OPT_INT, &a.o.batch_tokens, "N", "tokens a step (default 4096)"},
+        {"lr", 0, RT_OPT_NUM, &a.o.lr, "LR", "peak learning rate (default 6e-4)"},
+        {"schedule", 0, RT_OPT_STR, &a.schedule, "NAME", "wsd (default), cosine, linear"},
+        {"warmup", 0, RT_OPT_INT, &a.o.warmup, "STEPS", "default: 2 % of the run, at least 50 steps, at most a tenth"},
+        {"decay", 0, RT_OPT_NUM, &a.o.decay, "SHARE", "wsd: share of the run that falls (default 0.25)"},
+        {"checkpoint-steps", 0, RT_OPT_INT, &a.o.checkpoint_steps, "N", "steps between checkpoints (default: by time)"},
+        {"ignore-memory", 0, RT_OPT_FLAG, &a.ignore_memory, NULL, "begin although the prediction exceeds this machine's memory"},
+        {0},
+    };
+    if (!rt_cli_begin(&c, "train", argc, argv, "train STUDENT --cache CACHE (--tokens N | --budget TIME) -o RUN [options]", about, opts, 1, 1,
+                      "one student is needed", &code)) {
+        return code;
+    }
+    return rt_cli_end(&c, train(&c, &a));
+}

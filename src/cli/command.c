@@ -1,0 +1,75 @@
+/* The frame of every command. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about, const rt_opt *opts,
+                  size_t least, size_t most, const char *what, int *code)
+{
+    bool done = false;
+    *c = (rt_cli){.name = name};
+    rt_status st = rt_opts_parse(argc, argv, usage, about, opts, &c->common, &c->operands, &done, &c->err);
+    if (st == RT_OK && !done && (c->operands.n < least || c->operands.n > most)) {
+        st = rt_fail(&c->err, RT_USAGE, 0, "%s; usage: retort %s", what, usage);
+    }
+    *code = st == RT_OK ? 0 : rt_cli_fail(name, st, &c->err);
+    return st == RT_OK && !done;
+}
+
+int rt_cli_end(rt_cli *c, rt_status st)
+{
+    if (st == RT_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        st = rt_fail(&c->err, RT_IO, 0, "writing standard output: %s", strerror(errno));
+    }
+    return st == RT_OK ? 0 : rt_cli_fail(c->name, st, &c->err);
+}
+
+rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
+{
+    const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
+    return rt_model_open(out, path, &(rt_model_options){.precision = p}, &c->err);
+}
+
+rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out)
+{
+    char *file = rt_path_is_dir(path) ? rt_path_join(path, "model.safetensors") : rt_strdup(path);
+    if (file == NULL) {
+        return rt_fail(&c->err, RT_MEMORY, 0, "out of memory");
+    }
+    const rt_status st = rt_file_sha256(file, NULL, out, &c->err);
+    rt_free(file);
+    return st;
+}
+
+rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept, const char *reason,
+                        const char *grant, rt_permit **out)
+{
+    rt_status st = RT_OK;
+    rt_licence_table *table = NULL;
+    rt_evidence evidence = {0};
+    rt_digest digest;
+    char hex[65], *decisions = NULL;
+    RT_TRY(rt_cli_model_hash(c, model, &digest));
+    rt_digest_hex(digest, hex);
+    RT_TRY(rt_licence_table_open(&table, NULL, &c->err));
+    RT_TRY(rt_evidence_collect(&evidence, table, model, &c->err));
+    decisions = rt_path_join(dir, "decisions.jsonl");
+    const rt_gate_request r = {.model = model, .model_sha256 = hex, .evidence = &evidence, .uses = uses, .decisions = decisions, .grant = grant};
+    if (accept != NULL) {
+        RT_TRY(rt_gate_decide(table, &r, accept, NULL, reason, &c->err));
+    }
+    RT_TRY(rt_gate_check(out, table, &r, NULL, &c->err));
+out:
+    rt_free(decisions);
+    rt_evidence_release(&evidence);
+    rt_licence_table_close(table);
+    return st;
+}
+
+void rt_cli_print_json(const json_t *j)
+{
+    json_dumpf(j, stdout, JSON_COMPACT);
+    putchar('\n');
+}

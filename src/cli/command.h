@@ -1,0 +1,34 @@
+/* command.h - what all commands do the same way: begin with options, end with an exit code, print JSON, open models. */
+#ifndef RT_CLI_COMMAND_H
+#define RT_CLI_COMMAND_H
+
+#include "cli/commands.h"
+#include "cli/opts.h"
+#include "model/models.h"
+#include "record/record.h"
+
+/* A command's own part: everything after its options were read. */
+typedef struct rt_cli {
+    const char *name;
+    rt_common common;
+    rt_opt_list operands;
+    rt_err err;
+} rt_cli;
+
+/* Reads the options; true: go on. false: *code is the exit code (help was asked for, or usage is wrong).
+ * operands: how many are needed and how many allowed, `what` names them in the refusal. */
+bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about, const rt_opt *opts,
+                  size_t least, size_t most, const char *what, int *code);
+/* Exit code of the result, after printing the error if it is one. */
+int rt_cli_end(rt_cli *c, rt_status st);
+
+RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out);
+/* SHA-256 of the model's weights file; a folder is known by model.safetensors. */
+RT_MUST_USE rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out);
+/* Asks the gate (record/gate.h) for `uses` of the model; decisions lie in <dir>/decisions.jsonl. accept, reason, grant may be NULL. */
+RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept, const char *reason,
+                                    const char *grant, rt_permit **out);
+/* Compact JSON and a newline on standard output. */
+void rt_cli_print_json(const json_t *j);
+
+#endif

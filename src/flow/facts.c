@@ -1,0 +1,315 @@
+/* Gathering a run's facts from its files (keys: report/report.h). */
+#include "flow/facts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tensor/gemm.h"
+
+/* A JSON file of the run, or NULL when it is not there. */
+static json_t *load(const rt_flow *f, const char *name)
+{
+    json_t *j = NULL;
+    char *path = rt_flow_path(f, name);
+    if (path == NULL || !rt_path_exists(path) || rt_json_load(&j, path, NULL) != RT_OK) {
+        j = NULL;
+    }
+    rt_free(path);
+    return j;
+}
+
+/* Curve and validations out of a metrics file; at most this many points of the curve are kept, evenly spread. */
+enum { CURVE_POINTS = 400 };
+
+static json_t *thin(json_t *curve)
+{
+    const size_t n = json_array_size(curve);
+    if (n <= CURVE_POINTS) {
+        return curve;
+    }
+    json_t *out = json_array();
+    for (size_t i = 0; i < CURVE_POINTS; i++) {
+        json_array_append(out, json_array_get(curve, i * (n - 1) / (CURVE_POINTS - 1)));
+    }
+    json_decref(curve);
+    return out;
+}
+
+static void add_metrics(const rt_flow *f, const char *name, json_t *into)
+{
+    rt_jsonl r = {0};
+    json_t *line = NULL, *curve = json_array(), *validations = json_array();
+    char *path = rt_flow_path(f, name);
+    if (path != NULL && rt_path_exists(path) && rt_jsonl_open(&r, path, NULL) == RT_OK) {
+        while (rt_jsonl_next(&r, &line, NULL) == RT_OK && line != NULL) {
+            const char *event = rt_json_str(line, "event", NULL);
+            if (event == NULL && json_object_get(line, "loss") != NULL) {
+                json_array_append(curve, line);
+            } else if (event != NULL && strcmp(event, "validation") == 0) {
+                json_array_append(validations, line);
+            }
+            json_decref(line);
+            line = NULL;
+        }
+        rt_jsonl_close(&r);
+    }
+    json_object_set_new(into, "curve", thin(curve));
+    json_object_set_new(into, "validations", validations);
+    rt_free(path);
+}
+
+/* train.json of one of the two, the settings both share, and its metrics. */
+static json_t *training(const rt_flow *f, const char *result, const char *metrics)
+{
+    json_t *j = load(f, result);
+    if (j != NULL) {
+        json_object_set_new(j, "lr", json_real(f->recipe.lr));
+        json_object_set_new(j, "schedule", json_string(f->recipe.schedule));
+        json_object_set_new(j, "batch_tokens", json_integer(f->recipe.batch_tokens));
+        add_metrics(f, metrics, j);
+    }
+    return j;
+}
+
+static json_t *data_sets(rt_flow *f)
+{
+    json_t *out = json_array();
+    const struct { const rt_corpus *c; const char *use; const char *const *paths; size_t n; } sets[2] = {
+        {&f->text, "train", f->recipe.text, f->recipe.n_text},
+        {&f->valid, "valid", f->recipe.valid, f->recipe.n_valid},
+    };
+    for (int s = 0; s < 2; s++) {
+        for (size_t p = 0; p < sets[s].n; p++) {
+            int64_t tokens = 0, documents = 0;
+            const char *origin = NULL;
+            bool all_stated = true;
+            for (size_t d = 0; d < sets[s].c->n_docs; d++) {
+                const rt_document *doc = &sets[s].c->docs[d];
+                if (strcmp(doc->source, sets[s].paths[p]) == 0) {
+                    tokens += doc->n;
+                    documents++;
+                    all_stated &= doc->origin != NULL;
+                    origin = origin == NULL ? doc->origin : origin;
+                }
+            }
+            json_t *e = json_pack("{s:s, s:s, s:I, s:I}", "name", sets[s].paths[p], "use", sets[s].use, "documents",
+                                  (json_int_t)documents, "tokens", (json_int_t)tokens);
+            if (all_stated && origin != NULL) {
+                json_object_set_new(e, "origin", json_string(origin));
+            }
+            json_array_append_new(out, e);
+        }
+    }
+    return out;
+}
+
+static json_t *teacher_facts(const rt_flow *f, const json_t *models)
+{
+    const json_t *entry = json_array_get(models, 0);
+    const char *name = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
+    json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256", f->teacher_sha, "licence",
+                          rt_permit_licence(f->permit), "verdict", rt_verdict_name(rt_permit_verdict(f->permit)), "duties",
+                          rt_permit_duties(f->permit));
+    static const char *const keys[] = {"parameters", "layers", "bytes", "type"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        json_t *v = json_object_get(entry, keys[i]);
+        if (v != NULL) {
+            json_object_set(t, keys[i], v);
+        }
+    }
+    json_object_set_new(t, "quantisation", json_string(rt_json_str(entry, "type", "unknown")));
+    return t;
+}
+
+static const json_t *model_entry(const json_t *models, const char *id)
+{
+    size_t i;
+    json_t *m;
+    json_array_foreach((json_t *)models, i, m)
+    {
+        if (strcmp(rt_json_str(m, "id", ""), id) == 0) {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+static json_t *student_facts(const rt_flow *f, const json_t *models)
+{
+    json_t *s = load(f, "student/init.json");
+    const json_t *entry = model_entry(models, "student"), *cut = model_entry(models, "cut");
+    if (s == NULL) {
+        s = json_object();
+    }
+    if (entry != NULL) {
+        static const char *const keys[] = {"parameters", "layers", "bytes", "file", "type"};
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+            json_object_set(s, keys[i], json_object_get(entry, keys[i]));
+        }
+    }
+    if (cut != NULL) {
+        const json_t *fid = json_object_get(cut, "fidelity");
+        json_object_set_new(s, "start", json_pack("{s:f, s:f}", "kl", rt_json_f64(json_object_get(fid, "kl"), "mean", 0), "perplexity",
+                                                  rt_json_f64(fid, "perplexity", 0)));
+    }
+    return s;
+}
+
+static json_t *cost_facts(const rt_flow *f)
+{
+    json_t *list = json_array(), *stage;
+    double seconds = 0, cpu = 0;
+    int64_t peak = 0;
+    size_t i;
+    json_array_foreach(json_object_get(f->manifest.root, "stages"), i, stage)
+    {
+        const double s = rt_json_f64(stage, "active_s", 0), c = rt_json_f64(stage, "cpu_s", 0);
+        const int64_t p = rt_json_i64(stage, "peak_rss", 0);
+        seconds += s;
+        cpu += c;
+        peak = p > peak ? p : peak;
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:I}", "name", rt_json_str(stage, "name", "?"), "seconds", s, "cpu_seconds", c,
+                                              "peak_bytes", (json_int_t)p));
+    }
+    return json_pack("{s:f, s:f, s:I, s:o}", "seconds", seconds, "cpu_seconds", cpu, "peak_bytes", (json_int_t)peak, "stages", list);
+}
+
+static json_t *export_files(const rt_flow *f)
+{
+    json_t *stage = rt_manifest_stage((rt_manifest *)&f->manifest, "export");
+    json_t *outputs = json_object_get(stage, "outputs");
+    return outputs != NULL ? json_deep_copy(outputs) : json_array();
+}
+
+static bool provenance_complete(const json_t *data)
+{
+    size_t i;
+    json_t *d;
+    json_array_foreach((json_t *)data, i, d)
+    {
+        if (json_object_get(d, "origin") == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void set(json_t *o, const char *key, json_t *v)
+{
+    if (v != NULL) {
+        json_object_set_new(o, key, v);
+    }
+}
+
+static json_t *not_measured(const rt_flow *f)
+{
+    json_t *n = json_pack("[s, s, s, s]", "safeguards: refusals and over-refusals", "bias and neutrality",
+                          "calibration and truthfulness", "memorisation of training text");
+    if (f->recipe.n_tasks == 0) {
+        json_array_append_new(n, json_string("abilities on benchmark tasks"));
+    }
+    return n;
+}
+
+rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str recipe = {0}, command = {0};
+    json_t *facts = json_object(), *audit = load(f, "audit/models.json");
+    const json_t *models = json_object_get(audit, "models");
+    const rt_cpu *cpu = rt_cpu_get();
+    char now[21];
+    rt_timestamp(now);
+    RT_TRY(rt_flow_need_texts(f, err));
+    rt_recipe_print(&recipe, f->recipe.json);
+    rt_str_printf(&command, "retort run %s", f->o->recipe);
+    set(facts, "name", json_string(f->recipe.name));
+    set(facts, "created", json_string(now));
+    set(facts, "tool", json_sprintf("retort %s", rt_version()));
+    set(facts, "command", json_string(rt_str_cstr(&command)));
+    set(facts, "recipe", json_string(rt_str_cstr(&recipe)));
+    set(facts, "teacher", teacher_facts(f, models));
+    set(facts, "student", student_facts(f, models));
+    set(facts, "data", data_sets(f));
+    set(facts, "provenance_complete", json_boolean(provenance_complete(json_object_get(facts, "data"))));
+    set(facts, "collect", load(f, "collect.json"));
+    set(facts, "train", training(f, "student/train.json", "metrics.jsonl"));
+    set(facts, "twin", f->recipe.twin ? training(f, "twin/train.json", "twin/metrics.jsonl") : NULL);
+    set(facts, "models", json_incref((json_t *)models));
+    set(facts, "samples", json_incref(json_object_get(audit, "samples")));
+    set(facts, "cost", cost_facts(f));
+    set(facts, "machine", json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
+                                    rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision));
+    set(facts, "not_measured", not_measured(f));
+    set(facts, "files", export_files(f));
+    set(facts, "ledger", json_incref((json_t *)rt_manifest_get(&f->manifest, "ledger")));
+    set(facts, "permit", json_incref((json_t *)rt_permit_json(f->permit)));
+    *out = facts;
+    facts = NULL;
+out:
+    json_decref(facts);
+    json_decref(audit);
+    rt_str_release(&recipe);
+    rt_str_release(&command);
+    return st;
+}
+
+/* --- the card's view ---------------------------------------------------------------------------------------------- */
+
+static void add_kept(json_t *kept, const char *what, double student, double teacher, double baseline, double se, const char *unit, int64_t n)
+{
+    json_array_append_new(kept, json_pack("{s:s, s:f, s:f, s:f, s:f, s:s, s:I}", "what", what, "student", student, "teacher", teacher,
+                                          "baseline", baseline, "stderr", se, "unit", unit, "n", (json_int_t)n));
+}
+
+static double stat_of(const json_t *model, const char *key, const char *field)
+{
+    return rt_json_f64(json_object_get(json_object_get(model, "fidelity"), key), field, 0.0);
+}
+
+static json_t *kept_figures(const json_t *models)
+{
+    json_t *kept = json_array();
+    const json_t *s = model_entry(models, "student"), *t = model_entry(models, "teacher"), *c = model_entry(models, "cut");
+    const int64_t n = rt_json_i64(json_object_get(s, "fidelity"), "positions", 0);
+    if (s == NULL || t == NULL || c == NULL) {
+        return kept;
+    }
+    add_kept(kept, "KL to the teacher, held-out text", stat_of(s, "kl", "mean"), 0.0, stat_of(c, "kl", "mean"), stat_of(s, "kl", "stderr"),
+             "nats a token", n);
+    add_kept(kept, "top-1 agreement with the teacher", stat_of(s, "top1", "mean"), 1.0, stat_of(c, "top1", "mean"),
+             stat_of(s, "top1", "stderr"), "share", n);
+    add_kept(kept, "negative log-likelihood, held-out text", stat_of(s, "nll", "mean"), stat_of(t, "nll", "mean"), stat_of(c, "nll", "mean"),
+             stat_of(s, "nll", "stderr"), "nats a token", n);
+    const json_t *tasks = json_object_get(s, "tasks");
+    for (size_t i = 0; i < json_array_size(tasks); i++) {
+        const json_t *a = json_array_get(tasks, i), *b = json_array_get(json_object_get(t, "tasks"), i);
+        const json_t *d = json_array_get(json_object_get(c, "tasks"), i);
+        char what[96];
+        snprintf(what, sizeof what, "%s, accuracy by length", rt_json_str(a, "task", "task"));
+        add_kept(kept, what, rt_json_f64(a, "acc_norm", 0), rt_json_f64(b, "acc_norm", 0), rt_json_f64(d, "acc_norm", 0),
+                 rt_json_f64(a, "acc_norm_stderr", 0), "share", rt_json_i64(a, "n", 0));
+    }
+    return kept;
+}
+
+json_t *rt_facts_card(const json_t *facts)
+{
+    static const char *const same[] = {"name", "permit", "teacher", "student", "data", "not_measured", "ledger", "files", "command", "tool"};
+    json_t *card = json_object();
+    const json_t *train = json_object_get(facts, "train"), *collect = json_object_get(facts, "collect");
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        json_t *v = json_object_get(facts, same[i]);
+        if (v != NULL) {
+            json_object_set(card, same[i], v);
+        }
+    }
+    set(card, "how", json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:i, s:f}", "loss", rt_json_str(train, "loss", "unknown"), "tokens",
+                               (json_int_t)rt_json_i64(train, "tokens", 0), "steps", (json_int_t)rt_json_i64(train, "steps", 0), "seconds",
+                               rt_json_f64(train, "seconds", 0), "cpu_seconds", rt_json_f64(train, "cpu_seconds", 0), "machine",
+                               rt_json_str(json_object_get(facts, "machine"), "cpu", "unknown"), "targets",
+                               rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0), "temperature",
+                               rt_json_f64(train, "temperature", 1)));
+    set(card, "kept", kept_figures(json_object_get(facts, "models")));
+    return card;
+}

@@ -1,0 +1,12 @@
+/* facts.h - everything a run left behind, as one JSON object: what page and card are written from. Private to flow. */
+#ifndef RT_FLOW_FACTS_H
+#define RT_FLOW_FACTS_H
+
+#include "flow/state.h"
+
+/* Reads run.json, stage results and metrics from the run directory; what is absent stays absent. Owned by the caller. */
+RT_MUST_USE rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err);
+/* The part of the facts the model card takes (record/card.h names the fields). */
+json_t *rt_facts_card(const json_t *facts);
+
+#endif

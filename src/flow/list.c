@@ -1,0 +1,93 @@
+/* Runs on disk: their list, and the page of one written again. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/state.h"
+
+/* The run's worst stage speaks for it; all done: done. */
+static const char *state_of(const json_t *root)
+{
+    static const char *const order[] = {"done", "pending", "interrupted", "running", "failed"};
+    size_t worst = 0, i;
+    json_t *stage;
+    json_array_foreach(json_object_get(root, "stages"), i, stage)
+    {
+        const char *s = rt_json_str(stage, "state", "pending");
+        for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
+            worst = strcmp(s, order[k]) == 0 && k > worst ? k : worst;
+        }
+    }
+    return order[worst];
+}
+
+static json_t *entry_of(const char *dir, const json_t *root)
+{
+    double active = 0;
+    size_t i;
+    json_t *stage, *stages = json_object();
+    json_array_foreach(json_object_get(root, "stages"), i, stage)
+    {
+        active += rt_json_f64(stage, "active_s", 0);
+        json_object_set_new(stages, rt_json_str(stage, "name", "?"), json_string(rt_json_str(stage, "state", "pending")));
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:o}", "name", rt_json_str(root, "name", rt_path_base(dir)), "dir", dir, "state",
+                     state_of(root), "created", rt_json_str(root, "created", ""), "active_s", active, "stages", stages);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+rt_status rt_flow_list(const char *runs_dir, json_t **out, rt_err *err)
+{
+    struct dirent **names = NULL;
+    const char *dir = runs_dir != NULL ? runs_dir : "runs";
+    *out = json_array();
+    if (!rt_path_exists(dir)) {
+        return RT_OK; /* nothing was run yet */
+    }
+    const int n = scandir(dir, &names, NULL, by_name);
+    if (n < 0) {
+        return rt_fail(err, RT_IO, 0, "'%s' cannot be read as a directory", dir);
+    }
+    for (int i = 0; i < n; i++) {
+        char *run = names[i]->d_name[0] != '.' ? rt_path_join(dir, names[i]->d_name) : NULL;
+        char *manifest = run != NULL ? rt_path_join(run, "run.json") : NULL;
+        json_t *root = NULL;
+        if (manifest != NULL && rt_path_exists(manifest) && rt_json_load(&root, manifest, NULL) == RT_OK) {
+            json_array_append_new(*out, entry_of(run, root));
+        }
+        json_decref(root);
+        rt_free(manifest);
+        rt_free(run);
+        free(names[i]); /* scandir's own */
+    }
+    free(names);
+    return RT_OK;
+}
+
+rt_status rt_flow_report(const char *run_dir, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_flow f = {0};
+    char *recipe = rt_path_join(run_dir, "recipe.yaml"), *runs = rt_path_dir(run_dir);
+    if (recipe == NULL || runs == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (!rt_path_exists(recipe)) {
+        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "'%s' is no run directory: it has no recipe.yaml", run_dir);
+    }
+    const rt_flow_options o = {.recipe = recipe, .runs_dir = runs};
+    RT_TRY(rt_flow_open(&f, &o, true, err));
+    RT_TRY(rt_flow_gate(&f, err));
+    RT_TRY(rt_flow_split(&f, err));
+    RT_TRY(rt_stage_report(&f, err));
+    RT_TRY(rt_manifest_save(&f.manifest, err));
+out:
+    rt_flow_close(&f);
+    rt_free(recipe);
+    rt_free(runs);
+    return st;
+}

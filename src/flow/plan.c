@@ -1,0 +1,79 @@
+/* The dry run: what a recipe would do here, without writing anything. */
+#include <string.h>
+
+#include "flow/state.h"
+#include "model/models.h"
+
+/* Bytes a token of each kind of target, as measured on prose (docs/cache.md). */
+static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teacher)
+{
+    switch (r->targets) {
+    case RT_CACHE_SAMPLE: return 24.0;
+    case RT_CACHE_TOPK: return 4.0 * r->k + 2.0;
+    case RT_CACHE_HIDDEN: return (double)teacher->hp.d_model * rt_dtype_block_bytes(r->hidden_dtype);
+    }
+    return 0.0;
+}
+
+/* Elements of a student with this many of the teacher's layers. */
+static double student_elements(const rt_flow *f, int layers)
+{
+    double n = 0;
+    for (size_t i = 0; i < f->teacher->n_params; i++) {
+        n += f->teacher->params[i].layer < layers ? (double)f->teacher->params[i].n : 0.0;
+    }
+    return n;
+}
+
+static int64_t corpus_tokens(rt_flow *f, rt_err *err)
+{
+    return rt_flow_need_texts(f, err) == RT_OK ? f->packed.n_tokens : -1;
+}
+
+static json_t *stage_seconds(const rt_flow *f, int64_t collect, double train)
+{
+    const double c = (double)collect / f->split.teacher_tokens_per_s;
+    return json_pack("{s:f, s:f, s:f}", "collect", c, "train", train, "twin", f->recipe.twin ? train : 0.0);
+}
+
+/* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
+static double peak_bytes(const rt_flow *f, double elements)
+{
+    const int64_t rows = f->recipe.batch_tokens < 4096 ? f->recipe.batch_tokens : 4096;
+    const int layers = f->recipe.n_keep > 0 ? f->recipe.n_keep : f->recipe.layers;
+    const double share = (double)layers / (double)f->teacher->hp.n_layer;
+    return elements * 18.0 + (double)f->teacher->n_elements * 2.0 + (double)rt_head_bytes(f->teacher, NULL, true) +
+           share * (double)rt_acts_bytes(f->teacher, rows, f->recipe.sequence, RT_NET_TRAIN);
+}
+
+rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_flow f = {0};
+    RT_TRY(rt_flow_open(&f, o, false, err));
+    RT_TRY(rt_flow_gate(&f, err));
+    RT_TRY(rt_flow_split(&f, err));
+    const int64_t collect = corpus_tokens(&f, err);
+    if (collect < 0) {
+        st = err != NULL ? err->code : RT_INTERNAL;
+        goto out;
+    }
+    const int layers = f.recipe.n_keep > 0 ? f.recipe.n_keep : f.recipe.layers;
+    const double elements = student_elements(&f, layers);
+    const double train = f.split.train_seconds > 0 ? f.split.train_seconds
+                                                   : (double)(f.split.train_tokens > 0 ? f.split.train_tokens : collect) / f.split.step_tokens_per_s;
+    *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:i, s:f}, s:I, s:I, s:o, s:f, s:f}", "name", f.recipe.name, "dir", f.dir,
+                      "recipe", json_incref(f.recipe.json), "licence", "id", rt_permit_licence(f.permit), "verdict",
+                      rt_verdict_name(rt_permit_verdict(f.permit)), "teacher_sha256", f.teacher_sha, "budget_seconds", f.recipe.budget,
+                      "student", "layers", layers, "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
+                      (json_int_t)(train * f.split.step_tokens_per_s), "seconds", stage_seconds(&f, collect, train), "peak_memory_bytes",
+                      peak_bytes(&f, elements), "disk_bytes",
+                      (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) + elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
+    if (*plan == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    json_object_set_new(*plan, "pace", rt_split_json(&f.split));
+out:
+    rt_flow_close(&f);
+    return st;
+}

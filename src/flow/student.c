@@ -1,0 +1,72 @@
+/* Student folders, written and found. */
+#include "flow/student.h"
+
+#include <string.h>
+
+static rt_status join(char **out, const char *dir, const char *name, rt_err *err)
+{
+    *out = rt_path_join(dir, name);
+    return *out != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
+}
+
+rt_status rt_student_save(const rt_model *m, const rt_tokenizer *t, const char *dir, const char *weights, rt_dtype type, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *path = NULL, *config = NULL;
+    const int32_t ids[3] = {rt_tokenizer_bos(t), rt_tokenizer_eos(t), rt_tokenizer_eos(t)};
+    RT_TRY(rt_mkdirs(dir, err));
+    RT_TRY(join(&path, dir, weights, err));
+    RT_TRY(join(&config, dir, "config.json", err));
+    RT_TRY(rt_model_save_safetensors(m, path, type, err));
+    RT_TRY(rt_model_save_config(m, config, ids, type, err));
+out:
+    rt_free(path);
+    rt_free(config);
+    return st;
+}
+
+static bool is_gguf_file(const char *path)
+{
+    const size_t n = strlen(path);
+    return !rt_path_is_dir(path) && n > 5 && strcmp(path + n - 5, ".gguf") == 0;
+}
+
+rt_status rt_student_vocabulary(rt_gguf **out, const char *path, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *dir = NULL, *beside = NULL;
+    *out = NULL;
+    if (is_gguf_file(path)) {
+        return rt_gguf_open(out, path, err);
+    }
+    dir = rt_path_is_dir(path) ? rt_strdup(path) : rt_path_dir(path);
+    if (dir == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    RT_TRY(join(&beside, dir, "tokenizer.gguf", err));
+    if (rt_path_exists(beside)) {
+        RT_TRY(rt_gguf_open(out, beside, err));
+    }
+out:
+    rt_free(dir);
+    rt_free(beside);
+    return st;
+}
+
+rt_status rt_student_save_tokenizer(const rt_tokenizer *t, const char *teacher, const char *dir, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_gguf *g = NULL;
+    char *path = NULL;
+    RT_TRY(rt_mkdirs(dir, err));
+    RT_TRY(rt_tokenizer_save_hf(t, dir, err));
+    RT_TRY(rt_student_vocabulary(&g, teacher, err));
+    if (g != NULL) {
+        RT_TRY(join(&path, dir, "tokenizer.gguf", err));
+        RT_TRY(rt_tokenizer_save_gguf(g, path, err));
+    }
+out:
+    rt_gguf_close(g);
+    rt_free(path);
+    return st;
+}
