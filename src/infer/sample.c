@@ -1,5 +1,4 @@
-/* sample.c - drawing a token. All cuts keep a prefix of the tokens in descending order of logit, so one heap that hands
- * them out in that order serves all three, and only as many are taken as are kept. */
+/* sample.c - drawing a token: probabilities at the temperature, the pool of tokens that the cuts leave, one of them. */
 #include "infer/sample.h"
 
 #include <math.h>
@@ -35,55 +34,113 @@ size_t rt_sample_scratch_bytes(int64_t n)
     return (size_t)n * (sizeof(float) + sizeof(int32_t));
 }
 
-/* --- tokens in descending order ---------------------------------------------------------------------------------- */
+/* --- cuts --------------------------------------------------------------------------------------------------------- */
 
-typedef struct heap {
-    const float *key;
-    int32_t *id; /* [n], a binary heap with the first token at the root */
+/* Probabilities of all tokens, and the ids of those still in. */
+typedef struct pool {
+    const float *logits;
+    float *p;
+    int32_t *id;
     int64_t n;
-} heap;
+} pool;
 
 /* Equal logits: the smaller id first, so that the order is total. */
-static bool comes_first(const heap *h, int32_t a, int32_t b)
+static bool comes_first(const pool *c, int32_t a, int32_t b)
 {
-    return h->key[a] > h->key[b] || (h->key[a] == h->key[b] && a < b);
+    return c->logits[a] > c->logits[b] || (c->logits[a] == c->logits[b] && a < b);
 }
 
-static void sift_down(heap *h, int64_t i)
+static void swap(int32_t *a, int32_t *b)
 {
-    const int32_t id = h->id[i];
-    for (;;) {
-        int64_t child = 2 * i + 1;
-        if (child + 1 < h->n && comes_first(h, h->id[child + 1], h->id[child])) {
-            child++;
+    const int32_t t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Puts the tokens of [from, to) that come before the middle one of three in front of it; returns its place. */
+static int64_t partition(pool *c, int64_t from, int64_t to)
+{
+    int32_t *first = &c->id[from], *middle = &c->id[from + (to - from) / 2], *last = &c->id[to - 1];
+    if (comes_first(c, *middle, *first)) {
+        swap(middle, first);
+    }
+    if (comes_first(c, *last, *first)) {
+        swap(last, first);
+    }
+    if (comes_first(c, *middle, *last)) {
+        swap(middle, last);
+    }
+    int64_t at = from;
+    for (int64_t i = from; i < to - 1; i++) {
+        if (comes_first(c, c->id[i], *last)) {
+            swap(&c->id[i], &c->id[at++]);
         }
-        if (child >= h->n || !comes_first(h, h->id[child], id)) {
-            break;
+    }
+    swap(&c->id[at], last);
+    return at;
+}
+
+static double mass(const pool *c, int64_t from, int64_t to)
+{
+    double sum = 0;
+    for (int64_t i = from; i < to; i++) {
+        sum += (double)c->p[c->id[i]];
+    }
+    return sum;
+}
+
+/* Leaves the fewest tokens from the most probable on whose count, or mass, reaches `need` > 0. Quickselect: only the side
+ * that holds the border is looked at again, so tokens are never sorted. */
+static void keep_top(pool *c, bool by_mass, double need)
+{
+    int64_t from = 0, to = c->n;
+    double have = 0; /* of [0, from), all of which stay; less than need */
+    while (to - from > 1) {
+        const int64_t at = partition(c, from, to);
+        const double before = have + (by_mass ? mass(c, from, at) : (double)(at - from));
+        const double with = before + (by_mass ? (double)c->p[c->id[at]] : 1);
+        if (before >= need) {
+            to = at;
+        } else if (with >= need) {
+            from = to = at + 1;
+        } else {
+            have = with;
+            from = at + 1;
         }
-        h->id[i] = h->id[child];
-        i = child;
     }
-    h->id[i] = id;
+    c->n = to;
 }
 
-static void heap_build(heap *h)
+static void keep_at_least(pool *c, float least)
 {
-    for (int64_t i = 0; i < h->n; i++) {
-        h->id[i] = (int32_t)i;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < c->n; i++) {
+        if (c->p[c->id[i]] >= least) {
+            c->id[kept++] = c->id[i];
+        }
     }
-    for (int64_t i = h->n / 2 - 1; i >= 0; i--) {
-        sift_down(h, i);
-    }
+    c->n = kept;
 }
 
-/* The popped token takes the place that falls free behind the heap: id[n - 1], id[n - 2], ... end up descending. */
-static int32_t heap_pop(heap *h)
+static void apply_cuts(const rt_sampling *s, pool *c)
 {
-    const int32_t first = h->id[0];
-    h->id[0] = h->id[--h->n];
-    sift_down(h, 0);
-    h->id[h->n] = first;
-    return first;
+    const int64_t n = c->n;
+    const bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p > 0 && s->top_p < 1;
+    for (int64_t i = 0; i < n; i++) {
+        c->id[i] = (int32_t)i;
+    }
+    if (top_k) {
+        keep_top(c, false, (double)s->top_k);
+    } else if (top_p) {
+        /* n tokens below this have less than 1 - top_p together: none is needed, and most are gone at once */
+        keep_at_least(c, (float)((1 - s->top_p) / (2 * (double)n)));
+    }
+    if (top_p) {
+        keep_top(c, true, s->top_p * (top_k ? mass(c, 0, c->n) : 1));
+    }
+    if (s->min_p > 0) {
+        keep_at_least(c, (float)s->min_p * c->p[rt_kernels_get()->argmax(c->logits, n)]);
+    }
 }
 
 /* --- drawing ------------------------------------------------------------------------------------------------------ */
@@ -95,63 +152,34 @@ static double uniform(const rt_sampling *s, uint64_t sequence, uint64_t step)
     return rt_rng_f64(&r);
 }
 
-/* Index of the weight in which the share u of their sum falls; never one of weight 0. */
-static int64_t pick(const float *weight, int64_t n, double sum, double u)
+/* The token in which the share u of the pool's mass falls; never one of probability 0. */
+static int32_t pick(const pool *c, double u)
 {
+    const double border = u * mass(c, 0, c->n);
     double below = 0;
-    int64_t last = 0;
-    for (int64_t i = 0; i < n; i++) {
-        below += (double)weight[i];
-        if (weight[i] > 0) {
-            last = i;
-            if (below > u * sum) {
+    int32_t last = c->id[0];
+    for (int64_t i = 0; i < c->n; i++) {
+        const float p = c->p[c->id[i]];
+        below += (double)p;
+        if (p > 0) {
+            last = c->id[i];
+            if (below > border) {
                 break;
             }
         }
     }
-    return last; /* rounding may leave the whole sum below u * sum */
+    return last; /* the last of all where rounding leaves the sum at the border */
 }
 
-static int32_t draw_any(const float *logits, int64_t n, float inv_t, float lse, double u, float *p)
+static int32_t draw(const rt_sampling *s, const float *logits, int64_t n, double u, void *scratch)
 {
-    memcpy(p, logits, (size_t)n * sizeof *p);
-    rt_kernels_get()->softmax_scale(p, n, inv_t, lse, 1.0f);
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sum += (double)p[i];
-    }
-    return (int32_t)pick(p, n, sum, u);
-}
-
-/* Weights are relative to the most probable token. */
-static int32_t draw_cut(const rt_sampling *s, const float *logits, int64_t n, float inv_t, float lse, float top, double u,
-                        float *weight, int32_t *order)
-{
-    heap h = {.key = logits, .id = order, .n = n};
-    const int64_t most = s->top_k > 0 && s->top_k < n ? s->top_k : n;
-    const double top_p = s->top_p > 0 ? s->top_p : 1;
-    double sum = 0;
-    int64_t kept = 0;
-    heap_build(&h);
-    /* top_p is a share of what top_k leaves: of everything, known from the log-sum-exp, or of k tokens, summed first */
-    double total = exp((double)lse - (double)top);
-    if (most < n) {
-        for (total = 0; kept < most; kept++) {
-            weight[kept] = expf(logits[heap_pop(&h)] * inv_t - top);
-            total += (double)weight[kept];
-        }
-    }
-    for (int64_t i = 0; i < most; i++) {
-        if (i == kept) {
-            weight[kept++] = expf(logits[heap_pop(&h)] * inv_t - top);
-        }
-        if (i > 0 && ((double)weight[i] < s->min_p || (top_p < 1 && sum >= top_p * total))) {
-            kept = i;
-            break;
-        }
-        sum += (double)weight[i];
-    }
-    return order[n - 1 - pick(weight, kept, sum, u)];
+    const rt_kernels *k = rt_kernels_get();
+    const float inv_t = (float)(1.0 / s->temperature);
+    pool c = {.logits = logits, .p = scratch, .id = (int32_t *)((float *)scratch + n), .n = n};
+    memcpy(c.p, logits, (size_t)n * sizeof *c.p);
+    k->softmax_scale(c.p, n, inv_t, k->logsumexp(logits, n, inv_t, NULL), 1.0f);
+    apply_cuts(s, &c);
+    return pick(&c, u);
 }
 
 rt_sampled rt_sample(const rt_sampling *s, const float *logits, int64_t n, uint64_t sequence, uint64_t step, void *scratch)
@@ -165,13 +193,7 @@ rt_sampled rt_sample(const rt_sampling *s, const float *logits, int64_t n, uint6
     if (s->temperature == 0) {
         out.id = (int32_t)k->argmax(logits, n);
     } else {
-        const float inv_t = (float)(1.0 / s->temperature);
-        const bool all = s->top_k == 0 && (s->top_p == 0 || s->top_p == 1) && s->min_p == 0;
-        float *weight = scratch, top;
-        const float lse_t = k->logsumexp(logits, n, inv_t, &top);
-        const double u = uniform(s, sequence, step);
-        out.id = all ? draw_any(logits, n, inv_t, lse_t, u, weight)
-                     : draw_cut(s, logits, n, inv_t, lse_t, top, u, weight, (int32_t *)(weight + n));
+        out.id = draw(s, logits, n, uniform(s, sequence, step), scratch);
     }
     out.logprob = logits[out.id] - lse;
     return out;

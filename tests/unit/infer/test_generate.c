@@ -37,10 +37,11 @@ static void check_independence(const tiny_model *t, rt_precision precision)
     rt_model *m = tiny_open(t, precision);
     rt_prompt *p = random_prompts(MANY, 1, 20, m->hp.n_vocab, 9);
     rt_generate_options o = {.sampling = {.temperature = 1.1, .top_p = 0.95, .seed = 3}, .max_new = 11, .max_batch = 32};
-    rt_team_set_threads(1);
-    rt_generation together = generate(m, p, MANY, &o);
+    const int usual = rt_team_threads();
     rt_team_set_threads(2);
     rt_generation threads = generate(m, p, MANY, &o);
+    rt_team_set_threads(1);
+    rt_generation together = generate(m, p, MANY, &o);
     for (size_t i = 0; i < MANY; i++) {
         o.first_sequence = i;
         rt_generation alone = generate(m, &p[i], 1, &o);
@@ -48,6 +49,7 @@ static void check_independence(const tiny_model *t, rt_precision precision)
         assert_same_text(&alone.seq[0], &threads.seq[i]);
         rt_generation_release(&alone);
     }
+    rt_team_set_threads(usual);
     rt_generation_release(&together);
     rt_generation_release(&threads);
     drop_prompts(p, MANY);

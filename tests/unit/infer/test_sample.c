@@ -87,9 +87,67 @@ static void cuts_keep_what_they_say(void **state)
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.7, .seed = 1}, three);  /* .40 + .25 < .7 */
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.01, .seed = 1}, one);   /* at least one */
     assert_drawn_like(&(rt_sampling){.temperature = 1, .min_p = 0.2, .seed = 1}, four);   /* .10 / .40 > .2 > .05 / .40 */
+    assert_drawn_like(&(rt_sampling){.temperature = 1, .min_p = 1, .seed = 1}, one);
     /* a share of what top_k left: .40 + .25 reach 0.8 of .80 */
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 3, .top_p = 0.8, .seed = 1}, two);
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 4, .min_p = 0.5, .seed = 1}, two);
+}
+
+/* --- a row large enough for the search of the border to take many turns -------------------------------------------- */
+
+enum { LARGE = 1000 };
+static float large[LARGE];
+
+static int before(const void *a, const void *b)
+{
+    const int x = *(const int *)a, y = *(const int *)b;
+    return large[x] > large[y] ? -1 : large[x] < large[y] ? 1 : x - y;
+}
+
+/* Size of the kept set by sorting; `kept` marks its members. */
+static int sorted_cut(const rt_sampling *s, bool kept[LARGE])
+{
+    int order[LARGE], n = 0;
+    double total = 0, sum = 0;
+    for (int i = 0; i < LARGE; i++) {
+        order[i] = i;
+        kept[i] = false;
+    }
+    qsort(order, LARGE, sizeof order[0], before);
+    const int most = s->top_k > 0 ? (int)s->top_k : LARGE;
+    for (int i = 0; i < most; i++) {
+        total += exp((double)large[order[i]]);
+    }
+    for (; n < most && (s->top_p == 0 || sum < s->top_p * total); n++) {
+        sum += exp((double)large[order[n]]);
+        kept[order[n]] = true;
+    }
+    return n;
+}
+
+static void cuts_equal_those_of_a_sorted_row(void **state)
+{
+    (void)state;
+    static const rt_sampling cases[] = {{.temperature = 1, .top_k = 17},  {.temperature = 1, .top_k = 900}, {.temperature = 1, .top_p = 0.1},
+                                        {.temperature = 1, .top_p = 0.5}, {.temperature = 1, .top_k = 200, .top_p = 0.6}};
+    rt_rng rng = rt_rng_init(1, "large row", 0);
+    char *work = rt_malloc(rt_sample_scratch_bytes(LARGE));
+    for (int i = 0; i < LARGE; i++) {
+        large[i] = (float)rt_rng_below(&rng, 60) / 40.0f; /* many are equal */
+    }
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        bool kept[LARGE], drawn[LARGE] = {false};
+        int distinct = 0;
+        const int n = sorted_cut(&cases[c], kept);
+        for (uint64_t i = 0; i < 20 * LARGE; i++) {
+            const int32_t id = rt_sample(&cases[c], large, LARGE, 0, i, work).id;
+            assert_true(kept[id]);
+            distinct += !drawn[id];
+            drawn[id] = true;
+        }
+        assert_int_equal(distinct, n);
+    }
+    rt_free(work);
 }
 
 static void equal_logits_are_cut_by_id(void **state)
@@ -161,6 +219,7 @@ int main(void)
         cmocka_unit_test(plain_draws_follow_softmax),
         cmocka_unit_test(temperature_sharpens_and_flattens),
         cmocka_unit_test(cuts_keep_what_they_say),
+        cmocka_unit_test(cuts_equal_those_of_a_sorted_row),
         cmocka_unit_test(equal_logits_are_cut_by_id),
         cmocka_unit_test(logprob_is_of_the_row_as_given),
         cmocka_unit_test(a_draw_depends_on_seed_sequence_and_step_alone),
