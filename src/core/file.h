@@ -44,6 +44,9 @@ const char *rt_path_base(const char *path);
 char *rt_path_dir(const char *path);
 /* Removes a file if present. */
 RT_MUST_USE rt_status rt_path_remove(const char *path, rt_err *err);
+/* Names in a directory but . and .., sorted; release with rt_dir_names_free. */
+RT_MUST_USE rt_status rt_dir_names(const char *path, char ***names, size_t *n, rt_err *err);
+void rt_dir_names_free(char **names, size_t n);
 /* Free bytes on the file system that holds `path`; -1 when unknown. */
 int64_t rt_disk_free(const char *path);
 

@@ -1,6 +1,4 @@
 /* Runs on disk: their list, and the page of one written again. */
-#include <dirent.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "flow/state.h"
@@ -35,25 +33,18 @@ static json_t *entry_of(const char *dir, const json_t *root)
                      state_of(root), "created", rt_json_str(root, "created", ""), "active_s", active, "stages", stages);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 rt_status rt_flow_list(const char *runs_dir, json_t **out, rt_err *err)
 {
-    struct dirent **names = NULL;
+    char **names;
+    size_t n;
     const char *dir = runs_dir != NULL ? runs_dir : "runs";
     *out = json_array();
     if (!rt_path_exists(dir)) {
         return RT_OK; /* nothing was run yet */
     }
-    const int n = scandir(dir, &names, NULL, by_name);
-    if (n < 0) {
-        return rt_fail(err, RT_IO, 0, "'%s' cannot be read as a directory", dir);
-    }
-    for (int i = 0; i < n; i++) {
-        char *run = names[i]->d_name[0] != '.' ? rt_path_join(dir, names[i]->d_name) : NULL;
+    const rt_status st = rt_dir_names(dir, &names, &n, err);
+    for (size_t i = 0; st == RT_OK && i < n; i++) {
+        char *run = names[i][0] != '.' ? rt_path_join(dir, names[i]) : NULL;
         char *manifest = run != NULL ? rt_path_join(run, "run.json") : NULL;
         json_t *root = NULL;
         if (manifest != NULL && rt_path_exists(manifest) && rt_json_load(&root, manifest, NULL) == RT_OK) {
@@ -62,10 +53,11 @@ rt_status rt_flow_list(const char *runs_dir, json_t **out, rt_err *err)
         json_decref(root);
         rt_free(manifest);
         rt_free(run);
-        free(names[i]); /* scandir's own */
     }
-    free(names);
-    return RT_OK;
+    if (st == RT_OK) {
+        rt_dir_names_free(names, n);
+    }
+    return st;
 }
 
 rt_status rt_flow_report(const char *run_dir, rt_err *err)

@@ -50,10 +50,7 @@ static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked
 static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, source *s, rt_err *err)
 {
     char name[96];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(name, sizeof name, rt_role_gguf(p->role), p->layer);
-#pragma GCC diagnostic pop
+    rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
     s->info = rt_gguf_find(g, name);
     s->gguf = true;
     if (s->info == NULL) {

@@ -18,20 +18,21 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     return false;
 }
 
-/* The name pattern has the layer's and the expert's number, as far as the scope has them. */
-__attribute__((format(printf, 3, 0)))
-static void format_name(char *out, size_t n, const char *pattern, rt_scope scope, int layer, int expert)
+void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second)
 {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    if (scope == RT_SCOPE_MODEL) {
-        snprintf(out, n, "%s", pattern);
-    } else if (scope == RT_SCOPE_LAYER) {
-        snprintf(out, n, pattern, layer);
-    } else {
-        snprintf(out, n, pattern, layer, expert);
+    size_t at = 0;
+    int number = first;
+    for (const char *p = pattern; *p != '\0' && at + 1 < n; p++) {
+        if (p[0] == '%' && p[1] == 'd') {
+            at += (size_t)snprintf(out + at, n - at, "%d", number);
+            number = second;
+            p++;
+        } else {
+            out[at++] = *p;
+        }
     }
-#pragma GCC diagnostic pop
+    RT_BUG_IF(at >= n);
+    out[at] = '\0';
 }
 
 /* Appends one parameter; with params == NULL only counts. */
@@ -39,7 +40,7 @@ static void add_param(rt_model *m, const rt_tensor_desc *d, int layer, int exper
 {
     if (m->params != NULL) {
         rt_param *p = &m->params[m->n_params];
-        format_name(p->name, sizeof p->name, d->hf, d->scope, layer, expert);
+        rt_name_numbered(p->name, sizeof p->name, d->hf, layer, expert);
         p->role = d->role;
         p->layer = layer;
         p->expert = expert;

@@ -90,10 +90,7 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
         if (p->expert > 0) {
             continue; /* written with expert 0 */
         }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(name, sizeof name, rt_role_gguf(p->role), p->layer);
-#pragma GCC diagnostic pop
+        rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
         float *first = values + at;
         const int64_t stacked = p->expert == 0 ? hp->n_expert : 1;
         for (int64_t e = 0; e < stacked; e++) {

@@ -1,0 +1,153 @@
+/* Describing a model file by its header. */
+#include "model/describe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/hparams.h"
+
+size_t rt_model_description_n_tensors(const rt_model_description *d)
+{
+    return d->gguf != NULL ? rt_gguf_n_tensors(d->gguf) : rt_safetensors_n(d->hf.weights);
+}
+
+const rt_tensor_info *rt_model_description_tensor(const rt_model_description *d, size_t i)
+{
+    return d->gguf != NULL ? rt_gguf_tensor(d->gguf, i) : rt_safetensors_at(d->hf.weights, i);
+}
+
+void rt_model_description_release(rt_model_description *d)
+{
+    rt_gguf_close(d->gguf);
+    rt_hf_close(&d->hf);
+    *d = (rt_model_description){0};
+}
+
+/* Sums over the directory. */
+static rt_status count_tensors(rt_model_description *d, rt_err *err)
+{
+    int64_t values[RT_DTYPE_COUNT] = {0};
+    int kinds = 0;
+    for (size_t i = 0; i < rt_model_description_n_tensors(d); i++) {
+        const rt_tensor_info *t = rt_model_description_tensor(d, i);
+        if (t->dtype >= RT_DTYPE_COUNT) {
+            continue;
+        }
+        const int64_t n = rt_tensor_info_elements(t);
+        d->bytes += (int64_t)t->bytes;
+        if (strcmp(t->name, "rope_freqs.weight") != 0 && __builtin_add_overflow(d->parameters, n, &d->parameters)) {
+            return rt_fail(err, RT_INPUT, 0, "tensor '%s': the parameters are too many to count", t->name);
+        }
+        values[t->dtype] += t->n_dims >= 2 ? n : 0;
+    }
+    for (int t = 0; t < RT_DTYPE_COUNT; t++) {
+        kinds += values[t] > 0;
+        d->dtype = values[t] > values[d->dtype] ? (rt_dtype)t : d->dtype;
+    }
+    d->mixed = kinds > 1;
+    return RT_OK;
+}
+
+static rt_status describe_gguf(rt_model_description *d, const char *path, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_arch *arch;
+    rt_slice name;
+    d->format = "gguf";
+    RT_TRY(rt_gguf_open(&d->gguf, path, err));
+    if (rt_gguf_n_tensors(d->gguf) == 0) {
+        d->vocabulary_only = true;
+        if (rt_gguf_get_str(d->gguf, "general.architecture", &name)) {
+            snprintf(d->architecture, sizeof d->architecture, "%.*s", (int)(name.n < 63 ? name.n : 63), name.p);
+        }
+        goto out;
+    }
+    RT_TRY(rt_hparams_from_gguf(&arch, &d->hp, d->gguf, err));
+    snprintf(d->architecture, sizeof d->architecture, "%s", arch->name);
+out:
+    return st;
+}
+
+static rt_status describe_hf(rt_model_description *d, const char *path, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_arch *arch;
+    d->format = "safetensors";
+    RT_TRY(rt_hf_open(&d->hf, path, err));
+    RT_TRY(rt_hparams_from_hf(&arch, &d->hp, d->hf.config, err));
+    snprintf(d->architecture, sizeof d->architecture, "%s", arch->hf_type);
+out:
+    return st;
+}
+
+static bool is_gguf(const char *path)
+{
+    char magic[4] = {0};
+    FILE *f = rt_path_is_dir(path) ? NULL : fopen(path, "rb");
+    const bool yes = f != NULL && fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "GGUF", 4) == 0;
+    if (f != NULL) {
+        (void)fclose(f); /* nothing was written */
+    }
+    return yes;
+}
+
+rt_status rt_model_describe(rt_model_description *d, const char *path, rt_err *err)
+{
+    rt_status st = RT_OK;
+    *d = (rt_model_description){0};
+    if (!rt_path_exists(path)) {
+        return rt_fail(err, RT_NOT_FOUND, 0, "model '%s' does not exist", path);
+    }
+    RT_TRY(is_gguf(path) ? describe_gguf(d, path, err) : describe_hf(d, path, err));
+    RT_TRY(count_tensors(d, err));
+out:
+    if (st != RT_OK) {
+        st = rt_err_wrap(err, st, "model '%s'", path);
+        rt_model_description_release(d);
+    }
+    return st;
+}
+
+/* --- identity --------------------------------------------------------------------------------------------------- */
+
+static rt_status hash_tensors(const rt_model_description *d, rt_digest *out, rt_err *err)
+{
+    rt_sha256 h;
+    const rt_status st = rt_sha256_open(&h, err);
+    for (size_t i = 0; st == RT_OK && i < rt_model_description_n_tensors(d); i++) {
+        const rt_tensor_info *t = rt_model_description_tensor(d, i);
+        char shape[160];
+        const int64_t *dims = t->dims;
+        const int n = snprintf(shape, sizeof shape, "%s %d %lld %lld %lld %lld\n", rt_dtype_name(t->dtype), t->n_dims,
+                               (long long)(t->n_dims > 0 ? dims[0] : 1), (long long)(t->n_dims > 1 ? dims[1] : 1),
+                               (long long)(t->n_dims > 2 ? dims[2] : 1), (long long)(t->n_dims > 3 ? dims[3] : 1));
+        rt_sha256_add(&h, t->name, strlen(t->name) + 1);
+        rt_sha256_add(&h, shape, (size_t)n);
+        if (t->data != NULL) {
+            rt_sha256_add(&h, t->data, t->bytes);
+        }
+    }
+    if (st == RT_OK) {
+        *out = rt_sha256_close(&h);
+    }
+    return st;
+}
+
+rt_status rt_model_sha256(const rt_model_description *d, const char *path, rt_digest *out, rt_err *err)
+{
+    int64_t parts = 0;
+    if (d->gguf != NULL) {
+        return rt_gguf_get_i64(d->gguf, "split.count", &parts) && parts > 1 ? hash_tensors(d, out, err)
+                                                                           : rt_file_sha256(path, NULL, out, err);
+    }
+    if (!rt_path_is_dir(path)) {
+        return rt_file_sha256(path, NULL, out, err);
+    }
+    char *file = rt_path_join(path, "model.safetensors");
+    if (file == NULL) {
+        return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    const rt_status st = rt_path_exists(file) ? rt_file_sha256(file, NULL, out, err) : hash_tensors(d, out, err);
+    rt_free(file);
+    return st;
+}
