@@ -8,7 +8,7 @@
 #include "teacher/rank.h"
 
 static const char *const about =
-    "Writes folder STUDENT (init.safetensors, config.json, tokenizer): the teacher with some of its layers, everything else as it is.\n"
+    "Writes folder STUDENT (model.safetensors, config.json, tokenizer): the teacher with some of its layers, everything else as it is.\n"
     "Which layers: --keep names them, --ranking reads them from a file, else they are ranked on --text (minutes). The licence gate\n"
     "is asked first: cutting derives weights. --plan prints sizes and costs of all depths and writes nothing.\n\n"
     "example: retort init teacher.gguf -o student --layers 15 --text books.jsonl";
@@ -115,7 +115,7 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
         RT_TRY(rt_ranking_keep(r, n, keep, &c->err));
     }
     RT_TRY(rt_model_cut(&student, teacher, keep, n, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &c->err));
-    RT_TRY(rt_student_save(student, t, a->out, "init.safetensors", RT_F32, &c->err));
+    RT_TRY(rt_student_save(student, t, a->out, "model.safetensors", RT_F32, &c->err));
     RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], a->out, &c->err));
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {

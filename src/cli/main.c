@@ -39,11 +39,11 @@ static int unknown_command(const char *given)
             best = commands[i].name;
         }
     }
-    fprintf(stderr, "retort: '%s' is no command", given);
     if (best != NULL) {
-        fprintf(stderr, "; did you mean '%s'?", best);
+        fprintf(stderr, "retort: '%s' is no command; did you mean '%s'? retort --help lists them\n", given, best);
+    } else {
+        fprintf(stderr, "retort: '%s' is no command; retort --help lists them\n", given);
     }
-    fprintf(stderr, "\nretort --help lists the commands\n");
     return rt_status_exit_code(RT_USAGE);
 }
 

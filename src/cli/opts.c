@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FIRST_ID = 1000, MAX_OPTIONS = 64 };
 
@@ -49,15 +50,30 @@ static void print_help(const char *usage, const char *about, const rt_opt *all, 
     }
 }
 
+/* Outputs replace what has their name, which must never be /dev/null. */
+static rt_status check_output(const rt_opt *o, const char *path, rt_err *err)
+{
+    struct stat sb;
+    if (*path == '\0') {
+        return rt_fail(err, RT_USAGE, 0, "option '--%s' needs a path", o->name);
+    }
+    if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode) && !S_ISDIR(sb.st_mode)) {
+        return rt_fail(err, RT_IO, 0, "option '--%s': '%s' is neither a file nor a folder and will not be replaced", o->name, path);
+    }
+    return RT_OK;
+}
+
 static rt_status store(const rt_opt *o, const char *value, rt_err *err)
 {
     bool ok = true;
+    const char *kind = "";
     switch (o->kind) {
     case RT_OPT_FLAG: *(bool *)o->to = true; break;
     case RT_OPT_STR: *(const char **)o->to = value; break;
-    case RT_OPT_INT: ok = rt_parse_count(value, o->to); break;
-    case RT_OPT_NUM: ok = rt_parse_f64(value, o->to); break;
-    case RT_OPT_DURATION: ok = rt_parse_duration(value, o->to); break;
+    case RT_OPT_OUT: *(const char **)o->to = value; return check_output(o, value, err);
+    case RT_OPT_INT: ok = rt_parse_count(value, o->to), kind = "whole number, as in 512, 2k or 1.5M"; break;
+    case RT_OPT_NUM: ok = rt_parse_f64(value, o->to), kind = "number"; break;
+    case RT_OPT_DURATION: ok = rt_parse_duration(value, o->to), kind = "duration, as in 90s, 8m or 1.5h"; break;
     case RT_OPT_STRS: {
         rt_opt_list *l = o->to;
         if (l->n == RT_OPT_MAX) {
@@ -67,16 +83,22 @@ static rt_status store(const rt_opt *o, const char *value, rt_err *err)
         break;
     }
     }
-    return ok ? RT_OK : rt_fail(err, RT_USAGE, 0, "option '--%s': '%s' is no %s", o->name, value, o->arg != NULL ? o->arg : "number");
+    return ok ? RT_OK : rt_fail(err, RT_USAGE, 0, "option '--%s': '%s' is no %s", o->name, value, kind);
 }
 
+/* getopt leaves in optopt: 0 for an unknown long option, the letter of a short one, the id of one given a value it does not take. */
 static rt_status unknown(const char *given, const rt_opt *all, size_t n, rt_err *err)
 {
     const char *best = NULL;
     int distance = 4;
-    const char *name = given + strspn(given, "-");
+    if (optopt >= FIRST_ID) {
+        return rt_fail(err, RT_USAGE, 0, "option '--%s' takes no value", all[optopt - FIRST_ID].name);
+    }
+    if (optopt != 0) {
+        return rt_fail(err, RT_USAGE, 0, "unknown option '-%c'; --help lists them", optopt);
+    }
     for (size_t i = 0; i < n; i++) {
-        const int d = rt_edit_distance(name, all[i].name);
+        const int d = rt_edit_distance(given + strspn(given, "-"), all[i].name);
         if (d < distance) {
             distance = d;
             best = all[i].name;

@@ -7,6 +7,7 @@
 typedef enum rt_opt_kind {
     RT_OPT_FLAG,     /* bool */
     RT_OPT_STR,      /* const char * */
+    RT_OPT_OUT,      /* const char *: a file or folder to write; an existing device, pipe or socket is refused */
     RT_OPT_STRS,     /* rt_opt_list: may be given several times, and takes all values up to the next option */
     RT_OPT_INT,      /* int64_t: 512, 2k, 1.5M */
     RT_OPT_NUM,      /* double */
@@ -34,7 +35,6 @@ typedef struct rt_common {
     int64_t threads, seed;
     const char *precision; /* "auto" or "f32" */
 } rt_common;
-
 
 /* Parses argv[1..]; operands are left in `operands`. Applies --threads. *done: help was printed, return RT_OK.
  * Errors are RT_USAGE and name the nearest option. */
