@@ -1,0 +1,104 @@
+/* choice_pair.c - the harness's way from two texts to two lists of ids: white space at the end of the context belongs to
+ * the continuation, and the continuation's ids are those that the joined text has more than the context alone. */
+#include "audit/choice_pair.h"
+
+#include <string.h>
+
+#include "audit/choice_text.h"
+
+/* The tokenizer's own default: special tokens are recognised, BOS is there when its model wants it. */
+static rt_status encode(const rt_tokenizer *t, const char *text, size_t n, rt_ids *ids, rt_err *err)
+{
+    rt_status st = RT_OK;
+    if (rt_tokenizer_adds_bos(t)) {
+        RT_TRY(rt_ids_push(ids, rt_tokenizer_bos(t), err));
+    }
+    RT_TRY(rt_encode_text(t, text, n, 0, ids, err));
+out:
+    return st;
+}
+
+/* Nothing to condition on: one token, the first of the continuation when it already is that. */
+static rt_status encode_alone(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice continuation, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const int32_t prefix = rt_tokenizer_bos(t) >= 0 ? rt_tokenizer_bos(t) : rt_tokenizer_eos(t);
+    out->context = pool->n;
+    out->n_context = 1;
+    if (prefix < 0) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "the context is empty and the tokenizer has neither BOS nor EOS to stand for it");
+    }
+    RT_TRY(rt_ids_push(pool, prefix, err));
+    out->continuation = pool->n;
+    RT_TRY(encode(t, continuation.p, continuation.n, pool, err));
+    if (pool->n - out->continuation > 1 && pool->p[out->continuation] == prefix) {
+        out->context = out->continuation++;
+    }
+    out->n = pool->n - out->continuation;
+out:
+    return st;
+}
+
+static rt_status encode_behind(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context, const rt_str *whole, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_ids joined = {0};
+    if (out->n_context == 0) {
+        out->context = pool->n;
+        RT_TRY(encode(t, context.p, context.n, pool, err));
+        out->n_context = pool->n - out->context;
+    }
+    out->continuation = pool->n;
+    RT_TRY(encode(t, rt_str_cstr(whole), whole->n, &joined, err));
+    for (size_t i = out->n_context; i < joined.n; i++) {
+        RT_TRY(rt_ids_push(pool, joined.p[i], err));
+    }
+    out->n = pool->n - out->continuation;
+out:
+    rt_ids_release(&joined);
+    return st;
+}
+
+rt_status rt_choice_encode(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context, rt_slice continuation,
+                           const rt_choice_pair *before, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str whole = {0};
+    *out = (rt_choice_pair){0};
+    rt_str_add(&whole, context.p, context.n);
+    rt_str_add(&whole, continuation.p, continuation.n);
+    if (whole.failed) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a question");
+    }
+    context = rt_text_rstrip(context);
+    if (context.n == 0) {
+        RT_TRY(encode_alone(out, pool, t, (rt_slice){rt_str_cstr(&whole), whole.n}, err));
+    } else {
+        if (before != NULL) {
+            out->context = before->context;
+            out->n_context = before->n_context;
+        }
+        RT_TRY(encode_behind(out, pool, t, context, &whole, err));
+    }
+    if (out->n == 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "a choice adds no token to its context");
+    }
+out:
+    rt_str_release(&whole);
+    return st;
+}
+
+rt_status rt_choice_truncate(rt_choice_pair *p, int64_t n_ctx, rt_err *err)
+{
+    /* the last token is only predicted */
+    const size_t room = (size_t)n_ctx;
+    if (p->n > room) {
+        return rt_fail(err, RT_INPUT, 0, "a choice of %zu tokens does not fit into the model's context of %zu", p->n, room);
+    }
+    const size_t most = room + 1 - p->n;
+    if (p->n_context > most) {
+        p->context += p->n_context - most;
+        p->n_context = most;
+    }
+    return RT_OK;
+}

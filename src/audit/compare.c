@@ -1,0 +1,79 @@
+/* compare.c - one row of logits against another: KL(p|q), acceptance sum min(p, q), agreement of the most probable. */
+#include "audit/compare.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tensor/kernels.h"
+
+/* Sums run in independent lanes of f32, so that plain loops become vector code, and go to f64 after STRETCH elements, so
+ * that 50,000 small terms do not drown in rounding. */
+enum { LANES = 16, STRETCH = 64 * LANES };
+
+static double add_lanes(const float *lane)
+{
+    double sum = 0;
+    for (int k = 0; k < LANES; k++) {
+        sum += (double)lane[k];
+    }
+    return sum;
+}
+
+/* sum p (t - z - shift) */
+static double sum_log_ratio(const float *restrict p, const float *restrict t, const float *restrict z, float shift, int64_t v)
+{
+    double sum = 0;
+    int64_t i = 0;
+    while (i + LANES <= v) {
+        float lane[LANES] = {0};
+        const int64_t end = i + STRETCH < v ? i + STRETCH : v;
+        for (; i + LANES <= end; i += LANES) {
+            for (int k = 0; k < LANES; k++) {
+                lane[k] += p[i + k] * (t[i + k] - z[i + k] - shift);
+            }
+        }
+        sum += add_lanes(lane);
+    }
+    for (; i < v; i++) {
+        sum += (double)(p[i] * (t[i] - z[i] - shift));
+    }
+    return sum;
+}
+
+static double sum_min(const float *restrict p, const float *restrict q, int64_t v)
+{
+    double sum = 0;
+    int64_t i = 0;
+    while (i + LANES <= v) {
+        float lane[LANES] = {0};
+        const int64_t end = i + STRETCH < v ? i + STRETCH : v;
+        for (; i + LANES <= end; i += LANES) {
+            for (int k = 0; k < LANES; k++) {
+                lane[k] += p[i + k] < q[i + k] ? p[i + k] : q[i + k];
+            }
+        }
+        sum += add_lanes(lane);
+    }
+    for (; i < v; i++) {
+        sum += (double)(p[i] < q[i] ? p[i] : q[i]);
+    }
+    return sum;
+}
+
+void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label)
+{
+    const rt_kernels *k = rt_kernels_get();
+    const float lse = k->logsumexp(z, v, 1.0f, NULL);
+    value[RT_MEASURE_NLL] = (double)lse - (double)z[label];
+    if (t == NULL) {
+        return;
+    }
+    const float t_lse = k->logsumexp(t, v, 1.0f, NULL);
+    value[RT_MEASURE_TEACHER_NLL] = (double)t_lse - (double)t[label];
+    value[RT_MEASURE_TOP1] = k->argmax(z, v) == k->argmax(t, v);
+    memcpy(p, t, (size_t)v * sizeof *p);
+    k->softmax_scale(p, v, 1.0f, t_lse, 1.0f);
+    value[RT_MEASURE_KL] = sum_log_ratio(p, t, z, t_lse - lse, v);
+    k->softmax_scale(z, v, 1.0f, lse, 1.0f);
+    value[RT_MEASURE_ACCEPTANCE] = sum_min(p, z, v);
+}

@@ -1,0 +1,12 @@
+/* compare.h - what one position says of a model, and of a model beside its teacher. Private to audit. */
+#ifndef RT_AUDIT_COMPARE_H
+#define RT_AUDIT_COMPARE_H
+
+#include "core/core.h"
+
+enum { RT_MEASURE_NLL, RT_MEASURE_TEACHER_NLL, RT_MEASURE_KL, RT_MEASURE_TOP1, RT_MEASURE_ACCEPTANCE, RT_N_MEASURES };
+
+/* Student logits z[v], overwritten; teacher logits t[v], NULL: only the first value is set. p: scratch of v floats. */
+void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label);
+
+#endif
