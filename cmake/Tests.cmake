@@ -88,6 +88,14 @@ function(rt_isa_tests)
 endfunction()
 rt_isa_tests(test_kernels test_gemm test_model_golden test_generate)
 
+# A decoding step waits for its team hundreds of times; where tests share the processors, spinning starves them.
+foreach(name test_generate test_generate@generic test_generate@avx2 test_generate@avx512 test_generate_teacher
+        test_smollm2_golden)
+    if(TEST ${name})
+        set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "OMP_WAIT_POLICY=passive")
+    endif()
+endforeach()
+
 foreach(lint layers banned)
     if(EXISTS ${CMAKE_SOURCE_DIR}/tools/check_${lint}.py)
         foreach(mode "" self-test)

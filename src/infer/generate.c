@@ -43,7 +43,7 @@ const char *rt_stop_name(rt_stop s)
     return names[s];
 }
 
-/* --- sizes and memory --------------------------------------------------------------------------------------------- */
+/* --- sizes and memory ------------------------------------------------------------------------------------------ */
 
 /* Tokens that can follow n: the last one needs no row of the context. */
 static int64_t room_after(const rt_model *m, int64_t n, int64_t max_new)
@@ -70,9 +70,9 @@ static int64_t batch_of(int max_batch)
 size_t rt_generate_bytes(const rt_model *m, int64_t longest, int64_t max_new, int max_batch)
 {
     const int64_t rows = rows_for(m, longest, max_new), slots = batch_of(max_batch);
-    return rt_acts_bytes(m, least(longest, PREFILL_ROWS), rows, RT_NET_FORWARD) + rt_acts_bytes(m, slots, rows, RT_NET_ROWS) +
-           rt_head_bytes(m, NULL, false) + (size_t)slots * rt_kv_bytes(m, rows) +
-           rt_sample_scratch_bytes(m->hp.n_vocab) * (size_t)rt_team_threads();
+    return rt_acts_bytes(m, least(longest, PREFILL_ROWS), rows, RT_NET_FORWARD) +
+           rt_acts_bytes(m, slots, rows, RT_NET_ROWS) + rt_head_bytes(m, NULL, false) +
+           (size_t)slots * rt_kv_bytes(m, rows) + rt_sample_scratch_bytes(m->hp.n_vocab) * (size_t)rt_team_threads();
 }
 
 static rt_status check_input(const engine *e, rt_err *err)
@@ -168,7 +168,7 @@ void rt_generation_release(rt_generation *g)
     *g = (rt_generation){0};
 }
 
-/* --- drawing tokens ----------------------------------------------------------------------------------------------- */
+/* --- drawing tokens -------------------------------------------------------------------------------------------- */
 
 typedef struct draw_job {
     engine *e;
@@ -189,8 +189,10 @@ static void draw_row(void *ud, const rt_head_row *row)
  * token is drawn from the same bits as if it had been decoded. */
 static void draw(engine *e, const float *x, int64_t first, int64_t n)
 {
-    rt_head_run(e->head, &(rt_head_sweep){.model = e->m, .x = x, .n_rows = n, .mode = RT_NET_ROWS, .visit = draw_row,
-                                          .ud = &(draw_job){e, first}});
+    rt_head_run(
+        e->head,
+        &(rt_head_sweep){
+            .model = e->m, .x = x, .n_rows = n, .mode = RT_NET_ROWS, .visit = draw_row, .ud = &(draw_job){e, first}});
 }
 
 /* Appends what was drawn for slot i and sees whether the sequence ends with it. */
@@ -200,8 +202,9 @@ static rt_status accept(engine *e, int64_t i, rt_err *err)
     rt_generated *g = s->seq;
     const rt_sampled d = e->drawn[i];
     if (isnan(d.logprob)) {
-        return rt_fail(err, RT_NUMERIC, 0, "prompt %zu: logits after %lld tokens are not finite; the model is damaged", s->prompt,
-                       (long long)(e->prompts[s->prompt].n + g->n));
+        const int64_t rows = e->prompts[s->prompt].n + g->n;
+        return rt_fail(err, RT_NUMERIC, 0, "prompt %zu: logits after %lld tokens are not finite; the model is damaged",
+                       s->prompt, (long long)rows);
     }
     g->ids[g->n] = d.id;
     g->logprobs[g->n++] = d.logprob;
@@ -222,7 +225,7 @@ static rt_status accept(engine *e, int64_t i, rt_err *err)
     return RT_OK;
 }
 
-/* --- the two passes ------------------------------------------------------------------------------------------------ */
+/* --- the two passes -------------------------------------------------------------------------------------------- */
 
 /* Reads the next prompt into the slot behind the live ones and draws its first token. */
 static rt_status admit(engine *e, rt_err *err)
@@ -237,8 +240,9 @@ static rt_status admit(engine *e, rt_err *err)
     int64_t rows = 0;
     for (int64_t i = 0; i < p->n; i += rows) {
         rows = least(p->n - i, PREFILL_ROWS);
-        rt_net_forward(e->m, e->prefill, &(rt_batch){.ids = p->ids + i, .n_rows = rows, .n_spans = 1,
-                                                     .spans = &(rt_span){.n = rows, .kv = &s->kv}});
+        rt_net_forward(
+            e->m, e->prefill,
+            &(rt_batch){.ids = p->ids + i, .n_rows = rows, .n_spans = 1, .spans = &(rt_span){.n = rows, .kv = &s->kv}});
     }
     draw(e, rt_acts_x(e->prefill) + (rows - 1) * e->m->hp.d_model, at, 1);
     rt_status st = accept(e, at, err);
@@ -255,7 +259,8 @@ static rt_status step(engine *e, rt_err *err)
         e->ids[i] = g->ids[g->n - 1];
         e->spans[i] = (rt_span){.row0 = i, .n = 1, .kv = &e->slots[i].kv};
     }
-    rt_net_forward(e->m, e->decode, &(rt_batch){.ids = e->ids, .n_rows = e->n_live, .spans = e->spans, .n_spans = e->n_live});
+    rt_net_forward(e->m, e->decode,
+                   &(rt_batch){.ids = e->ids, .n_rows = e->n_live, .spans = e->spans, .n_spans = e->n_live});
     draw(e, rt_acts_x(e->decode), 0, e->n_live);
     int64_t kept = 0;
     for (int64_t i = 0; i < e->n_live; i++) {

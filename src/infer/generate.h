@@ -1,6 +1,7 @@
 /* generate.h - continuations of many prompts. A prompt is read alone, in pieces of a fixed size; then all unfinished
- * sequences take a step together, and the place of one that ends goes to the next prompt. What a sequence becomes depends
- * on its prompt, its index and the options only: alone or among others, on any number of threads, the same bits. */
+ * sequences take a step together, and the place of one that ends goes to the next prompt. What a sequence becomes
+ * depends on its prompt, its index and the options only: alone or among others, on any number of threads, the same
+ * bits. */
 #ifndef RT_INFER_GENERATE_H
 #define RT_INFER_GENERATE_H
 
@@ -25,7 +26,7 @@ typedef struct rt_generated {
     int32_t *ids;    /* [n] the continuation alone */
     float *logprobs; /* [n] as rt_sampled */
     int64_t n;
-    rt_stop stop;    /* why it ended, once it has */
+    rt_stop stop; /* why it ended, once it has */
 } rt_generated;
 
 typedef struct rt_generate_options {
@@ -42,15 +43,15 @@ typedef struct rt_generate_options {
 } rt_generate_options;
 
 typedef struct rt_generation { /* rt_generation_release frees */
-    rt_generated *seq; /* [n] in the order of the prompts */
+    rt_generated *seq;         /* [n] in the order of the prompts */
     size_t n;
-    void *blocks[2];   /* ids and log-probabilities of all */
+    void *blocks[2]; /* ids and log-probabilities of all */
 } rt_generation;
 
 /* `t` tells the end tokens and may be NULL: there are none. Nothing is allocated after the last prompt has been read.
  * RT_CANCELLED on an interrupt; `out` is empty after a failure. */
-RT_MUST_USE rt_status rt_generate(rt_generation *out, const rt_model *m, const rt_tokenizer *t, const rt_prompt *prompts, size_t n,
-                                  const rt_generate_options *o, rt_err *err);
+RT_MUST_USE rt_status rt_generate(rt_generation *out, const rt_model *m, const rt_tokenizer *t,
+                                  const rt_prompt *prompts, size_t n, const rt_generate_options *o, rt_err *err);
 void rt_generation_release(rt_generation *g);
 
 /* Bytes of activations, keys and values for prompts up to `longest`. */

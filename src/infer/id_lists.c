@@ -5,21 +5,22 @@ rt_status rt_ids_check(const rt_model *m, const int32_t *ids, int64_t n, const c
 {
     for (int64_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= m->hp.n_vocab) {
-            return rt_fail(err, RT_INPUT, 0, "%s %zu: id %d at place %lld is outside the vocabulary of %lld tokens", what, index,
-                           (int)ids[i], (long long)i, (long long)m->hp.n_vocab);
+            return rt_fail(err, RT_INPUT, 0, "%s %zu: id %d at place %lld is outside the vocabulary of %lld tokens",
+                           what, index, (int)ids[i], (long long)i, (long long)m->hp.n_vocab);
         }
     }
     return RT_OK;
 }
 
-rt_status rt_ids_check_context(const rt_model *m, const int32_t *ids, int64_t n, const char *what, size_t index, rt_err *err)
+rt_status rt_ids_check_context(const rt_model *m, const int32_t *ids, int64_t n, const char *what, size_t index,
+                               rt_err *err)
 {
     if (n < 1) {
         return rt_fail(err, RT_INPUT, 0, "%s %zu is empty; it needs at least one token", what, index);
     }
     if (n > m->rope_rows) {
-        return rt_fail(err, RT_INPUT, 0, "%s %zu has %lld tokens, the context of the model %lld; shorten it", what, index,
-                       (long long)n, (long long)m->rope_rows);
+        return rt_fail(err, RT_INPUT, 0, "%s %zu has %lld tokens, the context of the model %lld; shorten it", what,
+                       index, (long long)n, (long long)m->rope_rows);
     }
     return rt_ids_check(m, ids, n, what, index, err);
 }

@@ -6,10 +6,11 @@
 #include "text/tokenizer.h"
 
 /* All inside the vocabulary. `what` and `index` name the list in the refusal: "prompt 3". */
-RT_MUST_USE rt_status rt_ids_check(const rt_model *m, const int32_t *ids, int64_t n, const char *what, size_t index, rt_err *err);
+RT_MUST_USE rt_status rt_ids_check(const rt_model *m, const int32_t *ids, int64_t n, const char *what, size_t index,
+                                   rt_err *err);
 /* As many as the context of the model takes, and at least one; then as above. */
-RT_MUST_USE rt_status rt_ids_check_context(const rt_model *m, const int32_t *ids, int64_t n, const char *what, size_t index,
-                                           rt_err *err);
+RT_MUST_USE rt_status rt_ids_check_context(const rt_model *m, const int32_t *ids, int64_t n, const char *what,
+                                           size_t index, rt_err *err);
 
 typedef struct rt_id_lists { /* zero-initialise; rt_id_lists_release frees */
     rt_ids *list;

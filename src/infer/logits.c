@@ -16,9 +16,21 @@ typedef struct pass {
     const int32_t *ids;
     double *value; /* loss of each prediction */
     float weight;  /* 1 / predictions of all sequences */
+    float *grads;  /* flat block */
+    float *dx;     /* [tokens, D] */
 } pass;
 
-static rt_status check_sequences(const rt_model *m, const rt_ids *sequences, size_t n, int64_t *longest, int64_t *total, rt_err *err)
+static void close_pass(pass *p)
+{
+    rt_acts_free(p->acts);
+    rt_head_free(p->head);
+    rt_free(p->value);
+    rt_free(p->grads);
+    rt_free(p->dx);
+}
+
+static rt_status check_sequences(const rt_model *m, const rt_ids *sequences, size_t n, int64_t *longest, int64_t *total,
+                                 rt_err *err)
 {
     *longest = *total = 0;
     if (n == 0) {
@@ -41,7 +53,8 @@ static rt_status check_memory(size_t bytes, const char *what, rt_err *err)
 {
     const int64_t room = rt_mem_available();
     if (room >= 0 && bytes > (size_t)room) {
-        return rt_fail(err, RT_MEMORY, 0, "%s need %zu MiB, the machine has %zu MiB left; give fewer or shorter sequences", what,
+        return rt_fail(err, RT_MEMORY, 0,
+                       "%s need %zu MiB, the machine has %zu MiB left; give fewer or shorter sequences", what,
                        bytes >> 20, (size_t)room >> 20);
     }
     return RT_OK;
@@ -92,20 +105,21 @@ rt_status rt_logits_save(const rt_model *m, const rt_ids *sequences, size_t n, c
         rt_span span;
         const rt_batch b = batch_of(&sequences[i], &span);
         rt_net_forward(m, p.acts, &b);
-        rt_head_run(p.head, &(rt_head_sweep){.model = m, .x = rt_acts_x(p.acts), .n_rows = b.n_rows, .visit = keep_logits, .ud = &p});
+        rt_head_run(
+            p.head,
+            &(rt_head_sweep){.model = m, .x = rt_acts_x(p.acts), .n_rows = b.n_rows, .visit = keep_logits, .ud = &p});
         add_logits(w, m, i, b.n_rows, p.logits);
         p.logits += b.n_rows * m->hp.n_vocab;
     }
     RT_TRY(rt_st_write(w, path, err));
 out:
     rt_st_writer_free(w);
-    rt_acts_free(p.acts);
-    rt_head_free(p.head);
+    close_pass(&p);
     rt_free(all);
     return st;
 }
 
-/* --- gradient ------------------------------------------------------------------------------------------------------ */
+/* --- gradient -------------------------------------------------------------------------------------------------- */
 
 static void next_token_loss(void *ud, const rt_head_row *row)
 {
@@ -115,8 +129,8 @@ static void next_token_loss(void *ud, const rt_head_row *row)
     p->value[row->index] = rt_loss_row(&ce, row->logits, p->m->hp.n_vocab, &target, true, p->weight, NULL);
 }
 
-/* Adds one sequence's gradient to `grads`; returns the sum of its losses. */
-static double add_gradient(pass *p, const rt_ids *sequence, float *dx, float *grads)
+/* Adds one sequence's gradient; returns the sum of its losses. */
+static double add_gradient(pass *p, const rt_ids *sequence)
 {
     const rt_model *m = p->m;
     rt_span span;
@@ -125,10 +139,15 @@ static double add_gradient(pass *p, const rt_ids *sequence, float *dx, float *gr
     double sum = 0;
     p->ids = b.ids;
     rt_net_forward(m, p->acts, &b);
-    memset(dx, 0, (size_t)(b.n_rows * m->hp.d_model) * sizeof(float)); /* the last token predicts nothing */
-    rt_head_run(p->head, &(rt_head_sweep){.model = m, .x = rt_acts_x(p->acts), .n_rows = n, .visit = next_token_loss, .ud = p,
-                                          .dx = dx, .grads = grads});
-    rt_net_backward(m, grads, p->acts, &b, dx);
+    memset(p->dx, 0, (size_t)(b.n_rows * m->hp.d_model) * sizeof(float)); /* the last token predicts nothing */
+    rt_head_run(p->head, &(rt_head_sweep){.model = m,
+                                          .x = rt_acts_x(p->acts),
+                                          .n_rows = n,
+                                          .visit = next_token_loss,
+                                          .ud = p,
+                                          .dx = p->dx,
+                                          .grads = p->grads});
+    rt_net_backward(m, p->grads, p->acts, &b, p->dx);
     for (int64_t i = 0; i < n; i++) {
         sum += p->value[i];
     }
@@ -151,11 +170,26 @@ static rt_status write_gradient(const rt_model *m, const float *grads, float los
     return st;
 }
 
+static rt_status open_gradient(pass *p, int64_t longest, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_model *m = p->m;
+    const size_t grad_bytes = (size_t)m->n_elements * sizeof(float);
+    RT_TRY(
+        check_memory(rt_acts_bytes(m, longest, longest, RT_NET_TRAIN) + grad_bytes, "activations and gradients", err));
+    RT_TRY(rt_new_big((void **)&p->grads, grad_bytes, "gradients", err));
+    RT_TRY(RT_NEW(&p->dx, (size_t)(longest * m->hp.d_model), "gradient of the residual stream", err));
+    RT_TRY(RT_NEW(&p->value, (size_t)longest, "losses", err));
+    RT_TRY(rt_acts_new(&p->acts, m, longest, longest, RT_NET_TRAIN, err));
+    RT_TRY(rt_head_new(&p->head, m, NULL, true, err));
+out:
+    return st;
+}
+
 rt_status rt_logits_save_gradient(const rt_model *m, const rt_ids *sequences, size_t n, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
     pass p = {.m = m};
-    float *grads = NULL, *dx = NULL;
     int64_t longest, total;
     double loss = 0;
     RT_TRY(check_sequences(m, sequences, n, &longest, &total, err));
@@ -163,29 +197,19 @@ rt_status rt_logits_save_gradient(const rt_model *m, const rt_ids *sequences, si
     if (predictions == 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "no sequence has a second token to predict");
     }
-    RT_TRY(check_memory(rt_acts_bytes(m, longest, longest, RT_NET_TRAIN) + (size_t)m->n_elements * sizeof(float),
-                        "activations and gradients", err));
-    RT_TRY(rt_new_big((void **)&grads, (size_t)m->n_elements * sizeof(float), "gradients", err));
-    RT_TRY(RT_NEW(&dx, (size_t)(longest * m->hp.d_model), "gradient of the residual stream", err));
-    RT_TRY(RT_NEW(&p.value, (size_t)longest, "losses", err));
-    RT_TRY(rt_acts_new(&p.acts, m, longest, longest, RT_NET_TRAIN, err));
-    RT_TRY(rt_head_new(&p.head, m, NULL, true, err));
+    RT_TRY(open_gradient(&p, longest, err));
     p.weight = (float)(1.0 / (double)predictions);
     for (size_t i = 0; i < n; i++) {
         if (sequences[i].n > 1) {
-            loss += add_gradient(&p, &sequences[i], dx, grads);
+            loss += add_gradient(&p, &sequences[i]);
         }
     }
     loss /= (double)predictions;
     if (!isfinite(loss)) {
         RT_FAIL_OUT(err, RT_NUMERIC, 0, "the loss is not finite; the model is damaged");
     }
-    RT_TRY(write_gradient(m, grads, (float)loss, path, err));
+    RT_TRY(write_gradient(m, p.grads, (float)loss, path, err));
 out:
-    rt_acts_free(p.acts);
-    rt_head_free(p.head);
-    rt_free(p.value);
-    rt_free(dx);
-    rt_free(grads);
+    close_pass(&p);
     return st;
 }

@@ -6,9 +6,11 @@
 #include "text/tokenizer.h"
 
 /* safetensors at `path`: F32 [tokens, vocabulary] of each sequence, named seq0, seq1, ... */
-RT_MUST_USE rt_status rt_logits_save(const rt_model *m, const rt_ids *sequences, size_t n, const char *path, rt_err *err);
-/* safetensors at `path`: F32 gradient of the next-token loss (mean over all predictions of all sequences, nats) with respect to
- * every parameter, by its Hugging Face name and in its shape, and `loss` F32 [1]. */
-RT_MUST_USE rt_status rt_logits_save_gradient(const rt_model *m, const rt_ids *sequences, size_t n, const char *path, rt_err *err);
+RT_MUST_USE rt_status rt_logits_save(const rt_model *m, const rt_ids *sequences, size_t n, const char *path,
+                                     rt_err *err);
+/* safetensors at `path`: F32 gradient of the next-token loss (mean over all predictions of all sequences, nats) with
+ * respect to every parameter, by its Hugging Face name and in its shape, and `loss` F32 [1]. */
+RT_MUST_USE rt_status rt_logits_save_gradient(const rt_model *m, const rt_ids *sequences, size_t n, const char *path,
+                                              rt_err *err);
 
 #endif

@@ -34,7 +34,7 @@ size_t rt_sample_scratch_bytes(int64_t n)
     return (size_t)n * (sizeof(float) + sizeof(int32_t));
 }
 
-/* --- cuts --------------------------------------------------------------------------------------------------------- */
+/* --- cuts ------------------------------------------------------------------------------------------------------ */
 
 /* Probabilities of all tokens, and the ids of those still in. */
 typedef struct pool {
@@ -89,8 +89,8 @@ static double mass(const pool *c, int64_t from, int64_t to)
     return sum;
 }
 
-/* Leaves the fewest tokens from the most probable on whose count, or mass, reaches `need` > 0. Quickselect: only the side
- * that holds the border is looked at again, so tokens are never sorted. */
+/* Leaves the fewest tokens from the most probable on whose count, or mass, reaches `need` > 0. Quickselect: only the
+ * side that holds the border is looked at again, so tokens are never sorted. */
 static void keep_top(pool *c, bool by_mass, double need)
 {
     int64_t from = 0, to = c->n;
@@ -125,7 +125,7 @@ static void keep_at_least(pool *c, float least)
 static void apply_cuts(const rt_sampling *s, pool *c)
 {
     const int64_t n = c->n;
-    const bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p > 0 && s->top_p < 1;
+    const bool top_k = s->top_k > 0 && s->top_k<n, top_p = s->top_p> 0 && s->top_p < 1;
     for (int64_t i = 0; i < n; i++) {
         c->id[i] = (int32_t)i;
     }
@@ -143,7 +143,7 @@ static void apply_cuts(const rt_sampling *s, pool *c)
     }
 }
 
-/* --- drawing ------------------------------------------------------------------------------------------------------ */
+/* --- drawing --------------------------------------------------------------------------------------------------- */
 
 static double uniform(const rt_sampling *s, uint64_t sequence, uint64_t step)
 {
@@ -182,7 +182,8 @@ static int32_t draw(const rt_sampling *s, const float *logits, int64_t n, double
     return pick(&c, u);
 }
 
-rt_sampled rt_sample(const rt_sampling *s, const float *logits, int64_t n, uint64_t sequence, uint64_t step, void *scratch)
+rt_sampled rt_sample(const rt_sampling *s, const float *logits, int64_t n, uint64_t sequence, uint64_t step,
+                     void *scratch)
 {
     const rt_kernels *k = rt_kernels_get();
     const float lse = k->logsumexp(logits, n, 1.0f, NULL);

@@ -25,7 +25,7 @@ typedef struct scorer {
     int64_t max_rows;
     rt_acts *acts;
     rt_head *head;
-    group *groups;   /* [max_rows] of the batch */
+    group *groups; /* [max_rows] of the batch */
     size_t n_groups;
     rt_span *spans;  /* [max_rows] */
     int32_t *ids;    /* [max_rows] */
@@ -50,7 +50,8 @@ static rt_status check_input(const scorer *s, rt_err *err)
         }
         RT_TRY(rt_ids_check_context(s->m, r->context, r->n_context, "context of request", i, err));
         if (r->n > s->m->rope_rows - r->n_context + 1) {
-            RT_FAIL_OUT(err, RT_INPUT, 0, "request %zu needs %lld tokens, the context of the model has %lld; shorten its context", i,
+            RT_FAIL_OUT(err, RT_INPUT, 0,
+                        "request %zu needs %lld tokens, the context of the model has %lld; shorten its context", i,
                         (long long)rows_of(r), (long long)s->m->rope_rows);
         }
         RT_TRY(rt_ids_check(s->m, r->ids, r->n, "continuation of request", i, err));
@@ -106,7 +107,7 @@ static void close_scorer(scorer *s)
     rt_free(s->greedy);
 }
 
-/* --- packing ------------------------------------------------------------------------------------------------------ */
+/* --- packing --------------------------------------------------------------------------------------------------- */
 
 static bool same_context(const rt_score_request *a, const rt_score_request *b)
 {
@@ -145,7 +146,7 @@ static size_t pack(scorer *s, size_t first)
     return first;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running --------------------------------------------------------------------------------------------------- */
 
 static void read_shared(scorer *s)
 {
@@ -204,8 +205,10 @@ static bool run_round(scorer *s, size_t c)
         return false;
     }
     rt_net_forward(s->m, s->acts, &b);
-    rt_head_run(s->head, &(rt_head_sweep){.model = s->m, .x = rt_acts_x(s->acts), .rows = s->rows, .n_rows = n_labels,
-                                          .visit = score_row, .ud = s});
+    rt_head_run(
+        s->head,
+        &(rt_head_sweep){
+            .model = s->m, .x = rt_acts_x(s->acts), .rows = s->rows, .n_rows = n_labels, .visit = score_row, .ud = s});
     return true;
 }
 
@@ -224,7 +227,8 @@ static rt_status store_round(scorer *s, size_t c, rt_err *err)
             out.greedy &= s->greedy[at + j];
         }
         if (!isfinite(out.logprob)) {
-            return rt_fail(err, RT_NUMERIC, 0, "request %zu: its log-probability is not finite; the model is damaged", index);
+            return rt_fail(err, RT_NUMERIC, 0, "request %zu: its log-probability is not finite; the model is damaged",
+                           index);
         }
         if (r->logprobs != NULL) {
             memcpy(r->logprobs, s->logprobs + at, (size_t)r->n * sizeof(float));
@@ -253,11 +257,14 @@ out:
     return st;
 }
 
-rt_status rt_score_run(const rt_model *m, const rt_score_request *requests, size_t n, rt_score *scores, const rt_score_options *o,
-                       rt_err *err)
+rt_status rt_score_run(const rt_model *m, const rt_score_request *requests, size_t n, rt_score *scores,
+                       const rt_score_options *o, rt_err *err)
 {
     rt_status st = RT_OK;
-    scorer s = {.m = m, .requests = requests, .scores = scores, .n = n,
+    scorer s = {.m = m,
+                .requests = requests,
+                .scores = scores,
+                .n = n,
                 .max_rows = o != NULL && o->max_rows > 0 ? o->max_rows : DEFAULT_ROWS};
     RT_TRY(check_input(&s, err));
     RT_TRY(open_scorer(&s, err));

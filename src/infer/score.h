@@ -8,9 +8,9 @@
 typedef struct rt_score_request {
     const int32_t *context; /* at least one token */
     int64_t n_context;
-    const int32_t *ids;     /* continuation, at least one token */
-    int64_t n;              /* n_context + n - 1 <= m->rope_rows */
-    float *logprobs;        /* [n] filled with log p of each continuation token in nats; NULL: not wanted */
+    const int32_t *ids; /* continuation, at least one token */
+    int64_t n;          /* n_context + n - 1 <= m->rope_rows */
+    float *logprobs;    /* [n] filled with log p of each continuation token in nats; NULL: not wanted */
 } rt_score_request;
 
 typedef struct rt_score {
@@ -24,8 +24,8 @@ typedef struct rt_score_options {
     void *ud;
 } rt_score_options;
 
-/* scores[n], in the order of requests. Depends on the list of requests and max_rows in the last bits, since products over
- * more or fewer rows may round differently; the same call gives the same bits. `o` may be NULL. */
+/* scores[n], in the order of requests. Depends on the list of requests and max_rows in the last bits, since products
+ * over more or fewer rows may round differently; the same call gives the same bits. `o` may be NULL. */
 RT_MUST_USE rt_status rt_score_run(const rt_model *m, const rt_score_request *requests, size_t n, rt_score *scores,
                                    const rt_score_options *o, rt_err *err);
 

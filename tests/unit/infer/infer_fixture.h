@@ -14,11 +14,8 @@ typedef struct tiny_model {
 } tiny_model;
 
 static const tiny_model tiny_models[] = {
-    {"llama", "models/llama"},
-    {"llama3_rope", "gguf/llama3_rope.gguf"},
-    {"qwen3", "models/qwen3"},
-    {"qwen3_moe", "models/qwen3_moe"},
-    {"gemma3_text", "models/gemma3_text"},
+    {"llama", "models/llama"},         {"llama3_rope", "gguf/llama3_rope.gguf"}, {"qwen3", "models/qwen3"},
+    {"qwen3_moe", "models/qwen3_moe"}, {"gemma3_text", "models/gemma3_text"},
 };
 enum { N_TINY = sizeof tiny_models / sizeof tiny_models[0] };
 

@@ -1,4 +1,5 @@
-/* Generation with the reference models: greedy text of transformers, independence of batch and threads, stops, memory. */
+/* Generation with the reference models: greedy text of transformers, independence of batch and threads, stops, memory.
+ */
 #include "infer_fixture.h"
 
 static rt_generation generate(const rt_model *m, const rt_prompt *p, size_t n, const rt_generate_options *o)
@@ -36,7 +37,8 @@ static void check_independence(const tiny_model *t, rt_precision precision)
 {
     rt_model *m = tiny_open(t, precision);
     rt_prompt *p = random_prompts(MANY, 1, 20, m->hp.n_vocab, 9);
-    rt_generate_options o = {.sampling = {.temperature = 1.1, .top_p = 0.95, .seed = 3}, .max_new = 11, .max_batch = 32};
+    rt_generate_options o = {
+        .sampling = {.temperature = 1.1, .top_p = 0.95, .seed = 3}, .max_new = 11, .max_batch = 32};
     const int usual = rt_team_threads();
     rt_team_set_threads(2);
     rt_generation threads = generate(m, p, MANY, &o);
@@ -71,7 +73,8 @@ static void logprobs_equal_a_fresh_scoring(void **state)
     for (int i = 0; i < N_TINY; i++) {
         rt_model *m = tiny_open(&tiny_models[i], RT_PRECISION_F32);
         rt_prompt *p = random_prompts(6, 2, 20, m->hp.n_vocab, 4);
-        rt_generation g = generate(m, p, 6, &(rt_generate_options){.sampling = {.temperature = 1.5, .seed = 8}, .max_new = 10});
+        rt_generation g =
+            generate(m, p, 6, &(rt_generate_options){.sampling = {.temperature = 1.5, .seed = 8}, .max_new = 10});
         for (int j = 0; j < 6; j++) {
             float again[10];
             score_again(m, &p[j], &g.seq[j], again);
@@ -97,7 +100,7 @@ static void equal_prompts_draw_differently(void **state)
     rt_model_close(m);
 }
 
-/* --- prompts longer than a piece of prefill ------------------------------------------------------------------------ */
+/* --- prompts longer than a piece of prefill -------------------------------------------------------------------- */
 
 /* A model of its own: the reference models have contexts shorter than a piece. */
 static rt_model *long_context_model(void)
@@ -106,7 +109,8 @@ static rt_model *long_context_model(void)
     rt_model *source = tiny_open(&tiny_models[0], RT_PRECISION_F32), *m = NULL;
     rt_hparams hp = source->hp;
     hp.n_ctx = 1400;
-    assert_ok(rt_model_new(&m, source->arch, &hp, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
+    assert_ok(rt_model_new(&m, source->arch, &hp, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true},
+                           &err));
     assert_int_equal(m->n_elements, source->n_elements);
     for (size_t i = 0; i < m->n_params; i++) {
         rt_param_read(&source->params[i], m->params[i].w);
@@ -132,7 +136,7 @@ static void long_prompts_are_read_in_pieces(void **state)
     rt_model_close(m);
 }
 
-/* --- stops --------------------------------------------------------------------------------------------------------- */
+/* --- stops ----------------------------------------------------------------------------------------------------- */
 
 static void a_full_context_ends_a_sequence(void **state)
 {
@@ -176,8 +180,9 @@ static void the_caller_hears_every_token_and_may_stop(void **state)
     rt_model *m = tiny_open(&tiny_models[0], RT_PRECISION_F32);
     rt_prompt *p = random_prompts(4, 2, 6, m->hp.n_vocab, 5);
     listener l = {.stop_index = 1, .stop_at = 3};
-    rt_generation g = generate(m, p, 4, &(rt_generate_options){.max_new = 6, .max_batch = 2, .on_token = hear_token,
-                                                               .on_end = hear_end, .ud = &l});
+    rt_generation g = generate(
+        m, p, 4,
+        &(rt_generate_options){.max_new = 6, .max_batch = 2, .on_token = hear_token, .on_end = hear_end, .ud = &l});
     for (int i = 0; i < 4; i++) {
         assert_int_equal(l.ends[i], 1);
         assert_int_equal(g.seq[i].n, i == 1 ? 3 : 6);
@@ -206,17 +211,20 @@ static void decoding_allocates_nothing(void **state)
     rt_prompt *p = random_prompts(4, 2, 6, m->hp.n_vocab, 5);
     listener l = {0};
     const size_t before = rt_mem_get_stats().live_bytes;
-    rt_generation g = generate(m, p, 4, &(rt_generate_options){.sampling = {.temperature = 1, .top_k = 9}, .max_new = 9,
-                                                               .on_token = count_allocations, .ud = &l});
+    rt_generation g = generate(
+        m, p, 4,
+        &(rt_generate_options){
+            .sampling = {.temperature = 1, .top_k = 9}, .max_new = 9, .on_token = count_allocations, .ud = &l});
     rt_generation_release(&g);
     assert_int_equal(rt_mem_get_stats().live_bytes, before);
     drop_prompts(p, 4);
     rt_model_close(m);
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------------------ */
+/* --- refusals -------------------------------------------------------------------------------------------------- */
 
-static void refused(const rt_model *m, const rt_prompt *p, const rt_generate_options *o, rt_status want, const char *words)
+static void refused(const rt_model *m, const rt_prompt *p, const rt_generate_options *o, rt_status want,
+                    const char *words)
 {
     rt_err err = {0};
     rt_generation g;

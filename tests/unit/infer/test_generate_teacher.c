@@ -1,5 +1,5 @@
-/* Generation with the real teacher: its end tokens, the same text alone, in a batch of 32 and on one or two threads, and
- * log-probabilities that a scoring pass confirms. */
+/* Generation with the real teacher: its end tokens, the same text alone, in a batch of 32 and on one or two threads,
+ * and log-probabilities that a scoring pass confirms. */
 #include "infer_fixture.h"
 
 enum { BATCH = 32, NEW = 8 };
@@ -30,7 +30,8 @@ static void alone_equals_batch_of_32_bit_for_bit(void **state)
     (void)state;
     rt_err err = {0};
     rt_prompt *p = random_prompts(BATCH, 1, 24, m->hp.n_vocab, 6);
-    rt_generate_options o = {.sampling = {.temperature = 0.8, .top_p = 0.95, .seed = 1}, .max_new = NEW, .max_batch = BATCH};
+    rt_generate_options o = {
+        .sampling = {.temperature = 0.8, .top_p = 0.95, .seed = 1}, .max_new = NEW, .max_batch = BATCH};
     rt_generation together, threads, alone;
     const int usual = rt_team_threads();
     rt_team_set_threads(2);
@@ -58,7 +59,8 @@ static void logprobs_equal_a_fresh_scoring(void **state)
     rt_err err = {0};
     rt_prompt *p = random_prompts(4, 5, 40, m->hp.n_vocab, 7);
     rt_generation g;
-    assert_ok(rt_generate(&g, m, NULL, p, 4, &(rt_generate_options){.sampling = {.temperature = 1, .seed = 2}, .max_new = NEW}, &err));
+    assert_ok(rt_generate(&g, m, NULL, p, 4,
+                          &(rt_generate_options){.sampling = {.temperature = 1, .seed = 2}, .max_new = NEW}, &err));
     /* bf16 rounds the operands of a scoring pass, decoding keeps them in f32 */
     const float tolerance = precision == RT_PRECISION_F32 ? 1e-4f : 0.3f;
     for (int i = 0; i < 4; i++) {
@@ -66,7 +68,8 @@ static void logprobs_equal_a_fresh_scoring(void **state)
         score_again(m, &p[i], &g.seq[i], again);
         for (int j = 0; j < NEW; j++) {
             if (!(fabsf(again[j] - g.seq[i].logprobs[j]) <= tolerance)) {
-                fail_msg("sequence %d, token %d: drawn at %g, scored at %g", i, j, (double)g.seq[i].logprobs[j], (double)again[j]);
+                fail_msg("sequence %d, token %d: drawn at %g, scored at %g", i, j, (double)g.seq[i].logprobs[j],
+                         (double)again[j]);
             }
         }
     }
@@ -105,12 +108,15 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         void *state = (void *)&precisions[i];
         const struct CMUnitTest tests[] = {
-            cmocka_unit_test_prestate_setup_teardown(alone_equals_batch_of_32_bit_for_bit, open_teacher, close_teacher, state),
-            cmocka_unit_test_prestate_setup_teardown(logprobs_equal_a_fresh_scoring, open_teacher, close_teacher, state),
-            cmocka_unit_test_prestate_setup_teardown(an_end_token_ends_the_sequence_and_is_its_last_id, open_teacher, close_teacher,
+            cmocka_unit_test_prestate_setup_teardown(alone_equals_batch_of_32_bit_for_bit, open_teacher, close_teacher,
                                                      state),
+            cmocka_unit_test_prestate_setup_teardown(logprobs_equal_a_fresh_scoring, open_teacher, close_teacher,
+                                                     state),
+            cmocka_unit_test_prestate_setup_teardown(an_end_token_ends_the_sequence_and_is_its_last_id, open_teacher,
+                                                     close_teacher, state),
         };
-        failures += cmocka_run_group_tests_name(i == 0 ? "generate_teacher f32" : "generate_teacher bf16", tests, NULL, NULL);
+        failures +=
+            cmocka_run_group_tests_name(i == 0 ? "generate_teacher f32" : "generate_teacher bf16", tests, NULL, NULL);
     }
     return failures;
 }

@@ -25,7 +25,8 @@ static void read_sequences(const rt_safetensors *golden, rt_id_lists *out)
     const int32_t *ids = golden_data(golden, "input_ids", RT_I32, &n);
     rt_str text = {0};
     for (int64_t i = 0; i < n; i++) {
-        rt_str_printf(&text, "%s%d%s", i % (n / 2) == 0 ? "{\"ids\": [" : "", ids[i], (i + 1) % (n / 2) == 0 ? "]}\n\n" : ", ");
+        rt_str_printf(&text, "%s%d%s", i % (n / 2) == 0 ? "{\"ids\": [" : "", ids[i],
+                      (i + 1) % (n / 2) == 0 ? "]}\n\n" : ", ");
     }
     char *path = rt_path_join(scratch, "ids.jsonl");
     assert_ok(rt_file_write(path, text.p, text.n, &err));
@@ -77,7 +78,7 @@ static void check_gradient(const rt_safetensors *want_file, const rt_safetensors
     const float *got = golden_data(got_file, p->name, RT_F32, &n);
     assert_int_equal(n, p->n);
     assert_int_equal(rt_safetensors_find(got_file, p->name)->n_dims, p->n_dims);
-    const double unit = ldexp(1.0, atoi(rt_safetensors_meta(want_file, p->name)));
+    const double unit = ldexp(1.0, (int)strtol(rt_safetensors_meta(want_file, p->name), NULL, 10));
     float *want = rt_malloc((size_t)n * sizeof *want);
     rt_decode(t->dtype, t->data, want, n);
     double diff = 0, norm = 0;
@@ -136,7 +137,8 @@ static void sequences_weigh_by_their_predictions(void **state)
     assert_ok(rt_safetensors_open(&made, path, &err));
     int64_t one;
     const double loss = (double)*(const float *)golden_data(made, "loss", RT_F32, &one);
-    const rt_score_request r[2] = {{.context = a, .n_context = 1, .ids = a + 1, .n = 4}, {.context = b, .n_context = 1, .ids = b + 1, .n = 1}};
+    const rt_score_request r[2] = {{.context = a, .n_context = 1, .ids = a + 1, .n = 4},
+                                   {.context = b, .n_context = 1, .ids = b + 1, .n = 1}};
     rt_score s[2];
     assert_ok(rt_score_run(m, r, 2, s, NULL, &err));
     assert_true(fabs(loss + (s[0].logprob + s[1].logprob) / 5) < 1e-5);

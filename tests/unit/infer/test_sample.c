@@ -84,16 +84,16 @@ static void cuts_keep_what_they_say(void **state)
     const double one[N] = {0, 1, 0, 0, 0, 0, 0}, four[N] = {0, 0.40, 0.10, 0, 0.25, 0.15, 0};
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 3, .seed = 1}, three);
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 1, .seed = 1}, one);
-    assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.7, .seed = 1}, three);  /* .40 + .25 < .7 */
-    assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.01, .seed = 1}, one);   /* at least one */
-    assert_drawn_like(&(rt_sampling){.temperature = 1, .min_p = 0.2, .seed = 1}, four);   /* .10 / .40 > .2 > .05 / .40 */
+    assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.7, .seed = 1}, three); /* .40 + .25 < .7 */
+    assert_drawn_like(&(rt_sampling){.temperature = 1, .top_p = 0.01, .seed = 1}, one);  /* at least one */
+    assert_drawn_like(&(rt_sampling){.temperature = 1, .min_p = 0.2, .seed = 1}, four); /* .10 / .40 > .2 > .05 / .40 */
     assert_drawn_like(&(rt_sampling){.temperature = 1, .min_p = 1, .seed = 1}, one);
     /* a share of what top_k left: .40 + .25 reach 0.8 of .80 */
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 3, .top_p = 0.8, .seed = 1}, two);
     assert_drawn_like(&(rt_sampling){.temperature = 1, .top_k = 4, .min_p = 0.5, .seed = 1}, two);
 }
 
-/* --- a row large enough for the search of the border to take many turns -------------------------------------------- */
+/* --- a row large enough for the search of the border to take many turns ---------------------------------------- */
 
 enum { LARGE = 1000 };
 static float large[LARGE];
@@ -128,8 +128,11 @@ static int sorted_cut(const rt_sampling *s, bool kept[LARGE])
 static void cuts_equal_those_of_a_sorted_row(void **state)
 {
     (void)state;
-    static const rt_sampling cases[] = {{.temperature = 1, .top_k = 17},  {.temperature = 1, .top_k = 900}, {.temperature = 1, .top_p = 0.1},
-                                        {.temperature = 1, .top_p = 0.5}, {.temperature = 1, .top_k = 200, .top_p = 0.6}};
+    static const rt_sampling cases[] = {{.temperature = 1, .top_k = 17},
+                                        {.temperature = 1, .top_k = 900},
+                                        {.temperature = 1, .top_p = 0.1},
+                                        {.temperature = 1, .top_p = 0.5},
+                                        {.temperature = 1, .top_k = 200, .top_p = 0.6}};
     rt_rng rng = rt_rng_init(1, "large row", 0);
     char *work = rt_malloc(rt_sample_scratch_bytes(LARGE));
     for (int i = 0; i < LARGE; i++) {
@@ -201,15 +204,16 @@ static void a_row_that_is_not_finite_is_told(void **state)
 static void impossible_settings_are_refused(void **state)
 {
     (void)state;
-    const rt_sampling bad[] = {{.temperature = -1}, {.temperature = NAN},          {.temperature = 1e-9},
-                               {.top_k = -1},       {.top_p = 1.5},                {.top_p = -0.1},
-                               {.min_p = 2},        {.temperature = 1, .min_p = NAN}};
+    const rt_sampling bad[] = {
+        {.temperature = -1}, {.temperature = NAN}, {.temperature = 1e-9}, {.top_k = -1},
+        {.top_p = 1.5},      {.top_p = -0.1},      {.min_p = 2},          {.temperature = 1, .min_p = NAN}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         rt_err err = {0};
         assert_int_equal(rt_sampling_check(&bad[i], &err), RT_USAGE);
         assert_true(strlen(err.msg) > 10);
     }
-    assert_int_equal(rt_sampling_check(&(rt_sampling){.temperature = 0.7, .top_k = 40, .top_p = 0.9, .min_p = 0.05}, NULL), RT_OK);
+    assert_int_equal(
+        rt_sampling_check(&(rt_sampling){.temperature = 0.7, .top_k = 40, .top_p = 0.9, .min_p = 0.05}, NULL), RT_OK);
 }
 
 int main(void)

@@ -59,12 +59,13 @@ static void check(const rt_model *m, const rt_score_request *r, const rt_score *
 enum { CONTEXTS = 9, CHOICES = 4, REQUESTS = CONTEXTS * CHOICES + 3 };
 
 /* Contexts with four choices each (one of a single token), then three requests that share nothing. */
-static void make_requests(const rt_prompt *contexts, const rt_prompt *choices, rt_score_request *r, float (*logprobs)[MAX_ROWS])
+static void make_requests(const rt_prompt *contexts, const rt_prompt *choices, rt_score_request *r,
+                          float (*logprobs)[MAX_ROWS])
 {
     for (int i = 0; i < REQUESTS; i++) {
         const rt_prompt *c = &contexts[i < CONTEXTS * CHOICES ? i / CHOICES : i - CONTEXTS * CHOICES];
-        r[i] = (rt_score_request){.context = c->ids, .n_context = c->n, .ids = choices[i].ids, .n = choices[i].n,
-                                  .logprobs = logprobs[i]};
+        r[i] = (rt_score_request){
+            .context = c->ids, .n_context = c->n, .ids = choices[i].ids, .n = choices[i].n, .logprobs = logprobs[i]};
     }
     r[0].n_context = r[1].n_context = r[2].n_context = r[3].n_context = 1;
 }
@@ -83,15 +84,17 @@ static void scores_equal_a_plain_pass_however_packed(void **state)
     for (int i = 0; i < N_TINY; i++) {
         rt_err err = {0};
         rt_model *m = tiny_open(&tiny_models[i], RT_PRECISION_F32);
-        rt_prompt *contexts = random_prompts(CONTEXTS, 2, 20, m->hp.n_vocab, 1), *choices = random_prompts(REQUESTS, 1, 8, m->hp.n_vocab, 2);
+        rt_prompt *contexts = random_prompts(CONTEXTS, 2, 20, m->hp.n_vocab, 1),
+                  *choices = random_prompts(REQUESTS, 1, 8, m->hp.n_vocab, 2);
         rt_score_request r[REQUESTS];
         rt_score s[REQUESTS];
         static float logprobs[REQUESTS][MAX_ROWS];
         make_requests(contexts, choices, r, logprobs);
         for (int j = 0; j < 4; j++) {
             size_t done = 0;
-            assert_ok(rt_score_run(m, r, REQUESTS, s, &(rt_score_options){.max_rows = sizes[j], .on_progress = count_progress, .ud = &done},
-                                   &err));
+            assert_ok(rt_score_run(
+                m, r, REQUESTS, s,
+                &(rt_score_options){.max_rows = sizes[j], .on_progress = count_progress, .ud = &done}, &err));
             assert_int_equal(done, REQUESTS);
             for (int k = 0; k < REQUESTS; k++) {
                 check(m, &r[k], &s[k]);
@@ -149,7 +152,8 @@ static void impossible_requests_are_refused(void **state)
     }
     rt_score s;
     rt_err err = {0};
-    assert_ok(rt_score_run(m, &(rt_score_request){.context = p->ids, .n_context = p->n, .ids = good, .n = 1}, 1, &s, NULL, &err));
+    assert_ok(rt_score_run(m, &(rt_score_request){.context = p->ids, .n_context = p->n, .ids = good, .n = 1}, 1, &s,
+                           NULL, &err));
     assert_ok(rt_score_run(m, NULL, 0, NULL, NULL, &err));
     drop_prompts(p, 1);
     rt_model_close(m);

@@ -1,14 +1,15 @@
-/* A real teacher, SmolLM2-135M-Instruct from its Q4_1 GGUF, equals transformers on eight prompts: logits, log-sum-exp, losses,
- * hidden states and greedy text in f32; the same text to within the noise of bf16 where that is the compute type. */
+/* A real teacher, SmolLM2-135M-Instruct from its Q4_1 GGUF, equals transformers on eight prompts: logits, log-sum-exp,
+ * losses, hidden states and greedy text in f32; the same text to within the noise of bf16 where that is the compute
+ * type. */
 #include "infer_fixture.h"
 
 enum { PROMPTS = 8, MAX_TOKENS = 64, TOP = 20, NEW = 32 };
 
 typedef struct prompt_case {
     int64_t n;
-    const int32_t *ids, *top_ids, *greedy;        /* [n], [n, 20], [32] */
-    const float *top_logits, *logsumexp, *nll;    /* [n, 20], [n], [n - 1] */
-    const float *hidden, *logits, *gap;           /* [31, d]; [V] or NULL; [32] */
+    const int32_t *ids, *top_ids, *greedy;     /* [n], [n, 20], [32] */
+    const float *top_logits, *logsumexp, *nll; /* [n, 20], [n], [n - 1] */
+    const float *hidden, *logits, *gap;        /* [31, d]; [V] or NULL; [32] */
 } prompt_case;
 
 static rt_safetensors *golden;
@@ -53,7 +54,7 @@ static int close_golden(void **state)
     return 0;
 }
 
-/* --- one prompt through the net, row by row against the golden file ----------------------------------------------- */
+/* --- one prompt through the net, row by row against the golden file -------------------------------------------- */
 
 typedef struct row_check {
     const rt_model *m;
@@ -166,7 +167,8 @@ static void f32_equals_transformers(void **state)
         }
         rt_free(c.hidden);
     }
-    print_message("logits within %.2g, logsumexp %.2g, nll %.2g, hidden states %.2g (relative)\n", logit, lse, nll, hidden);
+    print_message("logits within %.2g, logsumexp %.2g, nll %.2g, hidden states %.2g (relative)\n", logit, lse, nll,
+                  hidden);
     assert_true(logit <= 5e-3);
     assert_true(lse <= 2e-3);
     assert_true(nll <= 2e-3);
