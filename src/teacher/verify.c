@@ -355,27 +355,32 @@ static void release(check *k)
     rt_free(k->counts);
 }
 
-/* Sequences come with equal chance from all over the cache, each once. */
+/* Sequences in random order, each at most once, until there are positions enough. */
 static rt_status run_all(check *k, const rt_cache *c, int64_t n_positions, uint64_t seed, sums *s, rt_verify_report *r,
                          rt_err *err)
 {
     rt_status st = RT_OK;
     rt_rng rng = rt_rng_init(seed, "verify", 0);
-    int64_t left = k->h->n_sequences;
-    double mean_targets = (double)k->h->n_targets / (double)k->h->n_sequences;
-    double per_sequence = mean_targets < ROWS_PER_SEQUENCE ? mean_targets : ROWS_PER_SEQUENCE;
-    int64_t want = (int64_t)ceil((double)n_positions / (per_sequence > 1 ? per_sequence : 1));
-    for (int64_t i = 0; i < k->h->n_sequences && want > 0; i++) {
-        int64_t n = 0, n_tokens, n_targets;
+    const int64_t n = k->h->n_sequences;
+    int64_t *token0 = NULL, *order = NULL, n_tokens, n_targets;
+    RT_TRY(RT_NEW(&token0, (size_t)n + 1, "places of sequences", err));
+    RT_TRY(RT_NEW(&order, (size_t)n, "order of sequences", err));
+    for (int64_t i = 0; i < n; i++) {
         rt_cache_sequence_size(c, i, &n_tokens, &n_targets);
-        if ((int64_t)rt_rng_below(&rng, (uint64_t)left--) < want) {
-            want--;
-            RT_TRY(run_sequence(k, c, i, ROWS_PER_SEQUENCE, &rng, &n, err));
-            add_findings(k, n, s, r);
-        }
-        k->token0 += n_tokens;
+        token0[i + 1] = token0[i] + n_tokens;
+        order[i] = i;
+    }
+    for (int64_t i = 0; i < n && r->positions < n_positions; i++) {
+        int64_t j = i + (int64_t)rt_rng_below(&rng, (uint64_t)(n - i)), chosen = order[j],
+                left = n_positions - r->positions;
+        order[j] = order[i];
+        k->token0 = token0[chosen];
+        RT_TRY(run_sequence(k, c, chosen, left < ROWS_PER_SEQUENCE ? left : ROWS_PER_SEQUENCE, &rng, &n_targets, err));
+        add_findings(k, n_targets, s, r);
     }
 out:
+    rt_free(token0);
+    rt_free(order);
     return st;
 }
 
