@@ -121,7 +121,9 @@ static rt_status score(run *r, const rt_model *m, const char *name, rt_err *err)
     }
     rt_progress_begin(&r->progress, name);
     st = rt_score_run(m, r->requests, r->n_requests, r->scores, &(rt_score_options){.on_progress = show_progress, .ud = r}, err);
-    rt_progress_end(&r->progress, "%s: %zu questions", name, r->n);
+    if (st == RT_OK) {
+        rt_progress_end(&r->progress, "%zu questions", r->n);
+    }
 out:
     return st;
 }

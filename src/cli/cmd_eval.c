@@ -1,0 +1,204 @@
+/* retort eval: a model on held-out text, alone or beside its teacher, and on multiple-choice tasks. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/choice.h"
+#include "audit/heldout.h"
+#include "cli/command.h"
+
+static const char *const about =
+    "Measures MODEL: perplexity of held-out text (--text), its fidelity to a teacher over that text (--against: KL divergence, top-1\n"
+    "agreement, acceptance of speculative decoding), and multiple-choice tasks (--task with --data) scored as lm-evaluation-harness\n"
+    "0.4.13 does. Errors are standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
+    "\n"
+    "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data examples/data/hellaswag.jsonl --limit 50";
+
+#define SEQUENCE 512
+
+typedef struct eval_args {
+    const char *task, *data, *items, *against;
+    rt_opt_list text;
+    int64_t limit, sequence, max_tokens;
+} eval_args;
+
+static rt_status check_args(const eval_args *a, rt_err *err)
+{
+    if (a->task == NULL && a->text.n == 0) {
+        return rt_fail(err, RT_USAGE, 0, "nothing to measure: give --task with --data, or --text");
+    }
+    if (a->task != NULL && !rt_choice_is_task(a->task)) {
+        return rt_fail(err, RT_USAGE, 0, "task '%s' is not known; known are %s", a->task, rt_choice_tasks());
+    }
+    if ((a->task != NULL) != (a->data != NULL)) {
+        return rt_fail(err, RT_USAGE, 0, "--task and --data go together: --data is the file of the task's questions");
+    }
+    if (a->task == NULL && (a->items != NULL || a->limit > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "--items and --limit are about the questions of a --task");
+    }
+    if (a->text.n == 0 && a->against != NULL) {
+        return rt_fail(err, RT_USAGE, 0, "--against needs --text, the text on which both models are compared");
+    }
+    if (a->sequence < 0 || a->sequence == 1 || a->sequence > INT32_MAX) {
+        return rt_fail(err, RT_USAGE, 0, "option '--sequence': %lld is no length of two tokens or more", (long long)a->sequence);
+    }
+    return RT_OK;
+}
+
+/* --- tasks -------------------------------------------------------------------------------------------------------- */
+
+static rt_status write_items(const json_t *items, const char *path, rt_err *err)
+{
+    rt_str lines = {0};
+    size_t i;
+    json_t *item;
+    json_array_foreach(items, i, item)
+    {
+        rt_json_append(&lines, item);
+        rt_str_putc(&lines, '\n');
+    }
+    const rt_status st = lines.failed ? rt_fail(err, RT_MEMORY, 0, "no memory to write '%s'", path)
+                                      : rt_file_write(path, rt_str_cstr(&lines), lines.n, err);
+    rt_str_release(&lines);
+    return st;
+}
+
+static void print_share(const char *name, const rt_stat *s)
+{
+    printf(", %s %.1f %%", name, 100 * s->mean);
+    if (isfinite(s->stderr_)) {
+        printf(" ± %.1f", 100 * s->stderr_);
+    }
+}
+
+static rt_status run_task(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t)
+{
+    rt_status st = RT_OK;
+    rt_choice_result r;
+    RT_TRY(rt_choice_run(&r, m, t, a->task, a->data, a->limit, &c->err));
+    if (a->items != NULL) {
+        RT_TRY(write_items(r.items, a->items, &c->err));
+    }
+    if (c->common.json) {
+        json_t *j = rt_choice_json(&r);
+        rt_cli_print_json(j);
+        json_decref(j);
+    } else {
+        printf("%s: %lld questions", r.task, (long long)r.n);
+        print_share("acc", &r.acc);
+        if (r.acc_norm.n > 0) {
+            print_share("acc_norm", &r.acc_norm);
+        }
+        printf(" (guessing: %.1f %%)\n", 100 * r.chance);
+    }
+out:
+    rt_choice_result_release(&r);
+    return st;
+}
+
+/* --- text --------------------------------------------------------------------------------------------------------- */
+
+static rt_status open_teacher(rt_cli *c, const char *path, const rt_tokenizer *t, rt_model **out)
+{
+    rt_status st = RT_OK;
+    rt_tokenizer *own = NULL;
+    RT_TRY(rt_tokenizer_open(&own, path, &c->err));
+    const int32_t id = rt_tokenizer_first_difference(t, own);
+    if (id >= 0) {
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' has another tokenizer (token %d differs): distributions over tokens cannot be compared", path,
+                    id);
+    }
+    RT_TRY(rt_cli_open_model(c, path, out));
+out:
+    rt_tokenizer_close(own);
+    return st;
+}
+
+static void print_stat(const char *name, const rt_stat *s, const char *unit)
+{
+    printf("%-24s %.4f", name, s->mean);
+    if (isfinite(s->stderr_)) {
+        printf(" ± %.4f", s->stderr_);
+    }
+    printf("%s\n", unit);
+}
+
+static void print_fidelity(const rt_fidelity *f)
+{
+    printf("%lld tokens of %lld documents, %lld clusters\n", (long long)f->positions, (long long)f->documents, (long long)f->nll.clusters);
+    printf("%-24s %.4g\n", "perplexity", exp(f->nll.mean));
+    print_stat("cross-entropy", &f->nll, " nats a token");
+    if (f->kl.n > 0) {
+        printf("%-24s %.4g\n", "perplexity of teacher", exp(f->teacher_nll.mean));
+        print_stat("KL to teacher", &f->kl, " nats a token");
+        print_stat("top-1 agreement", &f->top1, "");
+        print_stat("acceptance", &f->acceptance, "");
+    }
+}
+
+static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t)
+{
+    rt_status st = RT_OK;
+    rt_model *teacher = NULL;
+    rt_corpus corpus = {0};
+    rt_heldout *h = NULL;
+    rt_fidelity f;
+    const int64_t sequence = a->sequence > 0 ? a->sequence : m->rope_rows < SEQUENCE ? m->rope_rows : SEQUENCE;
+    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens}, &c->err));
+    if (a->against != NULL) {
+        RT_TRY(open_teacher(c, a->against, t, &teacher));
+    }
+    RT_TRY(rt_heldout_new(&h, teacher, &corpus, (int)sequence, a->max_tokens, &c->err));
+    RT_TRY(rt_heldout_measure(h, m, &f, &c->err));
+    if (c->common.json) {
+        json_t *j = rt_fidelity_json(&f);
+        json_object_set_new(j, "sequence", json_integer(sequence));
+        rt_cli_print_json(j);
+        json_decref(j);
+    } else {
+        print_fidelity(&f);
+    }
+out:
+    rt_heldout_free(h);
+    rt_model_close(teacher);
+    rt_corpus_release(&corpus);
+    return st;
+}
+
+int rt_cmd_eval(int argc, char **argv)
+{
+    rt_cli c;
+    int code;
+    eval_args a = {0};
+    const rt_opt opts[] = {
+        {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "held-out text, .jsonl or .txt: perplexity"},
+        {"against", 'a', RT_OPT_STR, &a.against, "TEACHER", "with --text: KL, top-1 agreement, acceptance beside this model"},
+        {"sequence", 0, RT_OPT_INT, &a.sequence, "N", "tokens a document is cut into (default 512, or the model's context)"},
+        {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},
+        {"task", 0, RT_OPT_STR, &a.task, "NAME", "multiple-choice task, e.g. hellaswag"},
+        {"data", 'd', RT_OPT_STR, &a.data, "FILE", "the task's questions, JSON lines"},
+        {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N questions"},
+        {"items", 0, RT_OPT_STR, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
+        {0},
+    };
+    if (!rt_cli_begin(&c, "eval", argc, argv, "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE) [options]", about, opts,
+                      1, 1, "one model is needed", &code)) {
+        return code;
+    }
+    rt_status st = RT_OK;
+    rt_model *m = NULL;
+    rt_tokenizer *t = NULL;
+    RT_TRY(check_args(&a, &c.err));
+    RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
+    RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
+    if (a.text.n > 0) {
+        RT_TRY(run_text(&c, &a, m, t));
+    }
+    if (a.task != NULL) {
+        RT_TRY(run_task(&c, &a, m, t));
+    }
+out:
+    rt_model_close(m);
+    rt_tokenizer_close(t);
+    return rt_cli_end(&c, st);
+}
