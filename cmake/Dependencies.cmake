@@ -13,6 +13,7 @@ if(RETORT_ONEDNN)
     target_include_directories(rt_dnnl SYSTEM INTERFACE ${DNNL_INCLUDE})
     target_link_libraries(rt_dnnl INTERFACE ${DNNL_LIBRARY})
 endif()
-if(RETORT_OPENMP)
+if(RETORT_ONEDNN)
+    # oneDNN runs on OpenMP; the team tells it to keep to one thread.
     find_package(OpenMP REQUIRED COMPONENTS C)
 endif()

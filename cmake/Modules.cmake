@@ -41,10 +41,10 @@ endforeach()
 get_target_property(core_type rt_core TYPE)
 if(core_type STREQUAL "STATIC_LIBRARY")
     target_compile_definitions(rt_core PRIVATE RT_VERSION="${PROJECT_VERSION}")
-    if(RETORT_OPENMP)
-        # One file knows of OpenMP; libraries such as oneDNN bring the same libgomp.
+    if(RETORT_ONEDNN)
+        # One file knows of OpenMP; oneDNN brings the same libgomp.
         set_source_files_properties(${CMAKE_SOURCE_DIR}/src/core/team.c PROPERTIES
-            COMPILE_OPTIONS "${OpenMP_C_FLAGS}" COMPILE_DEFINITIONS RT_TEAM_OPENMP=1)
+            COMPILE_OPTIONS "${OpenMP_C_FLAGS}" COMPILE_DEFINITIONS RT_TEAM_BESIDE_OPENMP=1)
         target_link_options(rt_core PUBLIC ${OpenMP_C_FLAGS})
     endif()
 endif()

@@ -1,5 +1,6 @@
-/* team.c - the team of threads, with two bodies: OpenMP, and pthreads for compilers and sanitizers without it.
- * In both, threads draw task numbers from one counter; only who waits for whom differs. */
+/* team.c - the team of threads: workers that draw task numbers from one counter and sleep between jobs. Sleep, not spin:
+ * on a machine that others use too, a spinning member takes the time of the one everybody waits for
+ * (docs/decisions/0004-sleeping-team.md). */
 #include "core/team.h"
 
 #include <pthread.h>
@@ -8,7 +9,7 @@
 
 #include "core/cpu.h"
 
-#ifdef RT_TEAM_OPENMP
+#ifdef RT_TEAM_BESIDE_OPENMP
 #include <omp.h>
 #endif
 #if defined(__x86_64__)
@@ -72,35 +73,37 @@ static void work(team_job *job, int thread)
     float_mode_restore(mode);
 }
 
-#ifdef RT_TEAM_OPENMP
-
-/* A region of one thread does not count as parallel, so a library inside it would open a team of its own and split
- * sums by its size. Its default of one thread holds outside, inside and in regions of any width. */
+/* Libraries on OpenMP (oneDNN) called from a member would open teams of their own and split sums by their size. The
+ * number of threads is a setting of the calling thread, so each member makes it once. */
 void rt_team_claim(void)
 {
-    if (omp_get_max_threads() != 1) {
+#ifdef RT_TEAM_BESIDE_OPENMP
+    static _Thread_local bool claimed;
+    if (!claimed) {
         omp_set_num_threads(1);
+        claimed = true;
     }
+#endif
 }
 
-static void run_on(team_job *job, int n_threads)
+/* Rounds a member looks for the next job, or the caller for the end of this one, before it sleeps: a few microseconds,
+ * about what a sleep and a wake cost. */
+#define SPIN_ROUNDS 400
+
+static void pause_briefly(void)
 {
-#pragma omp parallel num_threads(n_threads)
-    work(job, omp_get_thread_num());
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
 }
 
-#else
-
-void rt_team_claim(void)
-{
-}
-
-/* Workers sleep between jobs and live until the process ends. `generation` numbers the jobs. */
+/* Workers live until the process ends. `generation` numbers the jobs. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t start, done;
-    int n_workers, busy, wanted; /* wanted: workers of this job, indices 1..wanted */
-    uint64_t generation;
+    int n_workers, wanted; /* wanted: workers of this job, indices 1..wanted */
+    atomic_int busy;
+    atomic_uint_fast64_t generation;
     team_job *job;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .start = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
@@ -108,21 +111,25 @@ static void *worker_main(void *arg)
 {
     int index = (int)(intptr_t)arg;
     uint64_t seen = 0;
-    pthread_mutex_lock(&pool.lock);
+    rt_team_claim();
     for (;;) {
-        while (pool.generation == seen || !pool.job) {
+        for (int i = 0; i < SPIN_ROUNDS && atomic_load(&pool.generation) == seen; i++) {
+            pause_briefly();
+        }
+        pthread_mutex_lock(&pool.lock);
+        while (atomic_load(&pool.generation) == seen || !pool.job) {
             pthread_cond_wait(&pool.start, &pool.lock);
         }
-        seen = pool.generation;
-        if (index > pool.wanted) {
-            continue;
-        }
-        team_job *job = pool.job;
+        seen = atomic_load(&pool.generation);
+        team_job *job = index <= pool.wanted ? pool.job : NULL;
         pthread_mutex_unlock(&pool.lock);
-        work(job, index);
-        pthread_mutex_lock(&pool.lock);
-        if (--pool.busy == 0) {
-            pthread_cond_signal(&pool.done);
+        if (job) {
+            work(job, index);
+            if (atomic_fetch_sub(&pool.busy, 1) == 1) {
+                pthread_mutex_lock(&pool.lock);
+                pthread_cond_signal(&pool.done);
+                pthread_mutex_unlock(&pool.lock);
+            }
         }
     }
     return NULL;
@@ -146,23 +153,24 @@ static void run_on(team_job *job, int n_threads)
     pthread_mutex_lock(&pool.lock);
     add_workers(n_threads - 1);
     pool.wanted = n_threads - 1 < pool.n_workers ? n_threads - 1 : pool.n_workers;
-    pool.busy = pool.wanted;
+    atomic_store(&pool.busy, pool.wanted);
     pool.job = job;
-    pool.generation++;
+    atomic_fetch_add(&pool.generation, 1);
     pthread_cond_broadcast(&pool.start);
     pthread_mutex_unlock(&pool.lock);
 
     work(job, 0);
 
+    for (int i = 0; i < SPIN_ROUNDS && atomic_load(&pool.busy) > 0; i++) {
+        pause_briefly();
+    }
     pthread_mutex_lock(&pool.lock);
-    while (pool.busy > 0) {
+    while (atomic_load(&pool.busy) > 0) {
         pthread_cond_wait(&pool.done, &pool.lock);
     }
     pool.job = NULL;
     pthread_mutex_unlock(&pool.lock);
 }
-
-#endif
 
 void rt_team_set_threads(int n)
 {

@@ -1,6 +1,6 @@
 /* team.h - one team of threads a process. Work is cut into tasks whose number never depends on the thread
  * count; tasks are handed out dynamically, reductions are the caller's, over tasks in index order. Hence the
- * same bits at any thread count. Two bodies: OpenMP (gcc) and pthreads (clang, tsan, fuzz): RT_TEAM_OPENMP. */
+ * same bits at any thread count. */
 #ifndef RT_CORE_TEAM_H
 #define RT_CORE_TEAM_H
 
