@@ -1,0 +1,40 @@
+/* figure.h - figures with their intervals, and the models and tasks they belong to, as the facts hold them. A number
+ * that is absent, null or no number is NAN throughout. */
+#ifndef RT_REPORT_FIGURE_H
+#define RT_REPORT_FIGURE_H
+
+#include "format/json.h"
+#include "report/number.h"
+
+/* Half-width of a 95 % interval in standard errors. */
+#define RT_INTERVAL_95 1.96
+
+typedef struct rt_figure {
+    double mean; /* NAN: not measured */
+    double half; /* of the 95 % interval, NAN: unknown */
+} rt_figure;
+bool rt_figure_known(rt_figure f);
+/* a - b with the interval of independent measurements. On the same text or questions the true one is usually narrower.
+ */
+rt_figure rt_figure_minus(rt_figure a, rt_figure b);
+/* The interval is known and does not hold zero. */
+bool rt_figure_beyond_error(rt_figure difference);
+
+/* The four models a page compares, in the order in which they are shown. */
+typedef enum rt_role { RT_ROLE_TEACHER, RT_ROLE_STUDENT, RT_ROLE_TWIN, RT_ROLE_CUT, RT_ROLE_COUNT } rt_role;
+const char *rt_role_id(rt_role r);                           /* "cut"; also the CSS class */
+const char *rt_role_name(rt_role r);                         /* "cut, untrained" */
+const json_t *rt_role_model(const json_t *facts, rt_role r); /* NULL when it was not judged */
+
+/* Measures of fidelity: "nll", "kl", "top1", "acceptance". */
+rt_figure rt_figure_fidelity(const json_t *model, const char *measure);
+/* Accuracy in a task: per-character normalised where the task has it. *metric: "acc_norm" or "acc". */
+rt_figure rt_figure_task(const json_t *model, const char *task, const char **metric);
+const json_t *rt_figure_task_entry(const json_t *model, const char *task);
+/* The i-th task that any model was given; NULL after the last. */
+const char *rt_figure_task_name(const json_t *facts, size_t i);
+
+/* Texts of an array in a row, with `between` them. */
+void rt_texts_join(rt_str *out, const json_t *texts, const char *between);
+
+#endif

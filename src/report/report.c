@@ -1,0 +1,76 @@
+/* report.c - the page as a whole: head, sections in order, and the way to a file. */
+#include "report/page.h"
+
+static const struct {
+    const char *id, *title;
+    void (*write)(rt_str *out, const json_t *facts);
+} sections[] = {
+    {"summary", "Summary", rt_page_summary},
+    {"comparison", "Comparison", rt_page_comparison},
+    {"curves", "Training", rt_page_curves},
+    {"samples", "Samples", rt_page_samples},
+    {"cost", "Cost", rt_page_cost},
+    {"provenance", "Provenance", rt_page_provenance},
+    {"recipe", "Do it again", rt_page_recipe},
+};
+enum { N_SECTIONS = sizeof sections / sizeof *sections };
+
+/* The policy forbids everything but the page's own style: nothing is fetched, no script runs, whatever the texts hold.
+ */
+static void head(rt_str *out, const json_t *facts)
+{
+    rt_str_puts(out,
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+                "img-src data:; base-uri 'none'; form-action 'none'\"/>\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+                "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>");
+    rt_html_json(out, json_object_get(facts, "name"), "Unnamed student");
+    rt_str_puts(out, ": what was kept and lost</title>\n<style>\n");
+    rt_page_style(out);
+    rt_str_puts(out, "</style>\n</head>\n");
+}
+
+static void navigation(rt_str *out)
+{
+    rt_str_puts(out, "<nav aria-label=\"Sections\">");
+    for (size_t i = 0; i < N_SECTIONS; i++) {
+        rt_html_put(out, "<a href=\"#%s\">%s</a> ", sections[i].id, sections[i].title);
+    }
+    rt_str_puts(out, "</nav>\n");
+}
+
+rt_status rt_report_html(rt_str *out, const json_t *facts, rt_err *err)
+{
+    const size_t before = out->n;
+    if (!json_is_object(facts)) {
+        return rt_fail(err, RT_INPUT, 0, "the facts of a report are no JSON object");
+    }
+    head(out, facts);
+    rt_str_puts(out, "<body>\n");
+    navigation(out);
+    rt_str_puts(out, "<main>\n");
+    for (size_t i = 0; i < N_SECTIONS; i++) {
+        sections[i].write(out, facts);
+    }
+    rt_str_puts(out, "</main>\n</body>\n</html>\n");
+    if (!out->failed) {
+        return RT_OK;
+    }
+    if (out->p) {
+        out->n = before;
+        out->p[before] = '\0';
+    }
+    return rt_fail(err, RT_MEMORY, 0, "no memory for the report");
+}
+
+rt_status rt_report_write(const char *path, const json_t *facts, rt_err *err)
+{
+    rt_str page = {0};
+    rt_status st = rt_report_html(&page, facts, err);
+    if (st == RT_OK) {
+        st = rt_file_write(path, page.p, page.n, err);
+    }
+    rt_str_release(&page);
+    return st;
+}
