@@ -39,19 +39,23 @@ static void add_row(rt_gather *g, int64_t row, int32_t label, int64_t position)
     g->positions[g->n_rows++] = position;
 }
 
+void rt_gather_add_piece(rt_gather *g, const rt_packed *p, const rt_segment *s, int64_t n)
+{
+    RT_BUG_IF(n > s->n || g->n_tokens + n > g->max_tokens);
+    memcpy(g->ids + g->n_tokens, p->ids + s->start, (size_t)n * sizeof *g->ids);
+    g->spans[g->n_spans++] = (rt_span){.row0 = g->n_tokens, .n = n};
+    for (int64_t k = 0; k < n; k++) {
+        if (p->loss_mask[s->start + k] != 0) {
+            add_row(g, g->n_tokens + k, p->ids[s->start + k + 1], s->start + k);
+        }
+    }
+    g->n_tokens += n;
+}
+
 void rt_gather_add_packed(rt_gather *g, const rt_packed *p, int64_t sequence)
 {
-    RT_BUG_IF(g->n_tokens + rt_packed_sequence_tokens(p, sequence) > g->max_tokens);
     for (int64_t i = p->sequence_first_segment[sequence]; i < p->sequence_first_segment[sequence + 1]; i++) {
-        const rt_segment *s = &p->segments[i];
-        memcpy(g->ids + g->n_tokens, p->ids + s->start, (size_t)s->n * sizeof *g->ids);
-        g->spans[g->n_spans++] = (rt_span){.row0 = g->n_tokens, .n = s->n};
-        for (int64_t k = 0; k < s->n; k++) {
-            if (p->loss_mask[s->start + k] != 0) {
-                add_row(g, g->n_tokens + k, p->ids[s->start + k + 1], s->start + k);
-            }
-        }
-        g->n_tokens += s->n;
+        rt_gather_add_piece(g, p, &p->segments[i], p->segments[i].n);
     }
     g->n_sequences++;
 }

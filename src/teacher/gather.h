@@ -22,6 +22,8 @@ void rt_gather_release(rt_gather *g);
 void rt_gather_clear(rt_gather *g);
 /* The caller has made sure that the sequence fits. */
 void rt_gather_add_packed(rt_gather *g, const rt_packed *p, int64_t sequence);
+/* The first n tokens of a segment, as a span of their own. */
+void rt_gather_add_piece(rt_gather *g, const rt_packed *p, const rt_segment *s, int64_t n);
 void rt_gather_add_cached(rt_gather *g, const rt_cache_sequence *s);
 rt_batch rt_gather_batch(const rt_gather *g); /* view */
 

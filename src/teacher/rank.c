@@ -7,6 +7,8 @@
 
 #include "teacher/gather.h"
 
+#define PIECE 256 /* tokens of one place in the text */
+
 rt_rank_options rt_rank_default(void)
 {
     return (rt_rank_options){.tokens = 1024, .down_to = 1};
@@ -106,15 +108,28 @@ static rt_status remove_one(ranker *k, rt_ranking *r, rt_err *err)
 
 /* ---- whole ---- */
 
-/* Sequences spread evenly over the corpus, as many as fit into the tokens asked for. */
+static int64_t piece_tokens(const rt_segment *s)
+{
+    return s->n < PIECE ? s->n : PIECE;
+}
+
+/* Beginnings of segments from all over the corpus: what one page can spare, another may need. */
 static rt_status take_text(ranker *k, const rt_packed *p, int64_t tokens, rt_err *err)
 {
     rt_status st = RT_OK;
-    int64_t n_sequences = (int64_t)p->n_sequences, fit = tokens / p->sequence;
-    int64_t n = fit < 1 ? 1 : fit < n_sequences ? fit : n_sequences;
-    RT_TRY(rt_gather_init(&k->g, n * p->sequence, err));
+    const int64_t n_segments = (int64_t)p->n_segments, room = tokens > PIECE ? tokens : PIECE;
+    int64_t all = 0;
+    for (int64_t i = 0; i < n_segments; i++) {
+        all += piece_tokens(&p->segments[i]);
+    }
+    int64_t n = (room * n_segments + all - 1) / all; /* pieces of mean length that fill the room */
+    n = n < n_segments ? n : n_segments;
+    RT_TRY(rt_gather_init(&k->g, room, err));
     for (int64_t i = 0; i < n; i++) {
-        rt_gather_add_packed(&k->g, p, i * n_sequences / n);
+        const rt_segment *s = &p->segments[i * n_segments / n];
+        if (k->g.n_tokens + piece_tokens(s) <= room) {
+            rt_gather_add_piece(&k->g, p, s, piece_tokens(s));
+        }
     }
     if (k->g.n_rows == 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "the text to rank layers on has no token that counts");
@@ -134,7 +149,7 @@ static double work_to_do(const ranker *k, int down_to)
     return sum;
 }
 
-static rt_status prepare(ranker *k, const rt_packed *p, int down_to, rt_err *err)
+static rt_status prepare(ranker *k, int down_to, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_hparams *hp = &k->m->hp;
@@ -146,7 +161,7 @@ static rt_status prepare(ranker *k, const rt_packed *p, int down_to, rt_err *err
     for (int i = 0; i < k->n; i++) {
         k->layers[i] = i;
     }
-    RT_TRY(rt_acts_new(&k->acts, k->m, k->g.n_tokens, p->sequence, RT_NET_FORWARD, err));
+    RT_TRY(rt_acts_new(&k->acts, k->m, k->g.n_tokens, PIECE, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&k->head, k->m, NULL, false, err));
     RT_TRY(RT_NEW(&k->logp, (size_t)k->g.n_rows, "scores", err));
     RT_TRY(RT_NEW(&k->before, (size_t)k->n + 1, "streams before layers", err));
@@ -182,7 +197,7 @@ rt_status rt_rank_layers(rt_ranking *r, const rt_model *teacher, const rt_digest
     }
     RT_TRY(rt_packed_check(p, teacher, err));
     RT_TRY(take_text(&k, p, o->tokens, err));
-    RT_TRY(prepare(&k, p, o->down_to, err));
+    RT_TRY(prepare(&k, o->down_to, err));
     r->tokens = k.g.n_tokens;
     r->targets = k.g.n_rows;
     rt_progress_begin(&k.progress, "rank layers");

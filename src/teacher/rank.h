@@ -18,7 +18,7 @@ typedef struct rt_ranking {
 } rt_ranking;
 
 typedef struct rt_rank_options {
-    int64_t tokens; /* scored: whole sequences, taken evenly from the corpus, up to this many; at least one */
+    int64_t tokens; /* scored: pieces of up to 256, from all over the corpus */
     int down_to;    /* layers left at the end, >= 1 */
 } rt_rank_options;
 rt_rank_options rt_rank_default(void); /* 1024 tokens, down to 1 */
