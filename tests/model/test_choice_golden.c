@@ -1,6 +1,6 @@
 /* The real teacher in f32 gives the harness's log-likelihoods, item by item, and its picks. */
 #include "audit/choice.h"
-#include "audit_fixture.h"
+#include "unit/audit/audit_fixture.h"
 
 #define TOLERANCE 1e-3
 
