@@ -96,6 +96,7 @@ int rt_cmd_bench(int argc, char **argv)
     if (c.operands.n == 0 && !rt_path_exists(model)) {
         RT_FAIL_OUT(&c.err, RT_NOT_FOUND, 0, "'%s' is not here; run make fetch, or name a model", model);
     }
+    RT_TRY(rt_cli_check_model(&c, model));
     RT_TRY(rt_tokenizer_open(&t, model, &c.err));
     RT_TRY(ask_gate(&c, model, &permit));
     RT_TRY(rt_cli_open_model(&c, model, &m));

@@ -128,8 +128,8 @@ static rt_status collect(rt_cli *c, const collect_args *a)
     if (a->verify == NULL && (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0)) {
         RT_FAIL_OUT(&c->err, RT_USAGE, 0, "-o CACHE and %s are needed", text ? "--prompts FILE" : "--text FILE");
     }
+    RT_TRY(rt_cli_check_model(c, model));
     if (a->verify == NULL) {
-        RT_TRY(rt_mkdirs(a->out, &c->err));
         RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
     }
     RT_TRY(rt_tokenizer_open(&t, model, &c->err));
@@ -157,7 +157,7 @@ int rt_cmd_collect(int argc, char **argv)
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
         {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...", "rows with \"prompt\" or \"messages\", for --targets text"},
-        {"output", 'o', RT_OPT_STR, &a.out, "CACHE", "folder to write"},
+        {"output", 'o', RT_OPT_OUT, &a.out, "CACHE", "folder to write"},
         {"targets", 0, RT_OPT_STR, &a.targets, "KIND", "sample (default), topk, hidden, text"},
         {"tokens", 0, RT_OPT_INT, &a.tokens, "N", "stop after so many tokens of text (default: all)"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence (default 512)"},

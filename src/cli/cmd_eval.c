@@ -178,7 +178,7 @@ int rt_cmd_eval(int argc, char **argv)
         {"task", 0, RT_OPT_STR, &a.task, "NAME", "multiple-choice task, e.g. hellaswag"},
         {"data", 'd', RT_OPT_STR, &a.data, "FILE", "the task's questions, JSON lines"},
         {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N questions"},
-        {"items", 0, RT_OPT_STR, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
+        {"items", 0, RT_OPT_OUT, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
         {0},
     };
     if (!rt_cli_begin(&c, "eval", argc, argv, "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE) [options]", about, opts,
@@ -189,6 +189,7 @@ int rt_cmd_eval(int argc, char **argv)
     rt_model *m = NULL;
     rt_tokenizer *t = NULL;
     RT_TRY(check_args(&a, &c.err));
+    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     if (a.text.n > 0) {

@@ -48,7 +48,7 @@ int rt_cmd_export(int argc, char **argv)
     int code;
     const char *out = NULL, *type = "q8_0";
     const rt_opt opts[] = {
-        {"output", 'o', RT_OPT_STR, &out, "OUT", "file, or folder for safetensors"},
+        {"output", 'o', RT_OPT_OUT, &out, "OUT", "file, or folder for safetensors"},
         {"type", 0, RT_OPT_STR, &type, "TYPE", "f32, f16, bf16, q8_0 (default), q4_0, q4_1: GGUF; safetensors: folder"},
         {0},
     };
@@ -60,6 +60,7 @@ int rt_cmd_export(int argc, char **argv)
     if (out == NULL) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "-o OUT is needed");
     }
+    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_model_open(&m, c.operands.v[0], &(rt_model_options){.precision = RT_PRECISION_F32}, &c.err));
     RT_TRY(strcmp(type, "safetensors") == 0 ? export_folder(&c, m, out) : export_gguf(&c, m, out, type));
     if (c.common.json) {

@@ -20,12 +20,18 @@ typedef struct printer {
     bool live;
 } printer;
 
+/* Models may have more rows than their tokenizer has tokens: such ids stand for nothing. */
+static rt_status add_text(const rt_tokenizer *t, int32_t id, rt_str *out, rt_err *err)
+{
+    return id < rt_tokenizer_n_vocab(t) ? rt_decode_id(t, id, out, err) : RT_OK;
+}
+
 /* Shows the complete characters so far; ill-formed ones are repaired when the text ends. */
 static bool show(void *ud, size_t index, const rt_generated *g)
 {
     (void)index;
     printer *p = ud;
-    if (p->live && !rt_tokenizer_is_end(p->t, g->ids[g->n - 1]) && rt_decode_id(p->t, g->ids[g->n - 1], &p->pending, NULL) == RT_OK &&
+    if (p->live && !rt_tokenizer_is_end(p->t, g->ids[g->n - 1]) && add_text(p->t, g->ids[g->n - 1], &p->pending, NULL) == RT_OK &&
         rt_utf8_valid(rt_str_cstr(&p->pending), p->pending.n)) {
         fputs(rt_str_cstr(&p->pending), stdout);
         fflush(stdout);
@@ -52,7 +58,7 @@ static rt_status print_json(const rt_tokenizer *t, const rt_generated *g, rt_err
         json_array_append_new(ids, json_integer(g->ids[i]));
         json_array_append_new(logprobs, isfinite(g->logprobs[i]) ? json_real((double)g->logprobs[i]) : json_null());
         if (!rt_tokenizer_is_end(t, g->ids[i]) || i + 1 < g->n) {
-            RT_TRY(rt_decode_id(t, g->ids[i], &bytes, err));
+            RT_TRY(add_text(t, g->ids[i], &bytes, err));
         }
     }
     rt_utf8_repair(&text, rt_str_cstr(&bytes), bytes.n);
@@ -115,6 +121,7 @@ int rt_cmd_generate(int argc, char **argv)
     if (prompt == NULL) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "a prompt is needed: -p TEXT");
     }
+    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     RT_TRY(prompt_ids(t, prompt, chat, &ids, &c.err));

@@ -102,7 +102,7 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
 {
     rt_status st = RT_OK;
     rt_tokenizer *t = NULL;
-    rt_model *student = NULL;
+    rt_model *student = NULL, *exact = NULL;
     rt_ranking *r = NULL;
     int keep[RT_MAX_LAYERS], n = 0;
     RT_TRY(rt_tokenizer_open(&t, c->operands.v[0], &c->err));
@@ -114,7 +114,9 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
         RT_TRY(rank(a, teacher, t, hash, r, &c->err));
         RT_TRY(rt_ranking_keep(r, n, keep, &c->err));
     }
-    RT_TRY(rt_model_cut(&student, teacher, keep, n, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &c->err));
+    /* ranking may run in bf16, the weights are taken as they are in the file */
+    RT_TRY(rt_model_open(&exact, c->operands.v[0], &(rt_model_options){.precision = RT_PRECISION_F32}, &c->err));
+    RT_TRY(rt_model_cut(&student, exact, keep, n, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &c->err));
     RT_TRY(rt_student_save(student, t, a->out, "model.safetensors", RT_F32, &c->err));
     RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], a->out, &c->err));
     json_t *list = json_array();
@@ -127,6 +129,7 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
 out:
     rt_free(r);
     rt_model_close(student);
+    rt_model_close(exact);
     rt_tokenizer_close(t);
     return st;
 }
@@ -137,7 +140,7 @@ int rt_cmd_init(int argc, char **argv)
     int code;
     init_args a = {0};
     const rt_opt opts[] = {
-        {"output", 'o', RT_OPT_STR, &a.out, "STUDENT", "folder to write"},
+        {"output", 'o', RT_OPT_OUT, &a.out, "STUDENT", "folder to write"},
         {"layers", 'l', RT_OPT_INT, &a.layers, "L", "how many layers to keep"},
         {"keep", 0, RT_OPT_STR, &a.keep, "0,1,2,...", "the very layers to keep"},
         {"ranking", 0, RT_OPT_STR, &a.ranking, "FILE", "ranking to read, or to write when it is not there yet"},
@@ -159,12 +162,12 @@ int rt_cmd_init(int argc, char **argv)
     if (!a.plan && (a.out == NULL || (a.keep == NULL) == (a.layers <= 0))) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "-o STUDENT and one of --layers, --keep are needed");
     }
+    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     if (!a.plan) {
-        RT_TRY(rt_mkdirs(a.out, &c.err));
         RT_TRY(rt_cli_permit(&c, c.operands.v[0], RT_USE_DERIVE_WEIGHTS, a.out, a.accept, a.reason, a.grant, &permit));
     }
     RT_TRY(rt_cli_model_hash(&c, c.operands.v[0], &hash));
-    RT_TRY(rt_model_open(&teacher, c.operands.v[0], &(rt_model_options){.precision = RT_PRECISION_F32}, &c.err));
+    RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &teacher));
     if (a.plan) {
         print_plan(&c, teacher);
     } else {

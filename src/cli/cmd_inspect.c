@@ -244,7 +244,10 @@ int rt_cmd_inspect(int argc, char **argv)
     }
     facts f = {0};
     const char *path = c.operands.v[0];
-    const rt_status st = collect_facts(&f, path, hash || c.common.json, noncommercial, &c.err);
+    rt_status st = rt_cli_check_model(&c, path);
+    if (st == RT_OK) {
+        st = collect_facts(&f, path, hash || c.common.json, noncommercial, &c.err);
+    }
     if (st == RT_OK && c.common.json) {
         print_json(&f, path, tensors, hash);
     } else if (st == RT_OK) {

@@ -31,6 +31,7 @@ int rt_cmd_logits(int argc, char **argv)
     if (ids == NULL || (out == NULL && grad == NULL)) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "--ids FILE.jsonl and one of -o OUT, --grad OUT2 are needed");
     }
+    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_id_lists_read(&l, ids, &c.err));
     if (l.n == 0) {
         RT_FAIL_OUT(&c.err, RT_INPUT, 0, "'%s' holds no sequences; write a line {\"ids\": [1, 2, 3]} for each", ids);
@@ -41,6 +42,11 @@ int rt_cmd_logits(int argc, char **argv)
     }
     if (grad != NULL) {
         RT_TRY(rt_logits_save_gradient(m, l.list, l.n, grad, &c.err));
+    }
+    if (c.common.json) {
+        json_t *j = json_pack("{s:s?, s:s?, s:I}", "logits", out, "grad", grad, "sequences", (json_int_t)l.n);
+        rt_cli_print_json(j);
+        json_decref(j);
     }
 out:
     rt_id_lists_release(&l);

@@ -1,5 +1,6 @@
 /* retort run: a recipe carried out, or only planned. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "flow/flow.h"
@@ -7,7 +8,10 @@
 static const char *const about =
     "Carries out RECIPE in runs/<name>: licence gate, teacher outputs, student, training, export, audit, report. The same command\n"
     "goes on where a killed run was; a stage whose inputs are unchanged is not done again. --dry-run judges the licence, measures\n"
-    "the machine for a few seconds and says what would be done, how long it takes and how much memory and disk it needs.";
+    "the machine for a few seconds and says what would be done, how long it takes and how much memory and disk it needs.\n"
+    "--seed, --threads and --precision take the place of the recipe's.\n"
+    "\n"
+    "example:  retort run examples/quickstart.yaml --set budget=20m --set student.layers=12";
 
 static void print_plan(const json_t *plan)
 {
@@ -22,6 +26,39 @@ static void print_summary(const json_t *s)
            json_string_value(json_object_get(s, "report")), model, model);
 }
 
+/* Options of all commands that a recipe also has a key for. */
+typedef struct overrides {
+    char seed[48], threads[48], precision[48];
+} overrides;
+
+static rt_status add_set(rt_opt_list *sets, const char *set, rt_err *err)
+{
+    if (sets->n == RT_OPT_MAX) {
+        return rt_fail(err, RT_USAGE, 0, "option '--set' takes at most %d values", RT_OPT_MAX);
+    }
+    sets->v[sets->n++] = set;
+    return RT_OK;
+}
+
+static rt_status add_overrides(overrides *o, const rt_common *common, rt_opt_list *sets, rt_err *err)
+{
+    rt_status st = RT_OK;
+    if (common->seed_given) {
+        snprintf(o->seed, sizeof o->seed, "seed=%lld", (long long)common->seed);
+        RT_TRY(add_set(sets, o->seed, err));
+    }
+    if (common->threads > 0) {
+        snprintf(o->threads, sizeof o->threads, "threads=%lld", (long long)common->threads);
+        RT_TRY(add_set(sets, o->threads, err));
+    }
+    if (strcmp(common->precision, "auto") != 0) {
+        snprintf(o->precision, sizeof o->precision, "train.precision=%s", common->precision);
+        RT_TRY(add_set(sets, o->precision, err));
+    }
+out:
+    return st;
+}
+
 int rt_cmd_run(int argc, char **argv)
 {
     rt_cli c;
@@ -31,7 +68,7 @@ int rt_cmd_run(int argc, char **argv)
     bool dry = false;
     const rt_opt opts[] = {
         {"dry-run", 'n', RT_OPT_FLAG, &dry, NULL, "plan only: licence verdict, time, memory, disk; writes nothing"},
-        {"set", 0, RT_OPT_STRS, &sets, "KEY=VALUE", "override a key of the recipe, e.g. train.lr=3e-4"},
+        {"set", 0, RT_OPT_EACH, &sets, "KEY=VALUE", "override a key of the recipe, e.g. train.lr=3e-4"},
         {"runs", 0, RT_OPT_STR, &o.runs_dir, "DIR", "where run directories are (default: runs)"},
         {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID", "accept the duties of this licence; recorded with your name"},
         {"reason", 0, RT_OPT_STR, &o.accept_reason, "TEXT", "why, where the licence's terms are unknown"},
@@ -41,14 +78,16 @@ int rt_cmd_run(int argc, char **argv)
                       "one recipe is needed, e.g. examples/quickstart.yaml", &code)) {
         return code;
     }
+    rt_status st = RT_OK;
     json_t *out = NULL;
+    overrides own;
+    RT_TRY(add_overrides(&own, &c.common, &sets, &c.err));
     o.recipe = c.operands.v[0];
     o.sets = sets.v;
     o.n_sets = sets.n;
-    const rt_status st = dry ? rt_flow_plan(&o, &out, &c.err) : rt_flow_run(&o, &out, &c.err);
-    if (st == RT_OK) {
-        (c.common.json ? rt_cli_print_json : dry ? print_plan : print_summary)(out);
-    }
+    RT_TRY(dry ? rt_flow_plan(&o, &out, &c.err) : rt_flow_run(&o, &out, &c.err));
+    (c.common.json ? rt_cli_print_json : dry ? print_plan : print_summary)(out);
+out:
     json_decref(out);
     return rt_cli_end(&c, st);
 }

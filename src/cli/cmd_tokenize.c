@@ -150,6 +150,13 @@ static rt_status convert(const rt_tokenizer *t, bool decode, int flags, rt_err *
     return st;
 }
 
+/* A tokenizer.json will do in place of a model. */
+static bool is_json(const char *path)
+{
+    const size_t n = strlen(path);
+    return n > 5 && strcmp(path + n - 5, ".json") == 0;
+}
+
 int rt_cmd_tokenize(int argc, char **argv)
 {
     rt_cli c;
@@ -164,11 +171,15 @@ int rt_cmd_tokenize(int argc, char **argv)
                       &code)) {
         return code;
     }
+    rt_status st = RT_OK;
     rt_tokenizer *t = NULL;
-    rt_status st = rt_tokenizer_open(&t, c.operands.v[0], &c.err);
-    if (st == RT_OK) {
-        st = convert(t, decode, plain ? RT_ENCODE_PLAIN : 0, &c.err);
+    const char *model = c.operands.v[0];
+    if (!is_json(model) && !rt_path_is_dir(model)) {
+        RT_TRY(rt_cli_check_model(&c, model));
     }
+    RT_TRY(rt_tokenizer_open(&t, model, &c.err));
+    RT_TRY(convert(t, decode, plain ? RT_ENCODE_PLAIN : 0, &c.err));
+out:
     rt_tokenizer_close(t);
     return rt_cli_end(&c, st);
 }

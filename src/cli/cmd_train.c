@@ -81,7 +81,7 @@ static rt_status train(rt_cli *c, train_args *a)
     rt_train_result result;
     const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
     RT_TRY(prepare(c, a));
-    RT_TRY(rt_mkdirs(a->out, &c->err));
+    RT_TRY(rt_cli_check_model(c, c->operands.v[0]));
     RT_TRY(rt_cache_open(&cache, a->cache, &c->err));
     RT_TRY(rt_model_open(&student, c->operands.v[0], &(rt_model_options){.precision = p, .trainable = true}, &c->err));
     if (rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && a->loss[0] != '\0' && strcmp(a->loss, "ce") != 0) {
@@ -109,7 +109,7 @@ int rt_cmd_train(int argc, char **argv)
     train_args a = {.loss = "forward_kl", .schedule = "wsd", .loss_temperature = 1.0, .o = rt_train_default()};
     const rt_opt opts[] = {
         {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
-        {"output", 'o', RT_OPT_STR, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
+        {"output", 'o', RT_OPT_OUT, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
         {"loss", 0, RT_OPT_STR, &a.loss, "LOSS", "forward_kl (default), ce; with hidden states also reverse_kl, jsd, tvd"},
         {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
         {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher, for a cache of hidden states"},

@@ -26,6 +26,51 @@ int rt_cli_end(rt_cli *c, rt_status st)
     return st == RT_OK ? 0 : rt_cli_fail(c->name, st, &c->err);
 }
 
+/* A folder's config.json, or the one beside a file. */
+static rt_status has_config(const char *path, bool folder, bool *has, rt_err *err)
+{
+    char *dir = folder ? rt_strdup(path) : rt_path_dir(path);
+    char *config = dir != NULL ? rt_path_join(dir, "config.json") : NULL;
+    *has = config != NULL && rt_path_exists(config);
+    const rt_status st = config != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    rt_free(config);
+    rt_free(dir);
+    return st;
+}
+
+rt_status rt_cli_check_model(rt_cli *c, const char *path)
+{
+    rt_status st = RT_OK;
+    bool config;
+    unsigned char head[9] = {0}; /* of safetensors: the length of a JSON object, and its first character */
+    const bool folder = rt_path_is_dir(path);
+    if (!rt_path_exists(path)) {
+        RT_FAIL_OUT(&c->err, RT_NOT_FOUND, 0, "model '%s' does not exist", path);
+    }
+    RT_TRY(has_config(path, folder, &config, &c->err));
+    if (folder) {
+        st = config ? RT_OK : rt_fail(&c->err, RT_INPUT, 0, "folder '%s' is no model: it has no config.json", path);
+        goto out;
+    }
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) {
+        RT_FAIL_OUT(&c->err, RT_IO, 0, "cannot open model '%s': %s", path, strerror(errno));
+    }
+    const size_t n = fread(head, 1, sizeof head, f);
+    (void)fclose(f); /* nothing was written */
+    if (n >= 4 && memcmp(head, "GGUF", 4) == 0) {
+        goto out;
+    }
+    if (n < sizeof head || head[7] != 0 || head[8] != '{') {
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' is neither a GGUF file (those begin with 'GGUF') nor a safetensors file", path);
+    }
+    if (!config) {
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' has no config.json beside it; keep the files of a model together", path);
+    }
+out:
+    return st;
+}
+
 rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
 {
     const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;

@@ -22,6 +22,8 @@ bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char
 /* Exit code of the result, after printing the error if it is one. */
 int rt_cli_end(rt_cli *c, rt_status st);
 
+/* Is there a model at `path`, by its first bytes? Refuses what is no model at all in words that say what it is instead. */
+RT_MUST_USE rt_status rt_cli_check_model(rt_cli *c, const char *path);
 RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out);
 /* SHA-256 of the model's weights file; a folder is known by model.safetensors. */
 RT_MUST_USE rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 enum { FIRST_ID = 1000, MAX_OPTIONS = 64 };
+enum { NO_SEED = -1, DEFAULT_SEED = 1 }; /* counts cannot be negative */
 
 static const char *const precisions = "auto|f32";
 
@@ -74,6 +75,7 @@ static rt_status store(const rt_opt *o, const char *value, rt_err *err)
     case RT_OPT_INT: ok = rt_parse_count(value, o->to), kind = "whole number, as in 512, 2k or 1.5M"; break;
     case RT_OPT_NUM: ok = rt_parse_f64(value, o->to), kind = "number"; break;
     case RT_OPT_DURATION: ok = rt_parse_duration(value, o->to), kind = "duration, as in 90s, 8m or 1.5h"; break;
+    case RT_OPT_EACH:
     case RT_OPT_STRS: {
         rt_opt_list *l = o->to;
         if (l->n == RT_OPT_MAX) {
@@ -165,7 +167,7 @@ rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *ab
     struct option longs[MAX_OPTIONS];
     char letters[2 * MAX_OPTIONS + 3];
     rt_opt_list *list = NULL; /* list option whose values are still coming */
-    *common = (rt_common){.seed = 1, .precision = "auto"};
+    *common = (rt_common){.seed = NO_SEED, .precision = "auto"};
     *done = false;
     const size_t n = merge(all, opts, common);
     to_getopt(all, n, longs, letters);
@@ -204,6 +206,8 @@ rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *ab
         *done = true;
         return RT_OK;
     }
+    common->seed_given = common->seed != NO_SEED;
+    common->seed = common->seed_given ? common->seed : DEFAULT_SEED;
     return apply_common(common, err);
 }
 

@@ -9,6 +9,7 @@ typedef enum rt_opt_kind {
     RT_OPT_STR,      /* const char * */
     RT_OPT_OUT,      /* const char *: a file or folder to write; an existing device, pipe or socket is refused */
     RT_OPT_STRS,     /* rt_opt_list: may be given several times, and takes all values up to the next option */
+    RT_OPT_EACH,     /* rt_opt_list: may be given several times, one value each */
     RT_OPT_INT,      /* int64_t: 512, 2k, 1.5M */
     RT_OPT_NUM,      /* double */
     RT_OPT_DURATION  /* double, seconds: 90s, 8m, 1.5h */
@@ -33,6 +34,7 @@ typedef struct rt_opt {
 typedef struct rt_common {
     bool json, help, quiet;
     int64_t threads, seed;
+    bool seed_given;       /* else seed is the default, 1 */
     const char *precision; /* "auto" or "f32" */
 } rt_common;
 
