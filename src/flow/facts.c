@@ -121,7 +121,7 @@ static json_t *teacher_facts(const rt_flow *f, const json_t *models)
     return t;
 }
 
-static const json_t *model_entry(const json_t *models, const char *id)
+const json_t *rt_facts_model(const json_t *models, const char *id)
 {
     size_t i;
     json_t *m;
@@ -137,7 +137,7 @@ static const json_t *model_entry(const json_t *models, const char *id)
 static json_t *student_facts(const rt_flow *f, const json_t *models)
 {
     json_t *s = load(f, "student/init.json");
-    const json_t *entry = model_entry(models, "student"), *cut = model_entry(models, "cut");
+    const json_t *entry = rt_facts_model(models, "student"), *cut = rt_facts_model(models, "cut");
     if (s == NULL) {
         s = json_object();
     }
@@ -252,64 +252,4 @@ out:
     rt_str_release(&recipe);
     rt_str_release(&command);
     return st;
-}
-
-/* --- the card's view ---------------------------------------------------------------------------------------------- */
-
-static void add_kept(json_t *kept, const char *what, double student, double teacher, double baseline, double se, const char *unit, int64_t n)
-{
-    json_array_append_new(kept, json_pack("{s:s, s:f, s:f, s:f, s:f, s:s, s:I}", "what", what, "student", student, "teacher", teacher,
-                                          "baseline", baseline, "stderr", se, "unit", unit, "n", (json_int_t)n));
-}
-
-static double stat_of(const json_t *model, const char *key, const char *field)
-{
-    return rt_json_f64(json_object_get(json_object_get(model, "fidelity"), key), field, 0.0);
-}
-
-static json_t *kept_figures(const json_t *models)
-{
-    json_t *kept = json_array();
-    const json_t *s = model_entry(models, "student"), *t = model_entry(models, "teacher"), *c = model_entry(models, "cut");
-    const int64_t n = rt_json_i64(json_object_get(s, "fidelity"), "positions", 0);
-    if (s == NULL || t == NULL || c == NULL) {
-        return kept;
-    }
-    add_kept(kept, "KL to the teacher, held-out text", stat_of(s, "kl", "mean"), 0.0, stat_of(c, "kl", "mean"), stat_of(s, "kl", "stderr"),
-             "nats a token", n);
-    add_kept(kept, "top-1 agreement with the teacher", stat_of(s, "top1", "mean"), 1.0, stat_of(c, "top1", "mean"),
-             stat_of(s, "top1", "stderr"), "share", n);
-    add_kept(kept, "negative log-likelihood, held-out text", stat_of(s, "nll", "mean"), stat_of(t, "nll", "mean"), stat_of(c, "nll", "mean"),
-             stat_of(s, "nll", "stderr"), "nats a token", n);
-    const json_t *tasks = json_object_get(s, "tasks");
-    for (size_t i = 0; i < json_array_size(tasks); i++) {
-        const json_t *a = json_array_get(tasks, i), *b = json_array_get(json_object_get(t, "tasks"), i);
-        const json_t *d = json_array_get(json_object_get(c, "tasks"), i);
-        char what[96];
-        snprintf(what, sizeof what, "%s, accuracy by length", rt_json_str(a, "task", "task"));
-        add_kept(kept, what, rt_json_f64(a, "acc_norm", 0), rt_json_f64(b, "acc_norm", 0), rt_json_f64(d, "acc_norm", 0),
-                 rt_json_f64(a, "acc_norm_stderr", 0), "share", rt_json_i64(a, "n", 0));
-    }
-    return kept;
-}
-
-json_t *rt_facts_card(const json_t *facts)
-{
-    static const char *const same[] = {"name", "permit", "teacher", "student", "data", "not_measured", "ledger", "files", "command", "tool"};
-    json_t *card = json_object();
-    const json_t *train = json_object_get(facts, "train"), *collect = json_object_get(facts, "collect");
-    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
-        json_t *v = json_object_get(facts, same[i]);
-        if (v != NULL) {
-            json_object_set(card, same[i], v);
-        }
-    }
-    set(card, "how", json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:i, s:f}", "loss", rt_json_str(train, "loss", "unknown"), "tokens",
-                               (json_int_t)rt_json_i64(train, "tokens", 0), "steps", (json_int_t)rt_json_i64(train, "steps", 0), "seconds",
-                               rt_json_f64(train, "seconds", 0), "cpu_seconds", rt_json_f64(train, "cpu_seconds", 0), "machine",
-                               rt_json_str(json_object_get(facts, "machine"), "cpu", "unknown"), "targets",
-                               rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0), "temperature",
-                               rt_json_f64(train, "temperature", 1)));
-    set(card, "kept", kept_figures(json_object_get(facts, "models")));
-    return card;
 }

@@ -6,6 +6,8 @@
 
 /* Reads run.json, stage results and metrics from the run directory; what is absent stays absent. Owned by the caller. */
 RT_MUST_USE rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err);
+/* Entry of facts.models with this id, NULL when there is none. */
+const json_t *rt_facts_model(const json_t *models, const char *id);
 /* The part of the facts the model card takes (record/card.h names the fields). */
 json_t *rt_facts_card(const json_t *facts);
 
