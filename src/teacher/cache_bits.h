@@ -13,6 +13,12 @@ static inline int rt_bit_length(uint32_t v)
     return v == 0 ? 0 : 32 - __builtin_clz(v);
 }
 
+/* Bits after the highest one: 0 for 0 and 1. */
+static inline int rt_bits_below_top(uint32_t v)
+{
+    return 31 - __builtin_clz(v | 1);
+}
+
 typedef struct rt_bits_out {
     rt_str bytes;
     uint64_t held; /* bits not yet in `bytes`, fewer than 32 between calls */
@@ -35,7 +41,7 @@ static inline void rt_bits_put(rt_bits_out *o, uint32_t v, int n)
 /* Elias gamma, v >= 1. */
 static inline void rt_bits_put_gamma(rt_bits_out *o, uint32_t v)
 {
-    int low = rt_bit_length(v) - 1;
+    int low = rt_bits_below_top(v);
     rt_bits_put(o, 0, low);
     rt_bits_put(o, 1, 1);
     rt_bits_put(o, v ^ (1u << low), low);

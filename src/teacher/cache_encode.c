@@ -104,7 +104,7 @@ void rt_encoder_put_ids(rt_encoder *e, rt_bits_out *out, const int32_t *ids, int
 {
     for (int64_t i = 0; i < n; i++) {
         uint32_t v = (uint32_t)e->rank_of_id[ids[i]] + 1;
-        int low = rt_bit_length(v) - 1;
+        int low = rt_bits_below_top(v);
         put_symbol(e, out, RT_MODEL_ID, low);
         put_low_bits(out, v, low);
     }
@@ -147,7 +147,7 @@ void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const int32_t *ids, con
         int count = counts ? counts[order[i]] : 1;
         uint32_t gap = (uint32_t)(next - rank);
         RT_BUG_IF(next <= rank || count < 1);
-        int low = rt_bit_length(gap) - 1;
+        int low = rt_bits_below_top(gap);
         put_symbol(e, out, rt_model_gap_context(rank, left), 2 * low + (count > 1));
         put_low_bits(out, gap, low);
         if (count > 1) {
@@ -177,7 +177,7 @@ static void put_class(const rt_encoder *e, rt_bits_out *out, int32_t first, int3
     if (n == 0) {
         return;
     }
-    int order = rt_bit_length((uint32_t)e->n_vocab / n) - 1;
+    int order = rt_bits_below_top((uint32_t)e->n_vocab / n);
     rt_bits_put(out, (uint32_t)order, 5);
     int32_t before = -1;
     for (int32_t r = first; r < end; r++) {

@@ -31,11 +31,22 @@ struct rt_cache_writer {
 
 #define VIEW(type, str) ((const type *)(const void *)(str).p)
 
+enum { N_PENDING = 9 };
+
+static void list_pending(rt_cache_writer *w, rt_str *all[N_PENDING])
+{
+    rt_str *const each[N_PENDING] = {&w->sequences, &w->segments,     &w->ids,        &w->mask,  &w->rows,
+                                     &w->entry_ids, &w->entry_counts, &w->entry_logp, &w->hidden};
+    for (size_t i = 0; i < N_PENDING; i++) {
+        all[i] = each[i];
+    }
+}
+
 static void drop_pending(rt_cache_writer *w)
 {
-    rt_str *all[] = {&w->sequences, &w->segments,     &w->ids,        &w->mask,  &w->rows,
-                     &w->entry_ids, &w->entry_counts, &w->entry_logp, &w->hidden};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    rt_str *all[N_PENDING];
+    list_pending(w, all);
+    for (size_t i = 0; i < N_PENDING; i++) {
         rt_str_clear(all[i]);
     }
 }
@@ -246,10 +257,15 @@ static rt_status add_row(rt_cache_writer *w, const rt_cache_row *r, int64_t posi
     return RT_OK;
 }
 
-static bool pending_failed(const rt_cache_writer *w)
+static bool pending_failed(rt_cache_writer *w)
 {
-    return w->sequences.failed || w->segments.failed || w->ids.failed || w->mask.failed || w->rows.failed ||
-           w->entry_ids.failed || w->entry_counts.failed || w->entry_logp.failed || w->hidden.failed;
+    bool failed = false;
+    rt_str *all[N_PENDING];
+    list_pending(w, all);
+    for (size_t i = 0; i < N_PENDING; i++) {
+        failed = failed || all[i]->failed;
+    }
+    return failed;
 }
 
 rt_status rt_cache_append(rt_cache_writer *w, const rt_packed *p, int64_t sequence, const rt_cache_row *rows,
@@ -396,9 +412,9 @@ void rt_cache_abandon(rt_cache_writer *w)
     if (!w) {
         return;
     }
-    rt_str *all[] = {&w->sequences, &w->segments,     &w->ids,        &w->mask,  &w->rows,
-                     &w->entry_ids, &w->entry_counts, &w->entry_logp, &w->hidden};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    rt_str *all[N_PENDING];
+    list_pending(w, all);
+    for (size_t i = 0; i < N_PENDING; i++) {
         rt_str_release(all[i]);
     }
     rt_encoder_free(w->encoder);

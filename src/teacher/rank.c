@@ -122,6 +122,7 @@ static rt_status take_text(ranker *k, const rt_packed *p, int64_t tokens, rt_err
     for (int64_t i = 0; i < n_segments; i++) {
         all += piece_tokens(&p->segments[i]);
     }
+    RT_BUG_IF(all == 0);
     int64_t n = (room * n_segments + all - 1) / all; /* pieces of mean length that fill the room */
     n = n < n_segments ? n : n_segments;
     RT_TRY(rt_gather_init(&k->g, room, err));

@@ -39,8 +39,8 @@ static rt_status choose_part(rt_source *s, int64_t total, rt_err *err)
 {
     int64_t first = s->o.first, count = s->o.count > 0 ? s->o.count : total - first;
     if (first < 0 || first >= total || count > total - first) {
-        return rt_fail(err, RT_USAGE, 0, "sequences %lld to %lld asked for, there are %lld", (long long)first,
-                       (long long)(first + count), (long long)total);
+        return rt_fail(err, RT_USAGE, 0, "%lld sequences from number %lld on asked for, there are %lld",
+                       (long long)count, (long long)first, (long long)total);
     }
     s->o.count = s->info.n_sequences = count;
     return RT_NEW(&s->n_tokens, (size_t)count, "lengths of sequences", err);

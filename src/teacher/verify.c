@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "teacher/draw.h"
-#include "teacher/gather.h"
+#include "teacher/verify_row.h"
 
 enum { ROWS_PER_SEQUENCE = 128 };
 
@@ -20,156 +19,10 @@ enum { ROWS_PER_SEQUENCE = 128 };
 #define Z_LIMIT 5.0
 #define SHIFT_MARGIN 0.1 /* nats by which a neighbour must fit better */
 
-/* What one position yields. */
-typedef struct finding {
-    double label_logp;
-    double fit[3];                     /* before, here, after; NAN: no such neighbour */
-    double entropy, surprise_variance; /* of one draw's -log p */
-    double kl;
-    bool identical;
-} finding;
-
-typedef struct check {
-    const rt_cache_header *h;
-    const rt_model *teacher;
-    rt_acts *acts;
-    rt_head *head;
-    rt_gather g;
-    rt_cache_sequence sequence;
-    int64_t token0;           /* of the sequence in the packed corpus */
-    int32_t *rows;            /* [n] chosen rows of the sequence */
-    float *hidden;            /* HIDDEN: [n][d_model] their stored states */
-    finding *findings;        /* [n] */
-    rt_draw_scratch *scratch; /* [n_threads] */
-    int n_threads;
-    int32_t *ids, *counts; /* [n_threads][draws] */
-} check;
-
-/* ---- one row ---- */
-
-static double log_p(const float *z, int32_t id, double inv_t, double lse)
-{
-    return (double)z[id] * inv_t - lse;
-}
-
-/* Mean log p over what is stored at row `i`, NAN when nothing is. */
-static double fit_of(const check *k, int64_t i, const float *z, double inv_t, double lse)
-{
-    if (i < 0 || i >= k->sequence.n || k->sequence.mask[i] == 0) {
-        return NAN;
-    }
-    const rt_target *t = &k->sequence.targets[i];
-    double sum = 0, mass = 0;
-    for (int j = 0; j < t->n; j++) {
-        double w = t->kind == RT_TARGET_SAMPLE ? (double)t->weight[j] : exp((double)t->weight[j]);
-        sum += w * log_p(z, t->ids[j], inv_t, lse);
-        mass += w;
-    }
-    return mass > 0 ? sum / mass : NAN;
-}
-
-/* Closeness of the recomputed state to the stored one: minus the squared distance, relative to its length. */
-static double fit_hidden(const check *k, int64_t i, const float *state)
-{
-    if (i < 0 || i >= k->sequence.n || k->sequence.mask[i] == 0) {
-        return NAN;
-    }
-    const float *stored = k->sequence.hidden + i * k->h->d_model;
-    double distance = 0, length = 0;
-    for (int64_t j = 0; j < k->h->d_model; j++) {
-        double d = (double)state[j] - (double)stored[j];
-        distance += d * d;
-        length += (double)state[j] * (double)state[j];
-    }
-    return length > 0 ? -distance / length : NAN;
-}
-
-/* KL(teacher | stored) over the ids and one bucket for the rest, both summing to one. */
-static double kl_topk(const rt_target *t, const float *z, double inv_t, double lse)
-{
-    double stored_mass = exp((double)t->log_tail), mass = 0, kl = 0;
-    for (int j = 0; j < t->n; j++) {
-        stored_mass += exp((double)t->weight[j]);
-    }
-    for (int j = 0; j < t->n; j++) {
-        double lp = log_p(z, t->ids[j], inv_t, lse);
-        kl += exp(lp) * (lp - (double)t->weight[j] + log(stored_mass));
-        mass += exp(lp);
-    }
-    double tail = 1 - mass;
-    return tail > 1e-12 && isfinite(t->log_tail) ? kl + tail * (log(tail) - (double)t->log_tail + log(stored_mass))
-                                                 : kl;
-}
-
-static double kl_dense(const float *z, const float *stored, int64_t n_vocab, double lse)
-{
-    double stored_lse = (double)rt_kernels_get()->logsumexp(stored, n_vocab, 1, NULL), kl = 0;
-    for (int64_t i = 0; i < n_vocab; i++) {
-        double lp = (double)z[i] - lse;
-        kl += exp(lp) * (lp - ((double)stored[i] - stored_lse));
-    }
-    return kl;
-}
-
-static bool same_draws(const rt_target *t, const int32_t *ids, const int32_t *counts, int n, int draws)
-{
-    bool same = t->n == n;
-    for (int j = 0; same && j < n; j++) {
-        int i = 0;
-        while (i < n && ids[i] != t->ids[j]) {
-            i++;
-        }
-        same = i < n && lrintf(t->weight[j] * (float)draws) == counts[i];
-    }
-    return same;
-}
-
-/* Draws again; leaves probabilities in z and logits in the scratch, from which the moments of -log p follow. */
-static void redraw(check *k, int thread, int64_t row, float *z, finding *f)
-{
-    const rt_cache_header *h = k->h;
-    rt_draw_scratch *s = &k->scratch[thread];
-    int32_t *ids = k->ids + (int64_t)thread * h->draws, *counts = k->counts + (int64_t)thread * h->draws;
-    float entropy;
-    int n = rt_draw_sample(z, h->n_vocab, h->temperature, h->draws, h->seed, (uint64_t)(k->token0 + row), s, ids,
-                           counts, &entropy);
-    double second = 0;
-    for (int64_t i = 0; i < h->n_vocab; i++) {
-        double lp = z[i] > 0 ? log((double)z[i]) : 0;
-        second += (double)z[i] * lp * lp;
-    }
-    f->entropy = (double)entropy;
-    f->surprise_variance = second - f->entropy * f->entropy;
-    f->identical = same_draws(&k->sequence.targets[row], ids, counts, n, h->draws);
-}
-
-static void visit(void *ud, const rt_head_row *r)
-{
-    check *k = ud;
-    const rt_cache_header *h = k->h;
-    const int64_t row = k->rows[r->index];
-    const double inv_t = 1 / h->temperature;
-    finding *f = &k->findings[r->index];
-    double lse1 = (double)rt_kernels_get()->logsumexp(r->logits, h->n_vocab, 1, NULL);
-    double lse =
-        h->temperature == 1 ? lse1 : (double)rt_kernels_get()->logsumexp(r->logits, h->n_vocab, (float)inv_t, NULL);
-    *f = (finding){.label_logp = (double)r->logits[k->sequence.label[row]] - lse1};
-    for (int i = 0; i < 3; i++) {
-        f->fit[i] = h->kind == RT_CACHE_HIDDEN ? fit_hidden(k, row + i - 1, r->hidden)
-                                               : fit_of(k, row + i - 1, r->logits, inv_t, lse);
-    }
-    if (h->kind == RT_CACHE_SAMPLE) {
-        redraw(k, r->thread, row, r->logits, f);
-    } else {
-        f->kl = h->kind == RT_CACHE_TOPK ? kl_topk(&k->sequence.targets[row], r->logits, inv_t, lse)
-                                         : kl_dense(r->logits, r->teacher, h->n_vocab, lse);
-    }
-}
-
 /* ---- one sequence ---- */
 
 /* At most `want` rows with a target, each equally likely, ascending. */
-static int64_t choose_rows(check *k, int64_t want, rt_rng *r)
+static int64_t choose_rows(rt_verify_run *k, int64_t want, rt_rng *r)
 {
     int64_t left = 0, n = 0;
     for (int64_t i = 0; i < k->sequence.n; i++) {
@@ -183,8 +36,8 @@ static int64_t choose_rows(check *k, int64_t want, rt_rng *r)
     return n;
 }
 
-static rt_status run_sequence(check *k, const rt_cache *c, int64_t sequence, int64_t want, rt_rng *r, int64_t *n,
-                              rt_err *err)
+static rt_status run_sequence(rt_verify_run *k, const rt_cache *c, int64_t sequence, int64_t want, rt_rng *r,
+                              int64_t *n, rt_err *err)
 {
     rt_status st = rt_cache_read(c, sequence, &k->sequence, err);
     if (st != RT_OK) {
@@ -204,7 +57,7 @@ static rt_status run_sequence(check *k, const rt_cache *c, int64_t sequence, int
                                           .rows = k->rows,
                                           .n_rows = *n,
                                           .mode = RT_NET_FORWARD,
-                                          .visit = visit,
+                                          .visit = rt_verify_row,
                                           .ud = k,
                                           .teacher = k->hidden ? k->teacher : NULL,
                                           .teacher_hidden = k->hidden});
@@ -221,10 +74,10 @@ typedef struct sums {
     int64_t identical;
 } sums;
 
-static void add_findings(const check *k, int64_t n, sums *s, rt_verify_report *r)
+static void add_findings(const rt_verify_run *k, int64_t n, sums *s, rt_verify_report *r)
 {
     for (int64_t i = 0; i < n; i++) {
-        const finding *f = &k->findings[i];
+        const rt_verify_finding *f = &k->findings[i];
         r->label_nll -= f->label_logp;
         r->kl += f->kl;
         for (int j = 0; j < 3; j++) {
@@ -250,7 +103,7 @@ static double mean(double sum, int64_t n)
     return n > 0 ? sum / (double)n : NAN;
 }
 
-static void summarise(const check *k, const sums *s, rt_verify_report *r)
+static void summarise(const rt_verify_run *k, const sums *s, rt_verify_report *r)
 {
     bool mixed = k->h->compute != k->teacher->compute || k->teacher->compute != RT_F32;
     r->label_nll = mean(r->label_nll, r->positions);
@@ -273,7 +126,7 @@ static void summarise(const check *k, const sums *s, rt_verify_report *r)
     }
 }
 
-static rt_status judge(const check *k, rt_verify_report *r, rt_err *err)
+static rt_status judge(const rt_verify_run *k, rt_verify_report *r, rt_err *err)
 {
     const char *what = NULL;
     bool mixed = k->h->compute != k->teacher->compute || k->teacher->compute != RT_F32;
@@ -303,22 +156,38 @@ static rt_status judge(const check *k, rt_verify_report *r, rt_err *err)
 
 /* ---- whole ---- */
 
-static rt_status prepare(check *k, int64_t n_positions, rt_err *err)
+static rt_status check_request(const rt_cache_header *h, const rt_model *teacher, int64_t n_positions, rt_err *err)
+{
+    if (h->n_vocab != teacher->hp.n_vocab || (h->kind == RT_CACHE_HIDDEN && h->d_model != teacher->hp.d_model)) {
+        return rt_fail(err, RT_INPUT, 0, "the cache was made with another teacher: vocabulary %lld, this one has %lld",
+                       (long long)h->n_vocab, (long long)teacher->hp.n_vocab);
+    }
+    if (h->sequence > teacher->rope_rows) {
+        return rt_fail(err, RT_INPUT, 0, "sequences of %d tokens do not fit into the teacher's context", h->sequence);
+    }
+    return n_positions >= 1 ? RT_OK : rt_fail(err, RT_USAGE, 0, "no positions to verify");
+}
+
+static rt_status prepare_draws(rt_verify_run *k, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const size_t n = (size_t)k->n_threads * (size_t)k->h->draws;
+    RT_TRY(RT_NEW(&k->scratch, (size_t)k->n_threads, "scratch of threads", err));
+    RT_TRY(RT_NEW(&k->ids, n, "redrawn ids", err));
+    RT_TRY(RT_NEW(&k->counts, n, "redrawn counts", err));
+    for (int i = 0; i < k->n_threads; i++) {
+        RT_TRY(rt_draw_scratch_init(&k->scratch[i], k->h->n_vocab, k->h->draws, err));
+    }
+out:
+    return st;
+}
+
+static rt_status prepare(rt_verify_run *k, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_cache_header *h = k->h;
     const bool hidden = h->kind == RT_CACHE_HIDDEN;
     k->n_threads = rt_team_threads();
-    if (h->n_vocab != k->teacher->hp.n_vocab || (hidden && h->d_model != k->teacher->hp.d_model)) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "the cache was made with another teacher: vocabulary %lld, this one has %lld",
-                    (long long)h->n_vocab, (long long)k->teacher->hp.n_vocab);
-    }
-    if (h->sequence > k->teacher->rope_rows) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "sequences of %d tokens do not fit into the teacher's context", h->sequence);
-    }
-    if (n_positions < 1) {
-        RT_FAIL_OUT(err, RT_USAGE, 0, "no positions to verify");
-    }
     RT_TRY(rt_acts_new(&k->acts, k->teacher, h->sequence, h->sequence, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&k->head, k->teacher, hidden ? k->teacher : NULL, false, err));
     RT_TRY(rt_gather_init(&k->g, h->sequence, err));
@@ -327,18 +196,13 @@ static rt_status prepare(check *k, int64_t n_positions, rt_err *err)
     if (hidden) {
         RT_TRY(RT_NEW(&k->hidden, (size_t)(ROWS_PER_SEQUENCE * h->d_model), "stored states", err));
     } else if (h->kind == RT_CACHE_SAMPLE) {
-        RT_TRY(RT_NEW(&k->scratch, (size_t)k->n_threads, "scratch of threads", err));
-        RT_TRY(RT_NEW(&k->ids, (size_t)(k->n_threads * h->draws), "redrawn ids", err));
-        RT_TRY(RT_NEW(&k->counts, (size_t)(k->n_threads * h->draws), "redrawn counts", err));
-        for (int i = 0; i < k->n_threads; i++) {
-            RT_TRY(rt_draw_scratch_init(&k->scratch[i], h->n_vocab, h->draws, err));
-        }
+        RT_TRY(prepare_draws(k, err));
     }
 out:
     return st;
 }
 
-static void release(check *k)
+static void release(rt_verify_run *k)
 {
     for (int i = 0; k->scratch && i < k->n_threads; i++) {
         rt_draw_scratch_release(&k->scratch[i]);
@@ -356,8 +220,8 @@ static void release(check *k)
 }
 
 /* Sequences in random order, each at most once, until there are positions enough. */
-static rt_status run_all(check *k, const rt_cache *c, int64_t n_positions, uint64_t seed, sums *s, rt_verify_report *r,
-                         rt_err *err)
+static rt_status run_all(rt_verify_run *k, const rt_cache *c, int64_t n_positions, uint64_t seed, sums *s,
+                         rt_verify_report *r, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_rng rng = rt_rng_init(seed, "verify", 0);
@@ -388,10 +252,11 @@ rt_status rt_cache_verify(const rt_cache *c, const rt_model *teacher, int64_t n_
                           rt_verify_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
-    check k = {.h = rt_cache_get_header(c), .teacher = teacher};
+    rt_verify_run k = {.h = rt_cache_get_header(c), .teacher = teacher};
     sums s = {0};
     *report = (rt_verify_report){0};
-    RT_TRY(prepare(&k, n_positions, err));
+    RT_TRY(check_request(k.h, teacher, n_positions, err));
+    RT_TRY(prepare(&k, err));
     RT_TRY(run_all(&k, c, n_positions, seed, &s, report, err));
     summarise(&k, &s, report);
     RT_TRY(judge(&k, report, err));

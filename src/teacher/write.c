@@ -1,5 +1,5 @@
-/* Answers in batches: generate, enter into the ledger, append to the file, note how far both go. A crash between any two
- * of these is undone on the next call, by cutting file and ledger back to the note. */
+/* Answers in batches: generate, enter into the ledger, append to the file, note how far both go. A crash between any
+ * two of these is undone on the next call, by cutting file and ledger back to the note. */
 #include "teacher/write.h"
 
 #include <errno.h>
@@ -16,9 +16,9 @@ typedef struct writer {
     char *part, *done, *note, *ledger_path;
     rt_ledger *ledger;
     FILE *f;
-    int64_t rows;   /* answers in the file */
+    int64_t rows; /* answers in the file */
     int64_t bytes, tokens;
-    rt_str lines;   /* of the batch */
+    rt_str lines; /* of the batch */
 } writer;
 
 /* --- prompts ------------------------------------------------------------------------------------------------------ */
@@ -108,16 +108,18 @@ static rt_status read_prompts(const rt_write_job *job, prompt **out, size_t *n, 
             return st;
         }
     }
-    return *n > 0 ? RT_OK : rt_fail(err, RT_INPUT, 0, "'%s' holds no prompts", job->n_prompts > 0 ? job->prompts[0] : "");
+    return *n > 0 ? RT_OK
+                  : rt_fail(err, RT_INPUT, 0, "'%s' holds no prompts", job->n_prompts > 0 ? job->prompts[0] : "");
 }
 
-/* --- the note: how far file and ledger belong together -------------------------------------------------------------- */
+/* --- the note: how far file and ledger belong together --------------------------------------------------------------
+ */
 
 static rt_status save_note(const writer *w, rt_err *err)
 {
     const rt_ledger_mark mark = rt_ledger_at(w->ledger);
-    json_t *j = json_pack("{s:I, s:I, s:I, s:o}", "rows", (json_int_t)w->rows, "bytes", (json_int_t)w->bytes, "tokens", (json_int_t)w->tokens,
-                          "ledger", rt_ledger_mark_json(&mark));
+    json_t *j = json_pack("{s:I, s:I, s:I, s:o}", "rows", (json_int_t)w->rows, "bytes", (json_int_t)w->bytes, "tokens",
+                          (json_int_t)w->tokens, "ledger", rt_ledger_mark_json(&mark));
     const rt_status st = j != NULL ? rt_json_save(j, w->note, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
     json_decref(j);
     return st;
@@ -133,7 +135,8 @@ static rt_status resume(writer *w, rt_err *err)
         w->rows = rt_json_i64(j, "rows", 0);
         w->bytes = rt_json_i64(j, "bytes", 0);
         w->tokens = rt_json_i64(j, "tokens", 0);
-        if (!rt_ledger_mark_parse(json_object_get(j, "ledger"), &mark) || w->bytes < 0 || w->rows < 0 || rt_path_size(w->part) < w->bytes) {
+        if (!rt_ledger_mark_parse(json_object_get(j, "ledger"), &mark) || w->bytes < 0 || w->rows < 0 ||
+            rt_path_size(w->part) < w->bytes) {
             RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' does not fit '%s'; remove both to begin anew", w->note, w->part);
         }
         RT_TRY(rt_ledger_truncate_to(w->ledger, &mark, err));
@@ -147,7 +150,8 @@ out:
     return st;
 }
 
-/* --- batches --------------------------------------------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------------------------------------------------
+ */
 
 static rt_status add_answer(writer *w, const prompt *p, int64_t index, const rt_generated *g, rt_err *err)
 {
@@ -157,7 +161,8 @@ static rt_status add_answer(writer *w, const prompt *p, int64_t index, const rt_
     const int64_t n = g->n > 0 && g->stop == RT_STOP_END ? g->n - 1 : g->n;
     RT_TRY(rt_decode_ids(w->job->tokenizer, g->ids, (size_t)n, &bytes, err));
     rt_utf8_repair(&text, rt_str_cstr(&bytes), bytes.n);
-    rt_str_printf(&origin, "written by %s (%s)", rt_path_base(rt_permit_model(w->job->permit)), rt_permit_licence(w->job->permit));
+    rt_str_printf(&origin, "written by %s (%s)", rt_path_base(rt_permit_model(w->job->permit)),
+                  rt_permit_licence(w->job->permit));
     static const char *const kept[] = {"id", "prompt", "messages"};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
         json_t *v = json_object_get(p->row, kept[i]);
@@ -170,12 +175,17 @@ static rt_status add_answer(writer *w, const prompt *p, int64_t index, const rt_
     json_object_set_new(row, "stop", json_string(rt_stop_name(g->stop)));
     rt_json_append(&w->lines, row);
     rt_str_putc(&w->lines, '\n');
-    RT_TRY(rt_ledger_add_output(w->ledger,
-                                &(rt_ledger_output){.what = "text", .doc = rt_json_str(p->row, "id", NULL),
-                                                    .origin = rt_json_str(p->row, "origin", rt_json_str(p->row, "licence", NULL)),
-                                                    .positions = (uint64_t)g->n, .cache = "answers.jsonl", .offset = (uint64_t)index,
-                                                    .text = rt_str_cstr(&text), .text_bytes = text.n},
-                                err));
+    RT_TRY(rt_ledger_add_output(
+        w->ledger,
+        &(rt_ledger_output){.what = "text",
+                            .doc = rt_json_str(p->row, "id", NULL),
+                            .origin = rt_json_str(p->row, "origin", rt_json_str(p->row, "licence", NULL)),
+                            .positions = (uint64_t)g->n,
+                            .cache = "answers.jsonl",
+                            .offset = (uint64_t)index,
+                            .text = rt_str_cstr(&text),
+                            .text_bytes = text.n},
+        err));
     w->tokens += g->n;
 out:
     json_decref(row);
@@ -196,7 +206,8 @@ static rt_status run_batch(writer *w, const prompt *p, int64_t first, int64_t n,
         list[i] = (rt_prompt){.ids = of->ids.p, .n = (int64_t)of->ids.n};
     }
     RT_TRY(rt_generate(&g, w->job->teacher, w->job->tokenizer, list, (size_t)n,
-                       &(rt_generate_options){.sampling = w->job->sampling, .max_new = w->job->max_new, .first_sequence = (uint64_t)first},
+                       &(rt_generate_options){
+                           .sampling = w->job->sampling, .max_new = w->job->max_new, .first_sequence = (uint64_t)first},
                        err));
     rt_str_clear(&w->lines);
     for (int64_t i = 0; i < n; i++) {
@@ -224,8 +235,8 @@ static rt_status run_all(writer *w, const prompt *p, int64_t total, rt_err *err)
     rt_progress_begin(&bar, "writing");
     while (w->rows < total) {
         if (rt_interrupted()) {
-            RT_FAIL_OUT(err, RT_CANCELLED, 0, "interrupted after %lld of %lld answers; the same command goes on", (long long)w->rows,
-                        (long long)total);
+            RT_FAIL_OUT(err, RT_CANCELLED, 0, "interrupted after %lld of %lld answers; the same command goes on",
+                        (long long)w->rows, (long long)total);
         }
         RT_TRY(run_batch(w, p, w->rows, total - w->rows < BATCH ? total - w->rows : BATCH, err));
         rt_progress_update(&bar, (double)w->rows, (double)total, "%lld tokens", (long long)w->tokens);
@@ -281,8 +292,8 @@ rt_status rt_write_answers(const rt_write_job *job, rt_write_report *report, rt_
         w.rows = rt_json_i64(note, "rows", 0);
         w.tokens = rt_json_i64(note, "tokens", 0);
         if (w.rows != total) {
-            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' holds %lld answers, these prompts need %lld; choose another folder", w.done,
-                        (long long)w.rows, (long long)total);
+            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' holds %lld answers, these prompts need %lld; choose another folder",
+                        w.done, (long long)w.rows, (long long)total);
         }
     } else {
         RT_TRY(rt_mkdirs(job->dir, err));

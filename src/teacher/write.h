@@ -7,17 +7,17 @@
 #include "record/ledger.h"
 #include "text/text.h"
 
-/* All borrowed. Rows of the prompt files have "prompt" (a user's turn) or "messages" (a conversation; a closing assistant
- * turn is left out). Without a known chat template a prompt is continued as plain text. */
+/* All borrowed. Rows of the prompt files have "prompt" (a user's turn) or "messages" (a conversation; a closing
+ * assistant turn is left out). Without a known chat template a prompt is continued as plain text. */
 typedef struct rt_write_job {
     const rt_model *teacher;
     const rt_tokenizer *tokenizer;
     const rt_permit *permit;
     const char *const *prompts;
     size_t n_prompts;
-    const char *dir;      /* answers.jsonl and ledger.jsonl go here */
+    const char *dir; /* answers.jsonl and ledger.jsonl go here */
     int64_t max_new;
-    int answers;          /* a prompt, >= 1 */
+    int answers; /* a prompt, >= 1 */
     rt_sampling sampling;
 } rt_write_job;
 
@@ -26,8 +26,8 @@ typedef struct rt_write_report {
     double seconds;                   /* of this call */
 } rt_write_report;
 
-/* Writes <dir>/answers.jsonl: {"id", "prompt" | "messages", "answer", "origin", "stop"} a line, in the order of the prompts.
- * Goes on where an earlier call was stopped; a finished file is left as it is. RT_INPUT without prompts. */
+/* Writes <dir>/answers.jsonl: {"id", "prompt" | "messages", "answer", "origin", "stop"} a line, in the order of the
+ * prompts. Goes on where an earlier call was stopped; a finished file is left as it is. RT_INPUT without prompts. */
 RT_MUST_USE rt_status rt_write_answers(const rt_write_job *job, rt_write_report *report, rt_err *err);
 
 #endif
