@@ -15,6 +15,8 @@ static const char *const about =
     "CACHE/ledger.jsonl. The same command goes on where a killed one was. --verify computes random positions of a cache again.\n\n"
     "example: retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
 
+enum { SEQUENCE = 512 };
+
 typedef struct collect_args {
     const char *out, *targets, *verify, *hidden_type, *accept, *reason, *grant;
     rt_opt_list text, prompts;
@@ -84,10 +86,11 @@ static rt_status score(rt_cli *c, const collect_args *a, const rt_model *teacher
     rt_collect_report report;
     rt_collect_options o = rt_collect_default();
     char *ledger = rt_path_join(a->out, "ledger.jsonl");
+    const int64_t sequence = a->sequence > 0 ? a->sequence : teacher->rope_rows < SEQUENCE ? teacher->rope_rows : SEQUENCE;
     o.seed = (uint64_t)c->common.seed;
     RT_TRY(targets_of(a, &o, &c->err));
     RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->tokens}, &c->err));
-    RT_TRY(rt_pack(&packed, &corpus, (int)a->sequence, &c->err));
+    RT_TRY(rt_pack(&packed, &corpus, (int)sequence, &c->err));
     RT_TRY(rt_collect(&(rt_collect_job){.teacher = teacher, .tokenizer = t, .corpus = &corpus, .packed = &packed, .permit = permit,
                                         .dir = a->out, .ledger = ledger, .options = o},
                       &report, &c->err));
@@ -152,7 +155,7 @@ int rt_cmd_collect(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    collect_args a = {.targets = "sample", .hidden_type = "f16", .sequence = 512, .draws = 50, .k = 32, .max_new = 256, .answers = 1,
+    collect_args a = {.targets = "sample", .hidden_type = "f16", .draws = 50, .k = 32, .max_new = 256, .answers = 1,
                       .positions = 1000, .temperature = 1.0};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
@@ -160,7 +163,7 @@ int rt_cmd_collect(int argc, char **argv)
         {"output", 'o', RT_OPT_OUT, &a.out, "CACHE", "folder to write"},
         {"targets", 0, RT_OPT_STR, &a.targets, "KIND", "sample (default), topk, hidden, text"},
         {"tokens", 0, RT_OPT_INT, &a.tokens, "N", "stop after so many tokens of text (default: all)"},
-        {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence (default 512)"},
+        {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence (default 512, or the teacher's context)"},
         {"draws", 0, RT_OPT_INT, &a.draws, "N", "sample: draws a position (default 50)"},
         {"k", 0, RT_OPT_INT, &a.k, "K", "topk: entries a position (default 32)"},
         {"hidden-type", 0, RT_OPT_STR, &a.hidden_type, "f16|f32", "hidden: type of the states (default f16)"},

@@ -213,7 +213,9 @@ rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *ab
 
 int rt_cli_fail(const char *command, rt_status st, const rt_err *err)
 {
-    fprintf(stderr, "retort %s: %s\n", command, err->msg[0] != '\0' ? err->msg : rt_status_text(st));
+    const char *cause = err->os_errno != 0 ? strerror(err->os_errno) : "";
+    const bool said = strstr(err->msg, cause) != NULL; /* always, where there is none */
+    fprintf(stderr, "retort %s: %s%s%s\n", command, err->msg[0] != '\0' ? err->msg : rt_status_text(st), said ? "" : ": ", said ? "" : cause);
     if (st == RT_CANCELLED) {
         return 128 + (rt_interrupt_signal() != 0 ? rt_interrupt_signal() : 2);
     }

@@ -26,6 +26,7 @@ typedef struct bench {
     rt_packed packed;
     rt_cache *cache; /* NULL: nothing was permitted */
     int64_t tokens;  /* of text, a batch of the teacher and a step of the student */
+    int64_t sequence;
     int rounds;      /* counted ones, at most */
     double t0;
 } bench;
@@ -58,7 +59,7 @@ static rt_status write_text(const bench *b, rt_err *err)
 {
     rt_str s = {0};
     rt_rng rng = rt_rng_init(1, "bench text", 0);
-    for (int64_t documents = 0; documents < b->tokens / SEQUENCE; documents++) {
+    for (int64_t documents = 0; documents < b->tokens / b->sequence; documents++) {
         rt_str_puts(&s, "{\"origin\": \"made up for measuring\", \"text\": \"");
         for (int i = 0; i < 64; i++) { /* more than SEQUENCE tokens in any vocabulary */
             add_sentence(&s, &rng);
@@ -212,7 +213,7 @@ static rt_status measure_decode(bench *b, int which, rt_err *err)
     rt_generation g = {0};
     stopwatch w = {0};
     const int batch = rt_bench_batches[which];
-    const int64_t n_new = b->job->quick ? 8 : 34;
+    const int64_t wanted = b->job->quick ? 8 : 34, room = b->sequence - PROMPT, n_new = wanted < room ? wanted : room;
     rt_prompt *prompts = NULL;
     const rt_generate_options o = {.max_new = n_new, .ignore_end = true, .max_batch = batch, .on_token = note_time, .ud = &w};
     RT_TRY(RT_NEW(&prompts, (size_t)batch, "prompts", err));
@@ -235,6 +236,10 @@ static rt_status begin(bench *b, rt_err *err)
     const char *tmp = getenv("TMPDIR");
     b->tokens = b->job->quick ? 2048 : 4096;
     b->rounds = b->job->quick ? 2 : 5;
+    b->sequence = b->job->teacher->rope_rows < SEQUENCE ? b->job->teacher->rope_rows : SEQUENCE;
+    if (b->sequence < 2 * PROMPT) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "a context of %lld tokens is too short to be measured", (long long)b->sequence);
+    }
     snprintf(b->dir, sizeof b->dir, "%.64s/retort-bench-XXXXXX", tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
     if (mkdtemp(b->dir) == NULL) {
         b->dir[0] = '\0';
@@ -247,9 +252,9 @@ static rt_status begin(bench *b, rt_err *err)
     RT_TRY(write_text(b, err));
     RT_TRY(rt_corpus_load(&b->corpus, b->job->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = 1}, err));
     for (size_t i = 0; i < b->corpus.n_docs; i++) { /* full sequences, so that each batch has the same shape */
-        b->corpus.docs[i].n = b->corpus.docs[i].n < SEQUENCE ? b->corpus.docs[i].n : SEQUENCE;
+        b->corpus.docs[i].n = b->corpus.docs[i].n < b->sequence ? b->corpus.docs[i].n : b->sequence;
     }
-    RT_TRY(rt_pack(&b->packed, &b->corpus, SEQUENCE, err));
+    RT_TRY(rt_pack(&b->packed, &b->corpus, (int)b->sequence, err));
 out:
     return st;
 }

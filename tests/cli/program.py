@@ -1,0 +1,107 @@
+"""Runs the program under test. $RETORT is the executable, $RETORT_SOURCE the tree."""
+import json
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+RETORT = os.environ["RETORT"]
+SOURCE = pathlib.Path(os.environ["RETORT_SOURCE"])
+GOLDEN = SOURCE / "tests" / "golden"
+TEACHER = SOURCE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+VOCABULARY = GOLDEN / "tokenizer" / "smollm2-vocab.gguf"
+
+OK, USAGE, INPUT, LICENCE, RESOURCE = 0, 2, 3, 4, 5
+
+
+def byte_alphabet():
+    """GPT-2's characters for the 256 byte values."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
+def tokenizer_json():
+    """A byte-level tokenizer without merges: a token a byte, and <|end|>."""
+    vocabulary = {character: byte for byte, character in byte_alphabet().items()}
+    vocabulary["<|end|>"] = 256
+    end = {"id": 256, "content": "<|end|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    return {"version": "1.0", "added_tokens": [end], "normalizer": None, "pre_tokenizer": byte_level, "post_processor": None,
+            "decoder": byte_level, "model": {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocabulary, "merges": []}}
+
+
+class ProgramTest(unittest.TestCase):
+    """A scratch directory, which is also the working directory of what is run."""
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="retort-cli-"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def run_program(self, *args, stdin=None, file_size=None, env=None, user=None):
+        """file_size: no file may grow beyond so many bytes, which is how a full disk looks to a program.
+        user: id of the user that runs it."""
+        def limit():
+            if file_size is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+        # With SIGXFSZ left ignored, as Python has it, a write beyond the limit fails instead of killing.
+        return subprocess.run([RETORT, *map(str, args)], input=stdin, capture_output=True, cwd=self.dir, preexec_fn=limit,
+                              restore_signals=False, user=user, env={**os.environ, "OMP_WAIT_POLICY": "passive", **(env or {})}, timeout=600)
+
+    def ok(self, *args, **more):
+        r = self.run_program(*args, **more)
+        self.assertEqual(r.returncode, OK, f"retort {args}: {r.stderr.decode()}")
+        return r.stdout
+
+    def ok_json(self, *args, **more):
+        return json.loads(self.ok(*args, "--json", **more))
+
+    def refused(self, code, *args, says=(), **more):
+        """Exit code `code`, nothing on standard output, and a last line on standard error that says all of `says`."""
+        r = self.run_program(*args, **more)
+        message = r.stderr.decode()
+        self.assertEqual(r.returncode, code, f"retort {args}: {message}")
+        self.assertEqual(r.stdout, b"")
+        lines = [line for line in message.splitlines() if line.startswith("retort")]
+        self.assertEqual(len(lines), 1, message)
+        self.assertTrue(message.rstrip("\n").endswith(lines[0]), message)
+        for word in [says] if isinstance(says, str) else says:
+            self.assertIn(str(word), lines[0])
+        return lines[0]
+
+    def files(self, *below):
+        root = self.dir.joinpath(*below)
+        return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+
+    def write(self, name, content):
+        path = self.dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return path
+
+    def write_lines(self, name, rows):
+        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def tiny_model(self, name="tiny", licence="apache-2.0", source="llama"):
+        """A reference model of 0.15 M parameters as a folder with a tokenizer and, if given, a licence."""
+        folder = self.dir / name
+        shutil.copytree(GOLDEN / "models" / source, folder)
+        self.write(f"{name}/tokenizer.json", tokenizer_json())
+        if licence:
+            self.write(f"{name}/README.md", f"---\nlicense: {licence}\n---\nA model for tests.\n")
+        return folder
+
+    def texts(self, name="text.jsonl", n=8):
+        return self.write_lines(name, [{"id": f"d{i}", "title": f"t{i // 2}", "origin": "made up",
+                                        "text": f"Text number {i}: the river bends, the lamp burns, and nobody counts the {i} ships. " * 2}
+                                       for i in range(n)])
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,45 @@
+"""`retort generate` writes what the reference writes, and the same text whatever the threads."""
+import json
+
+from program import GOLDEN, INPUT, TEACHER, USAGE, ProgramTest, main
+
+
+class Generate(ProgramTest):
+    def test_greedy_text_is_that_of_the_reference(self):
+        prompts = json.loads((GOLDEN / "smollm2/prompts.json").read_text(encoding="utf-8"))["prompts"]
+        p = prompts[0]
+        j = self.ok_json("generate", TEACHER, "-p", p["text"], "-n", 32, "--ignore-eos", "--precision", "f32")
+        self.assertEqual(j["text"], p["greedy_text"])
+        self.assertEqual((len(j["ids"]), len(j["logprobs"]), j["stop"]), (32, 32, "length"))
+        self.assertTrue(all(x <= 0 for x in j["logprobs"]))
+
+    def test_the_end_token_ends_the_text_and_is_not_in_it(self):
+        p = json.loads((GOLDEN / "smollm2/prompts.json").read_text(encoding="utf-8"))["prompts"][0]
+        text = self.ok("generate", TEACHER, "-p", p["text"], "-n", 32, "--precision", "f32").decode()
+        self.assertEqual(text, p["greedy_text"].split("<|im_end|>")[0] + "\n")
+
+    def test_sampling_depends_on_the_seed_alone(self):
+        model = self.tiny_model()
+
+        def draw(seed, threads):
+            return self.ok_json("generate", model, "-p", "abc", "-n", 24, "--temp", 1, "--top-k", 40, "-s", seed, "-t", threads, "--ignore-eos")
+        self.assertEqual(draw(1, 1), draw(1, 2))
+        self.assertNotEqual(draw(1, 1)["ids"], draw(2, 1)["ids"])
+
+    def test_ill_formed_bytes_are_shown_as_replacement_characters(self):
+        j = self.ok_json("generate", self.tiny_model(), "-p", "abc", "-n", 24, "--temp", 1, "--ignore-eos")
+        text = self.ok("generate", "tiny", "-p", "abc", "-n", 24, "--temp", 1, "--ignore-eos").decode("utf-8")
+        self.assertEqual(text.rstrip("\n"), j["text"].rstrip("\n"))
+
+    def test_what_is_missing_is_named(self):
+        model = self.tiny_model()
+        self.refused(USAGE, "generate", model, says="-p TEXT")
+        self.refused(USAGE, "generate", model, "-p", "a", "-n", 0, says="at least one")
+        self.refused(USAGE, "generate", model, "-p", "", says="empty")
+        self.refused(INPUT, "generate", model, "-p", "a" * 300, says="context")
+        self.refused(INPUT, "generate", model, "-p", "a", "--chat", says="chat template")
+        self.refused(INPUT, "generate", GOLDEN / "models/llama", "-p", "a", says="no tokenizer")
+
+
+if __name__ == "__main__":
+    main()
