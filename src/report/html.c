@@ -53,7 +53,7 @@ static const char *shown(const char *p, size_t len, uint32_t cp, char buf[16])
     return buf;
 }
 
-void rt_html_text(rt_str *out, const char *text, size_t n, size_t most)
+size_t rt_html_cut(rt_str *out, const char *text, size_t n, size_t most)
 {
     char buf[16];
     for (size_t i = 0, used = 0; i < n;) {
@@ -66,12 +66,20 @@ void rt_html_text(rt_str *out, const char *text, size_t n, size_t most)
         const char *s = len ? shown(text + i, len, cp, buf) : buf;
         size_t bytes = strlen(s);
         if (used + bytes > most) {
-            rt_str_printf(out, "… (%zu bytes more)", n - i);
-            return;
+            return n - i;
         }
         rt_str_add(out, s, bytes);
         used += bytes;
         i += part;
+    }
+    return 0;
+}
+
+void rt_html_text(rt_str *out, const char *text, size_t n, size_t most)
+{
+    size_t left = rt_html_cut(out, text, n, most);
+    if (left > 0) {
+        rt_str_printf(out, "… (%zu bytes more)", left);
     }
 }
 

@@ -9,8 +9,11 @@
 /* Most bytes that one text may take in the page, escaped: names and remarks; outputs of models. */
 enum { RT_HTML_TEXT_MAX = 600, RT_HTML_SAMPLE_MAX = 6000, RT_HTML_RECIPE_MAX = 40000 };
 
-/* Appends `text` for element content or a quoted attribute. Control, bidirectional, invisible and ill-formed characters
- * appear as [U+202E]; tab and line feed stay. After `most` bytes the rest is cut and its length said. */
+/* Appends `text` for element content or a quoted attribute, at most `most` bytes of it as escaped; returns how many
+ * bytes of `text` were left out. Control, bidirectional, invisible and ill-formed characters appear as [U+202E]; tab
+ * and line feed stay. */
+size_t rt_html_cut(rt_str *out, const char *text, size_t n, size_t most);
+/* The same; where something is left out the page says how much. */
 void rt_html_text(rt_str *out, const char *text, size_t n, size_t most);
 /* Markup as it is, with %s = escaped text, %d, %zu, %%; nothing else. */
 void rt_html_put(rt_str *out, const char *markup, ...) RT_PRINTF(2, 3);

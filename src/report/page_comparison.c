@@ -183,6 +183,7 @@ static void task_chart(rt_str *out, const field *f, const char *task)
         chance = rt_json_f64(entry, "chance", chance);
         asked = rt_json_f64(entry, "n", asked);
     }
+    chance = chance >= 0 && chance <= 1 ? chance : NAN;
     snprintf(axis, sizeof axis, "share right (%s)", metric_of(f, task));
     if (isfinite(asked)) {
         snprintf(note, sizeof note, "%s questions, scored as lm-evaluation-harness does. More is better.",

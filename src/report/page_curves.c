@@ -57,7 +57,7 @@ static void take_points(rt_line *l, const json_t *points, const char *key)
 
 /* ---- charts ---- */
 
-enum { MOST_LINES = 4 };
+enum { MOST_LINES = 3, TALL = 220, SHORT = 150 };
 
 /* A line of the page: from which training, which list and field. */
 typedef struct wish {
@@ -65,74 +65,65 @@ typedef struct wish {
     bool marked;
 } wish;
 
-static bool chart(rt_str *out, const json_t *facts, rt_line_chart c, const wish *wishes, size_t n)
+static const struct plan {
+    const char *title, *desc, *y_axis;
+    rt_unit y_unit;
+    double height;
+    wish lines[MOST_LINES];
+} plans[] = {
+    {"KL to the teacher",
+     "Held out at the marks, on training text between.",
+     "nats a token",
+     RT_UNIT_PLAIN,
+     TALL,
+     {{"train", "curve", "kl", "student thin", "student, training", false},
+      {"train", "validations", "kl", "student", "student, held out", true},
+      {"twin", "validations", "kl", "twin", "twin, held out", true}}},
+    {"Training loss",
+     "Each by its own loss: their levels do not compare.",
+     "nats a token",
+     RT_UNIT_PLAIN,
+     TALL,
+     {{"train", "curve", "loss", "student", "student, its loss", false},
+      {"twin", "curve", "loss", "twin", "twin, its loss", false}}},
+    {"Top-1 agreement",
+     "With the teacher, on held-out text.",
+     "share of tokens",
+     RT_UNIT_SHARE,
+     SHORT,
+     {{"train", "validations", "top1", "student", "student, held out", true},
+      {"twin", "validations", "top1", "twin", "twin, held out", true}}},
+    {"Learning rate",
+     "As the schedule set it.",
+     "step size",
+     RT_UNIT_PLAIN,
+     SHORT,
+     {{"train", "curve", "lr", "student", "student", false}, {"twin", "curve", "lr", "twin", "twin", false}}},
+};
+
+/* False, and nothing written, where no line has a point. */
+static bool chart(rt_str *out, const json_t *facts, const struct plan *p)
 {
     rt_line lines[MOST_LINES];
-    size_t points = 0;
-    for (size_t i = 0; i < n; i++) {
-        lines[i] = (rt_line){.css = wishes[i].css, .label = wishes[i].label, .marked = wishes[i].marked};
-        take_points(&lines[i], at(at(facts, wishes[i].of), wishes[i].list), wishes[i].key);
-        points += lines[i].n;
+    size_t n = 0, points = 0;
+    for (; n < MOST_LINES && p->lines[n].of != NULL; n++) {
+        const wish *w = &p->lines[n];
+        lines[n] = (rt_line){.css = w->css, .label = w->label, .marked = w->marked};
+        take_points(&lines[n], at(at(facts, w->of), w->list), w->key);
+        points += lines[n].n;
     }
-    if (points == 0) {
-        return false;
+    if (points > 0) {
+        rt_page_lines(out, &(rt_line_chart){.title = p->title,
+                                            .desc = p->desc,
+                                            .x_axis = "tokens seen in training",
+                                            .y_axis = p->y_axis,
+                                            .x_unit = RT_UNIT_COUNT,
+                                            .y_unit = p->y_unit,
+                                            .height = p->height,
+                                            .lines = lines,
+                                            .n = n});
     }
-    c.lines = lines;
-    c.n = n;
-    c.x_axis = "tokens seen in training";
-    c.x_unit = RT_UNIT_COUNT;
-    rt_page_lines(out, &c);
-    return true;
-}
-
-static bool charts(rt_str *out, const json_t *facts)
-{
-    static const wish kl[] = {
-        {"train", "curve", "kl", "student thin", "student, training", false},
-        {"train", "validations", "kl", "student", "student, held out", true},
-        {"twin", "validations", "kl", "twin", "twin, held out", true},
-    };
-    static const wish loss[] = {
-        {"train", "curve", "loss", "student", "student, its loss", false},
-        {"twin", "curve", "loss", "twin", "twin, its loss", false},
-    };
-    static const wish top1[] = {
-        {"train", "validations", "top1", "student", "student, held out", true},
-        {"twin", "validations", "top1", "twin", "twin, held out", true},
-    };
-    static const wish lr[] = {
-        {"train", "curve", "lr", "student", "student", false},
-        {"twin", "curve", "lr", "twin", "twin", false},
-    };
-    bool any = chart(out, facts,
-                     (rt_line_chart){.title = "KL to the teacher",
-                                     .desc = "Held out at the marks, on training text between.",
-                                     .y_axis = "nats a token",
-                                     .from_zero = true,
-                                     .height = 220},
-                     kl, 3);
-    any |= chart(out, facts,
-                 (rt_line_chart){.title = "Training loss",
-                                 .desc = "Each by its own loss, so that levels do not compare; slopes do.",
-                                 .y_axis = "nats a token",
-                                 .height = 220},
-                 loss, 2);
-    any |= chart(out, facts,
-                 (rt_line_chart){.title = "Top-1 agreement",
-                                 .desc = "With the teacher, on held-out text.",
-                                 .y_axis = "share of tokens",
-                                 .y_unit = RT_UNIT_SHARE,
-                                 .from_zero = true,
-                                 .height = 150},
-                 top1, 2);
-    any |= chart(out, facts,
-                 (rt_line_chart){.title = "Learning rate",
-                                 .desc = "As the schedule set it.",
-                                 .y_axis = "step size",
-                                 .from_zero = true,
-                                 .height = 150},
-                 lr, 2);
-    return any;
+    return points > 0;
 }
 
 /* ---- how ---- */
@@ -189,7 +180,10 @@ void rt_page_curves(rt_str *out, const json_t *facts)
         rt_page_absent(out, "How it was trained is not recorded.");
     } else {
         rt_str_puts(out, "<div class=\"curves\">\n");
-        bool any = charts(out, facts);
+        bool any = false;
+        for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+            any |= chart(out, facts, &plans[i]);
+        }
         rt_str_puts(out, "</div>\n");
         if (!any) {
             rt_page_absent(out, "No curve was recorded.");

@@ -55,17 +55,17 @@ static const char lists[] =
     "figure>details>table{display:block;max-height:320px;overflow-y:auto}\n";
 
 static const char pictures[] =
-    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(310px,100%),1fr));gap:18px;align-items:"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:18px;align-items:"
     "start;\n"
     "margin:18px 0}\n"
-    ".curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(500px,100%),1fr));gap:18px;align-items:"
+    ".curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(520px,100%),1fr));gap:18px;align-items:"
     "start;\n"
     "margin:18px 0}\n"
-    ".charts>*,.curves>*{min-width:0}.charts h3{margin-top:0}\n"
+    ".charts>*,.curves>*{min-width:0}.charts h3:first-child{margin-top:0}\n"
     "figure{margin:0;padding:14px 16px;background:var(--card);border:1px solid var(--rule);border-radius:8px}\n"
     "figcaption{font-size:14px;line-height:1.4;margin-bottom:10px}figcaption b{display:block;font-size:16px}\n"
     "figcaption span{color:var(--dim)}\n"
-    "svg{display:block;width:100%;height:auto;overflow:visible}.bars{max-width:400px}.wide{max-width:680px}.narrow{"
+    "svg{display:block;width:100%;height:auto;overflow:visible}.bars{max-width:350px}.wide{max-width:600px}.narrow{"
     "display:none}\n"
     "svg "
     "text{font-size:13px;fill:var(--ink);paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}"
@@ -91,12 +91,13 @@ static const char phone[] =
     "@media screen and (max-width:640px){\n"
     "main,nav{padding-left:16px;padding-right:16px}h1{font-size:28px}h2{margin-top:40px}\n"
     ".five>div{grid-template-columns:1fr;gap:2px}.five dd{font-size:16px}\n"
-    "figure,article{padding:12px}.wide{display:none}.narrow{display:block;max-width:440px}\n"
+    "figure,article{padding:12px}.wide{display:none}.narrow{display:block;max-width:400px}\n"
     ".stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block}\n"
     ".stack tr{padding:10px 0;border-bottom:1px solid var(--rule)}.stack th,.stack td{border:0;padding:2px 0}\n"
     ".stack td{display:grid;grid-template-columns:2fr 3fr;gap:10px}\n"
     ".stack td::before{content:attr(data-c);color:var(--dim);font:400 15px/1.55 system-ui,'DejaVu Sans',sans-serif}\n"
     ".stack .own{margin:0 -6px;padding:2px 6px;border-radius:4px}}\n"
+    "@media screen and (max-width:350px){main,nav{padding-left:8px;padding-right:8px}figure{padding:8px 6px}}\n"
     "@media screen and (min-width:641px){.stack .n{text-align:right}}\n";
 
 static const char paper[] =

@@ -1,20 +1,31 @@
 /* report.h - what a run made, kept and lost, on one static HTML page: inline style and SVG, no script, nothing fetched.
  *
- * Facts (JSON object; every part may be absent or null and is then said to be unknown or not measured, never guessed):
- *   name, created, tool, command, recipe  texts; recipe is the YAML
- *   teacher   {name, path, sha256, architecture, parameters, layers, bytes, type, licence, verdict, duties: [text |
- * {text}]} student   {parameters, layers, keep: [int], init, bytes, file, type, start: {kl, perplexity}} data [{name,
- * documents, tokens, origin, licence, use: "train" | "valid"}] provenance_complete  false: the page opens with a
- * warning (absent counts as false) collect   {targets, draws, k, temperature, tokens, positions, bytes,
- * bytes_per_token, seconds, tokens_per_s, teacher_nll} train     {loss, formula, temperature, steps, tokens, positions,
- * seconds, tokens_per_s, lr, schedule, batch_tokens, first_loss, last_loss, stopped, curve: [{step, tokens, loss, kl,
- * ce, lr, grad_norm, tokens_per_s}], validations: [{step, tokens, kl, top1}]}; a point's tokens are those so far:
- * `total_tokens`, or `tokens` where that is absent twin      as train models    [{id: "teacher" | "student" | "twin" |
- * "cut", label, file, bytes, parameters, layers, type, fidelity: rt_fidelity_json, tasks: [rt_choice_json]}] samples
- * [{prompt, outputs: {teacher, student, twin, cut}}] cost      {seconds, cpu_seconds, peak_bytes, stages: [{name,
- * seconds, cpu_seconds, peak_bytes}]} machine   {cpu, isa, threads, gemm, precision} not_measured  [text] files [{path,
- * bytes, sha256}] ledger    {head, entries, outputs, positions} permit    rt_permit_json Texts are hostile: none can
- * act in the page, and characters that hide or reorder text are made visible. */
+ * Facts: a JSON object. Every part may be absent or null and is then said to be unknown or not measured, never guessed.
+ *
+ *   name, created, tool, command, recipe    texts; recipe is the YAML
+ *   teacher    {name, path, sha256, architecture, parameters, layers, bytes, type, licence, verdict,
+ *              duties: [text | {text}]}
+ *   student    {parameters, layers, keep: [int], init, bytes, file, type, start: {kl, perplexity}}
+ *   data       [{name, documents, tokens, origin, licence, use: "train" | "valid"}]
+ *   provenance_complete    false or absent: the page opens with a warning
+ *   collect    {targets, draws, k, temperature, tokens, positions, bytes, bytes_per_token, seconds, tokens_per_s,
+ *              teacher_nll}
+ *   train      {loss, formula, temperature, steps, tokens, seconds, tokens_per_s, lr, schedule, batch_tokens,
+ *              first_loss, last_loss, stopped,
+ *              curve: [{tokens, loss, kl, lr}], validations: [{tokens, kl, top1}]}
+ *              the tokens of a point are those so far: `total_tokens`, or `tokens` where that is absent
+ *   twin       as train
+ *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
+ *              fidelity: rt_fidelity_json, tasks: [rt_choice_json]}]
+ *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]
+ *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}
+ *   machine    {cpu, isa, threads, gemm, precision}
+ *   not_measured    [text]
+ *   files      [{path, bytes, sha256}]
+ *   ledger     {head, entries, outputs, positions}
+ *   permit     rt_permit_json
+ *
+ * Texts are hostile: none can act in the page, and characters that hide or reorder text are made visible. */
 #ifndef RT_REPORT_REPORT_H
 #define RT_REPORT_REPORT_H
 

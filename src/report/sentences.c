@@ -46,7 +46,7 @@ static void teacher_in_words(rt_str *s, const json_t *teacher)
     double layers = rt_json_f64(teacher, "layers", NAN), parameters = rt_json_f64(teacher, "parameters", NAN);
     rt_str_puts(s, rt_json_str(teacher, "name", "a teacher whose name is not recorded"));
     if (isfinite(layers) && isfinite(parameters)) {
-        rt_str_printf(s, " (%.0f layers, %s parameters)", layers, rt_num_short(parameters).s);
+        rt_str_printf(s, " (%s layers, %s parameters)", rt_num_exact(layers).s, rt_num_short(parameters).s);
     } else if (isfinite(parameters)) {
         rt_str_printf(s, " (%s parameters)", rt_num_short(parameters).s);
     }
@@ -56,7 +56,7 @@ static void student_in_words(rt_str *s, const json_t *student)
 {
     double layers = rt_json_f64(student, "layers", NAN), parameters = rt_json_f64(student, "parameters", NAN);
     if (isfinite(layers)) {
-        rt_str_printf(s, "a student of %.0f layers and ", layers);
+        rt_str_printf(s, "a student of %s layers and ", rt_num_exact(layers).s);
     } else {
         rt_str_puts(s, "a student of ");
     }
@@ -81,7 +81,7 @@ static void sentence_made(rt_str *s, const json_t *facts)
         training_texts(s, at(facts, "data"));
         rt_str_printf(s, " with the loss %s", rt_json_str(train, "loss", "(not recorded)"));
         if (draws > 0 && strcmp(rt_json_str(collect, "targets", ""), "sample") == 0) {
-            rt_str_printf(s, " towards %.0f draws a token from the teacher", draws);
+            rt_str_printf(s, " towards %s draws a token from the teacher", rt_num_exact(draws).s);
         }
         rt_str_puts(s, ".");
     } else {
@@ -227,11 +227,11 @@ static bool task_lost(rt_str *s, const json_t *student, const json_t *teacher, c
         rt_str_printf(s,
                       ", but the teacher itself is not shown to be above chance (%s), so that this test says nothing",
                       rt_num_share(chance).s);
-    } else if (rt_figure_beyond_error(d)) {
-        rt_str_printf(s, ", %s %s", rt_num_points_pm(fabs(d.mean), d.half).s, d.mean < 0 ? "fewer" : "more");
     } else {
-        rt_str_printf(s, ", %s %s, which is within error", rt_num_points_pm(fabs(d.mean), d.half).s,
-                      d.mean < 0 ? "fewer" : "more");
+        rt_str_printf(s, ", %s %s", rt_num_points_pm(fabs(d.mean), d.half).s, d.mean < 0 ? "fewer" : "more");
+        rt_str_puts(s, !isfinite(d.half)           ? ", of unknown error"
+                       : rt_figure_beyond_error(d) ? ""
+                                                   : ", which is within error");
     }
     return true;
 }

@@ -1,12 +1,12 @@
 /* svg.h - the two charts of the page, as inline SVG. Colours come from CSS classes named after the roles, so that
  * light, dark and print differ in the style sheet alone; each role also has its own fill, dash or mark. Lengths are in
- * units of the view box, which the page shows at about one pixel each: text of 13 stays readable. */
+ * units of the view box, which the page shows at about one pixel each: text of 13 (page_style.c) stays readable. */
 #ifndef RT_REPORT_SVG_H
 #define RT_REPORT_SVG_H
 
 #include "report/html.h"
 
-enum { RT_SVG_TEXT = 13, RT_SVG_NARROW = 330, RT_SVG_WIDE = 520 };
+enum { RT_SVG_NARROW = 310, RT_SVG_WIDE = 520 };
 
 typedef enum rt_unit { RT_UNIT_PLAIN, RT_UNIT_SHARE, RT_UNIT_COUNT, RT_UNIT_SECONDS } rt_unit;
 
@@ -17,8 +17,8 @@ typedef struct rt_axis {
     double lo, hi, step;
     rt_unit unit;
 } rt_axis;
-/* Covers both values with about `ticks` steps; from zero when `from_zero`. Never empty, whatever the values are. */
-rt_axis rt_axis_of(double least, double most, int ticks, bool from_zero, rt_unit unit);
+/* Covers zero and both values with about `ticks` steps. Never empty, whatever the values are. */
+rt_axis rt_axis_of(double least, double most, int ticks, rt_unit unit);
 int rt_axis_ticks(const rt_axis *a); /* number of marks, both ends included */
 double rt_axis_tick(const rt_axis *a, int i);
 /* Where `v` lies between `from` and `to`, kept inside. */
@@ -28,8 +28,10 @@ void rt_axis_label(char *buf, size_t size, const rt_axis *a, double v);
 /* `css` is the class of the picture. */
 void rt_svg_begin(rt_str *out, const char *css, double width, double height, const char *title, const char *desc);
 void rt_svg_end(rt_str *out);
-/* `anchor`: "start", "middle" or "end". */
+/* One line of text, cut to what a narrow picture has room for. `anchor`: "start", "middle" or "end". */
 void rt_svg_label(rt_str *out, double x, double y, const char *anchor, const char *css, const char *text);
+/* A name that something else stands beside, cut to half the width. */
+void rt_svg_name(rt_str *out, double x, double y, const char *name);
 
 /* ---- bars ---- */
 
@@ -61,7 +63,6 @@ typedef struct rt_line {
 typedef struct rt_line_chart {
     const char *title, *desc, *x_axis, *y_axis;
     rt_unit x_unit, y_unit;
-    bool from_zero;
     double height; /* of the plot itself */
     const rt_line *lines;
     size_t n;

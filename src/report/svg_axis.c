@@ -1,9 +1,10 @@
 /* svg_axis.c - scales, round ticks, and the frame every picture has. */
 #include <math.h>
+#include <string.h>
 
 #include "report/svg.h"
 
-enum { MOST_TICKS = 20 };
+enum { MOST_TICKS = 20, LABEL_BYTES = 40, NAME_BYTES = 20 };
 
 /* The least of 1, 2, 5, 10 times a power of ten that is not below `rough`. */
 static double round_step(double rough)
@@ -13,19 +14,15 @@ static double round_step(double rough)
     return nice * power;
 }
 
-rt_axis rt_axis_of(double least, double most, int ticks, bool from_zero, rt_unit unit)
+rt_axis rt_axis_of(double least, double most, int ticks, rt_unit unit)
 {
     if (!isfinite(least) || !isfinite(most) || fabs(least) > 1e30 || fabs(most) > 1e30) {
         return (rt_axis){0, 1, 0.5, unit};
     }
-    if (from_zero) {
-        least = fmin(least, 0);
-        most = fmax(most, 0);
-    }
-    if (most - least <= 1e-12 * fmax(1e-12, fabs(most) + fabs(least))) {
-        double room = most != 0 ? fabs(most) / 2 : 1;
-        least -= from_zero ? 0 : room;
-        most += room;
+    least = fmin(least, 0);
+    most = fmax(most, 0);
+    if (most - least < 1e-30) {
+        most = 1;
     }
     /* Whole minutes where there are some. */
     double base = unit == RT_UNIT_SECONDS && most - least > 120 ? 60 : 1;
@@ -91,11 +88,23 @@ void rt_svg_end(rt_str *out)
     rt_str_puts(out, "</svg>\n");
 }
 
-void rt_svg_label(rt_str *out, double x, double y, const char *anchor, const char *css, const char *text)
+static void label(rt_str *out, double x, double y, const char *anchor, const char *css, const char *text, size_t most)
 {
     rt_str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"", x, y, anchor);
     if (*css) {
         rt_str_printf(out, " class=\"%s\"", css);
     }
-    rt_html_put(out, ">%s</text>\n", text);
+    rt_str_putc(out, '>');
+    bool cut = rt_html_cut(out, text, strlen(text), most) > 0;
+    rt_str_puts(out, cut ? "…</text>\n" : "</text>\n");
+}
+
+void rt_svg_label(rt_str *out, double x, double y, const char *anchor, const char *css, const char *text)
+{
+    label(out, x, y, anchor, css, text, LABEL_BYTES);
+}
+
+void rt_svg_name(rt_str *out, double x, double y, const char *name)
+{
+    label(out, x, y, "start", "", name, NAME_BYTES);
 }

@@ -16,7 +16,7 @@ static rt_axis axis_of(const rt_bar_chart *c)
     if (c->unit == RT_UNIT_SHARE) {
         most = fmin(most, 1);
     }
-    return rt_axis_of(0, most, TICKS, true, c->unit);
+    return rt_axis_of(0, most, TICKS, c->unit);
 }
 
 static void grid(rt_str *out, const rt_axis *a, double top, double bottom, const char *axis)
@@ -41,7 +41,7 @@ static void whiskers(rt_str *out, const rt_axis *a, const rt_bar *b, double y)
 
 static void row(rt_str *out, const rt_axis *a, const rt_bar *b, double y)
 {
-    rt_svg_label(out, 0, y + 13, "start", "", b->label);
+    rt_svg_name(out, 0, y + 13, b->label);
     rt_svg_label(out, RIGHT, y + 13, "end", "value", b->value);
     if (!isfinite(b->mean)) {
         return;

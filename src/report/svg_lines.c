@@ -37,9 +37,9 @@ static plot plot_of(const rt_line_chart *c, double width, double top)
         widen(c->lines[i].y, c->lines[i].n, &y0, &y1);
     }
     plot p = {.left = LEFT, .right = width - SIDE, .top = top, .bottom = top + c->height};
-    p.x = rt_axis_of(x0, x1, (int)((p.right - p.left) / X_TICK_ROOM), true, c->x_unit);
+    p.x = rt_axis_of(x0, x1, (int)((p.right - p.left) / X_TICK_ROOM), c->x_unit);
     p.x.hi = fmax(x1, p.x.lo + p.x.step); /* the last step need not be a whole one */
-    p.y = rt_axis_of(y0, y1, Y_TICKS, c->from_zero, c->y_unit);
+    p.y = rt_axis_of(y0, y1, Y_TICKS, c->y_unit);
     return p;
 }
 
