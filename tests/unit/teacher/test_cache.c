@@ -326,6 +326,58 @@ static void a_cache_with_a_foreign_or_missing_shard_does_not_open(void **state)
     rt_test_scratch_drop(other);
 }
 
+/* ---- memory ---- */
+
+/* Whatever allocation fails, the answer is "out of memory", and the work can be done afterwards. */
+static void lack_of_memory_is_said_and_leaves_no_half_shard(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_permit *permit = apache_permit("toy");
+    toy_packed(&p, 12, 64, TOY_VOCAB, true, 3);
+    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&rows, &p, &h, 2);
+    rt_status st = RT_MEMORY;
+    for (uint64_t n = 1; st != RT_OK; n++) {
+        rt_cache_writer *w = NULL;
+        rt_mem_fail_after(n);
+        st = rt_cache_create(&w, dir, &h, permit, &err);
+        while (st == RT_OK && rt_cache_next_sequence(w) < h.n_sequences) {
+            int64_t s = rt_cache_next_sequence(w);
+            st = rt_cache_append(w, &p, s, rows.rows + p.segments[p.sequence_first_segment[s]].start, &err);
+        }
+        if (st == RT_OK) {
+            st = rt_cache_finish(w, &err);
+        } else {
+            rt_cache_abandon(w);
+        }
+        rt_mem_fail_after(0);
+        assert_true(st == RT_OK || st == RT_MEMORY);
+        assert_true(n < 10000);
+    }
+    st = RT_MEMORY;
+    for (uint64_t n = 1; st != RT_OK; n++) {
+        rt_cache *c = NULL;
+        rt_cache_sequence q = {0};
+        rt_mem_fail_after(n);
+        st = rt_cache_open(&c, dir, &err);
+        for (int64_t s = 0; st == RT_OK && s < h.n_sequences; s++) {
+            st = rt_cache_read(c, s, &q, &err);
+        }
+        rt_mem_fail_after(0);
+        assert_true(st == RT_OK || st == RT_MEMORY);
+        rt_cache_sequence_release(&q);
+        rt_cache_close(c);
+    }
+    rt_permit_free(permit);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
+}
+
 /* ---- size and speed ---- */
 
 /* Half of the draws go to the row's four favourites, the others to a long tail: about as spread (20 distinct ids of 50
@@ -403,6 +455,7 @@ int main(void)
         cmocka_unit_test(refuses_numbers_that_are_none),
         cmocka_unit_test(refuses_damaged_shards),
         cmocka_unit_test(a_cache_with_a_foreign_or_missing_shard_does_not_open),
+        cmocka_unit_test(lack_of_memory_is_said_and_leaves_no_half_shard),
         cmocka_unit_test(sample_rows_are_small_and_quick_to_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
