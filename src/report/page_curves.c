@@ -46,7 +46,7 @@ static void take_points(rt_line *l, const json_t *points, const char *key)
         sum_y += y;
         seen++;
         in_group++;
-        if (seen * groups / n > l->n) {
+        if (seen * groups >= (l->n + 1) * n) {
             l->x[l->n] = sum_x / (double)in_group;
             l->y[l->n++] = sum_y / (double)in_group;
             sum_x = sum_y = 0;
