@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "flow/flow.h"
+#include "flow/recipe.h"
 
 static const char *const about =
     "Carries out RECIPE in runs/<name>: licence gate, teacher outputs, student, training, export, audit, report. The same command\n"
@@ -59,28 +60,44 @@ out:
     return st;
 }
 
+static void print_keys(void)
+{
+    rt_str page = {0};
+    rt_run_recipe_doc(&page);
+    fputs(rt_str_cstr(&page), stdout);
+    rt_str_release(&page);
+}
+
 int rt_cmd_run(int argc, char **argv)
 {
     rt_cli c;
     int code;
     rt_opt_list sets = {0};
     rt_flow_options o = {0};
-    bool dry = false;
+    bool dry = false, keys = false;
     const rt_opt opts[] = {
         {"dry-run", 'n', RT_OPT_FLAG, &dry, NULL, "plan only: licence verdict, time, memory, disk; writes nothing"},
         {"set", 0, RT_OPT_EACH, &sets, "KEY=VALUE", "override a key of the recipe, e.g. train.lr=3e-4"},
+        {"keys", 0, RT_OPT_FLAG, &keys, NULL, "print the keys of a recipe and stop"},
         {"runs", 0, RT_OPT_STR, &o.runs_dir, "DIR", "where run directories are (default: runs)"},
         {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID", "accept the duties of this licence; recorded with your name"},
         {"reason", 0, RT_OPT_STR, &o.accept_reason, "TEXT", "why, where the licence's terms are unknown"},
         {0},
     };
-    if (!rt_cli_begin(&c, "run", argc, argv, "run RECIPE.yaml [options]", about, opts, 1, 1,
+    if (!rt_cli_begin(&c, "run", argc, argv, "run RECIPE.yaml [options]", about, opts, 0, 1,
                       "one recipe is needed, e.g. examples/quickstart.yaml", &code)) {
         return code;
     }
     rt_status st = RT_OK;
     json_t *out = NULL;
     overrides own;
+    if (keys) {
+        print_keys();
+        goto out;
+    }
+    if (c.operands.n == 0) {
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "one recipe is needed, e.g. examples/quickstart.yaml");
+    }
     RT_TRY(add_overrides(&own, &c.common, &sets, &c.err));
     o.recipe = c.operands.v[0];
     o.sets = sets.v;

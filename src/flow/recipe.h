@@ -65,5 +65,7 @@ typedef struct rt_run_recipe {
 /* `sets`: "key.sub=value". Zero-initialise the recipe. Relative paths in a recipe are relative to the working directory. */
 RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets, rt_err *err);
 void rt_run_recipe_release(rt_run_recipe *r);
+/* Appends docs/recipe.md. */
+void rt_run_recipe_doc(rt_str *s);
 
 #endif

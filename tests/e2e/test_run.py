@@ -105,5 +105,11 @@ class Run(unittest.TestCase):
         self.assertIn("audit: begins", changed.stderr)
 
 
+class Keys(unittest.TestCase):
+    def test_the_page_of_recipe_keys_is_current(self):
+        printed = subprocess.run([RETORT, "run", "--keys"], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(printed, (SOURCE / "docs/recipe.md").read_text(), "write it again: retort run --keys > docs/recipe.md")
+
+
 if __name__ == "__main__":
     unittest.main()
