@@ -19,6 +19,21 @@ bool rt_figure_beyond_error(rt_figure d)
     return isfinite(d.mean) && isfinite(d.half) && fabs(d.mean) > d.half;
 }
 
+const char *rt_figure_verdict(rt_figure d)
+{
+    return !isfinite(d.half) ? "of unknown error" : rt_figure_beyond_error(d) ? "beyond error" : "within error";
+}
+
+rt_num rt_figure_size(rt_figure d)
+{
+    return isfinite(d.half) ? rt_num_pm(fabs(d.mean), d.half) : rt_num_plain(fabs(d.mean));
+}
+
+rt_num rt_figure_points(rt_figure d)
+{
+    return rt_num_points_pm(fabs(d.mean), d.half);
+}
+
 static const struct {
     const char *id, *name;
 } roles[RT_ROLE_COUNT] = {

@@ -19,6 +19,12 @@ bool rt_figure_known(rt_figure f);
 rt_figure rt_figure_minus(rt_figure a, rt_figure b);
 /* The interval is known and does not hold zero. */
 bool rt_figure_beyond_error(rt_figure difference);
+/* "beyond error", "within error" or "of unknown error" */
+const char *rt_figure_verdict(rt_figure difference);
+/* Its size without the sign: 0.28 ± 0.03, or 0.281 where the error is unknown. */
+rt_num rt_figure_size(rt_figure difference);
+/* The same of two shares: 8.5 ± 9.5 points. */
+rt_num rt_figure_points(rt_figure difference);
 
 /* The four models a page compares, in the order in which they are shown. */
 typedef enum rt_role { RT_ROLE_TEACHER, RT_ROLE_STUDENT, RT_ROLE_TWIN, RT_ROLE_CUT, RT_ROLE_COUNT } rt_role;

@@ -171,7 +171,12 @@ rt_num rt_num_share_pm(double mean, double half)
 
 rt_num rt_num_points_pm(double mean, double half)
 {
-    rt_num alone;
-    snprintf(alone.s, sizeof alone.s, "%.60s" NB "points", rt_num_plain(100 * mean).s);
-    return with_error(100 * mean, 100 * half, alone, "", NB "points", 1);
+    rt_num out;
+    char digits[40];
+    if (isfinite(half) || !isfinite(mean)) {
+        return with_error(100 * mean, 100 * half, words(""), "", NB "points", 1);
+    }
+    fixed(digits, sizeof digits, 100 * fmin(fmax(mean, -1), 1), 1);
+    snprintf(out.s, sizeof out.s, "%s" NB "points", digits);
+    return out;
 }

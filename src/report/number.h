@@ -17,7 +17,8 @@ rt_num rt_num_share(double v);   /* 0.542 -> 54.2 % */
 /* Mean with the half-width of its interval, both to the digits that the half-width leaves: 0.83 ± 0.02. A half-width
  * that is not finite gives "0.83 (error unknown)". */
 rt_num rt_num_pm(double mean, double half);
-rt_num rt_num_share_pm(double mean, double half);  /* 54.2 % ± 0.6 */
-rt_num rt_num_points_pm(double mean, double half); /* 8.0 ± 6.0 points, of two shares' difference */
+rt_num rt_num_share_pm(double mean, double half); /* 54.2 % ± 0.6 */
+/* 8.0 ± 6.0 points, of two shares' difference; 8.0 points where the error is unknown */
+rt_num rt_num_points_pm(double mean, double half);
 
 #endif

@@ -216,10 +216,9 @@ static void beside(rt_str *out, const json_t *facts, rt_role other, const char *
         rt_html_put(out, "<li>Beside %s: not measured.</li>\n", what);
         return;
     }
-    rt_html_put(out, "<li>Beside %s: KL %s nats a token %s (%s error), top-1 agreement %s %s (%s error).</li>\n", what,
-                rt_num_pm(fabs(kl.mean), kl.half).s, kl.mean < 0 ? "lower" : "higher",
-                rt_figure_beyond_error(kl) ? "beyond" : "not beyond", rt_num_points_pm(fabs(top1.mean), top1.half).s,
-                top1.mean < 0 ? "lower" : "higher", rt_figure_beyond_error(top1) ? "beyond" : "not beyond");
+    rt_html_put(out, "<li>Beside %s: KL %s nats a token %s (%s), top-1 agreement %s %s (%s).</li>\n", what,
+                rt_figure_size(kl).s, kl.mean < 0 ? "lower" : "higher", rt_figure_verdict(kl), rt_figure_points(top1).s,
+                top1.mean < 0 ? "lower" : "higher", rt_figure_verdict(top1));
 }
 
 void rt_page_comparison(rt_str *out, const json_t *facts)

@@ -203,8 +203,8 @@ static bool perplexity_lost(rt_str *s, const json_t *student, const json_t *teac
     if (isfinite(d.half)) {
         rt_str_printf(s, " (%s to %s)", rt_num_plain(exp(d.mean - d.half)).s, rt_num_plain(exp(d.mean + d.half)).s);
     }
-    if (isfinite(d.half) && !rt_figure_beyond_error(d)) {
-        rt_str_puts(s, ", which is within error");
+    if (!rt_figure_beyond_error(d)) {
+        rt_str_printf(s, ", which is %s", rt_figure_verdict(d));
     }
     return true;
 }
@@ -228,10 +228,10 @@ static bool task_lost(rt_str *s, const json_t *student, const json_t *teacher, c
                       ", but the teacher itself is not shown to be above chance (%s), so that this test says nothing",
                       rt_num_share(chance).s);
     } else {
-        rt_str_printf(s, ", %s %s", rt_num_points_pm(fabs(d.mean), d.half).s, d.mean < 0 ? "fewer" : "more");
-        rt_str_puts(s, !isfinite(d.half)           ? ", of unknown error"
-                       : rt_figure_beyond_error(d) ? ""
-                                                   : ", which is within error");
+        rt_str_printf(s, ", %s %s", rt_figure_points(d).s, d.mean < 0 ? "fewer" : "more");
+        if (!rt_figure_beyond_error(d)) {
+            rt_str_printf(s, ", which is %s", rt_figure_verdict(d));
+        }
     }
     return true;
 }

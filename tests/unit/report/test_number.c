@@ -75,6 +75,8 @@ static void digits_end_where_the_error_begins(void **state)
     reads(rt_num_share_pm(0.33, 0.0653), "33.0 % ± 6.5");
     reads(rt_num_share_pm(0.5418, NAN), "54.2 % (error unknown)");
     reads(rt_num_points_pm(0.085, 0.0946), "8.5 ± 9.5 points");
+    reads(rt_num_points_pm(0.085, NAN), "8.5 points");
+    reads(rt_num_points_pm(NAN, NAN), "unknown");
 }
 
 static void wild_numbers_fit(void **state)

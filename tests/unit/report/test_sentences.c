@@ -123,7 +123,7 @@ static void missing_errors_are_not_taken_for_certainty(void **state)
     json_object_set_new(kl, "stderr", json_null());
     says(f, RT_SENTENCE_KEPT, "0.831 (error unknown) nats");
     json_object_set_new(task_of(f, 1), "acc_norm_stderr", json_null());
-    says(f, RT_SENTENCE_LOST, "8.50 points (error unknown) fewer, of unknown error");
+    says(f, RT_SENTENCE_LOST, "8.5 points fewer, which is of unknown error.");
     json_decref(f);
 }
 
