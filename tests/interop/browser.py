@@ -1,4 +1,5 @@
 """A headless Chromium spoken to over a pipe (DevTools protocol): no driver, no port, no package beside the browser."""
+import base64
 import fcntl
 import json
 import os
@@ -8,8 +9,9 @@ import tempfile
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe")
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+         "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--remote-debugging-pipe")
 PATIENCE = 60.0  # seconds for one answer
 
 
@@ -18,7 +20,7 @@ def find():
 
 
 class Browser:
-    """One browser with one tab. `events` gathers what the tab reports: requests, log entries, console calls, exceptions."""
+    """One browser with one tab. `events` gathers what it reports: requests, log entries, console calls, exceptions."""
 
     def __init__(self, binary):
         self.profile = tempfile.TemporaryDirectory(prefix="retort-browser-", ignore_cleanup_errors=True)
@@ -27,9 +29,9 @@ class Browser:
         # The browser reads from descriptor 3 and writes to 4; the shell puts them there.
         ends = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs_in, theirs_out)]
         command = f'exec "$@" 3<&{ends[0]} 4>&{ends[1]}'
-        self.process = subprocess.Popen(["bash", "-c", command, "bash", binary, *FLAGS, f"--user-data-dir={self.profile.name}"],
-                                        pass_fds=ends, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            ["bash", "-c", command, "bash", binary, *FLAGS, f"--user-data-dir={self.profile.name}"],
+            pass_fds=ends, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for fd in (theirs_in, theirs_out, *ends):
             os.close(fd)
         os.set_blocking(self.back, False)
@@ -108,7 +110,6 @@ class Browser:
 
     def picture(self, path):
         """PNG of the whole page."""
-        import base64
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True)
         with open(path, "wb") as file:
             file.write(base64.b64decode(shot["data"]))

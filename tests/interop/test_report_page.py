@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The report page in a real browser: whole, quiet, self-contained and readable at a desk, on a phone, in the dark, on paper.
-Pictures of it are left in <build>/report-page/ for a person to look at."""
+"""The report page in a real browser: whole, quiet, self-contained and readable at a desk, on a phone, in the dark and on
+paper. Pictures of it are left in <build>/report-page/ for a person to look at."""
 import copy
 import json
 import os
@@ -17,6 +17,7 @@ BUILD = pathlib.Path(os.environ.get("RETORT_BUILD", os.getcwd()))
 OUT = BUILD / "report-page"
 FACTS = json.loads((HERE.parent / "golden/report/facts.json").read_text(encoding="utf-8"))
 SECTIONS = ["summary", "comparison", "curves", "samples", "cost", "provenance", "recipe"]
+COMPLAINTS = ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"]
 DESK, PHONE = (1280, 800), (390, 844)
 PROBE = (HERE / "probe.js").read_text(encoding="utf-8")
 
@@ -49,7 +50,7 @@ class ReportPage(unittest.TestCase):
 
     def check_view(self, page, size, **how):
         events = self.browser.show(page, *size, **how)
-        said = [e for e in events if e["method"] in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
+        said = [e for e in events if e["method"] in COMPLAINTS]
         self.assertEqual(said, [], "the browser complains")
         asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
         self.assertLessEqual(asked, {"file://" + str(page)}, "the page fetches something")
@@ -87,7 +88,8 @@ class ReportPage(unittest.TestCase):
 
     def test_the_five_sentences_are_on_the_first_screen(self):
         self.browser.show(self.golden, *DESK)
-        bottoms = self.browser.value("[...document.querySelectorAll('.five dd')].map((d) => d.getBoundingClientRect().bottom)")
+        bottoms = self.browser.value(
+            "[...document.querySelectorAll('.five dd')].map((d) => d.getBoundingClientRect().bottom)")
         self.assertEqual(len(bottoms), 5)
         self.assertLessEqual(max(bottoms), DESK[1])
 
