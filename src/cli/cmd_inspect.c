@@ -36,7 +36,9 @@ static rt_status read_tokenizer(facts *f, const char *path, rt_err *err)
 {
     rt_tokenizer *t = NULL;
     rt_err why = {0};
-    const rt_status st = rt_tokenizer_open(&t, path, &why);
+    rt_slice kind;
+    const bool none = f->model.gguf != NULL && !rt_gguf_get_str(f->model.gguf, "tokenizer.ggml.model", &kind);
+    const rt_status st = none ? RT_NOT_FOUND : rt_tokenizer_open(&t, path, &why);
     if (st == RT_NOT_FOUND) {
         f->tokenizer = json_null();
         return RT_OK;
@@ -212,7 +214,7 @@ static void print_text(const facts *f, const char *path, bool tensors, bool hash
         printf("numbers       %s%s\n", rt_dtype_name(m->dtype), m->mixed ? " mostly" : "");
     }
     if (json_is_null(f->tokenizer)) {
-        printf("tokenizer     none beside the model\n");
+        printf("tokenizer     none\n");
     } else if (!rt_json_bool(f->tokenizer, "supported", false)) {
         printf("tokenizer     not supported: %s\n", rt_json_str(f->tokenizer, "reason", ""));
     } else {

@@ -1,0 +1,226 @@
+/* The public interface of retort/distil.h. */
+#include <string.h>
+
+#include <retort/distil.h>
+
+#include "audit/heldout.h"
+#include "flow/api_options.h"
+#include "flow/flow.h"
+#include "flow/permit.h"
+#include "flow/student.h"
+#include "teacher/collect.h"
+#include "train/trainer.h"
+
+enum { SEQUENCE = 512 };
+
+static int default_sequence(const rt_model *m)
+{
+    return m->rope_rows < SEQUENCE ? (int)m->rope_rows : SEQUENCE;
+}
+
+/* --- collect ------------------------------------------------------------------------------------------------------ */
+
+static rt_status collect_options(const retort_collect_options *o, rt_collect_options *out, rt_err *err)
+{
+    *out = rt_collect_default();
+    for (int kind = RT_CACHE_SAMPLE; kind <= RT_CACHE_HIDDEN; kind++) {
+        if (strcmp(o->targets, rt_cache_kind_name((rt_cache_kind)kind)) == 0) {
+            out->kind = (rt_cache_kind)kind;
+            out->draws = o->draws;
+            out->k = o->k;
+            out->temperature = o->temperature;
+            out->seed = o->seed;
+            out->hidden_dtype = o->hidden_f32 ? RT_F32 : RT_F16;
+            return RT_OK;
+        }
+    }
+    return rt_fail(err, RT_USAGE, 0, "targets '%s' are not one of sample, topk, hidden", o->targets);
+}
+
+static void report_collect(retort_collect_result *result, const rt_collect_report *r)
+{
+    *result = (retort_collect_result){.tokens = r->tokens, .positions = r->targets, .bytes = r->bytes, .bytes_per_token = r->bytes_per_token,
+                                      .draws = r->draws, .teacher_nll = r->teacher_nll, .seconds = r->seconds,
+                                      .tokens_per_s = r->tokens_per_s};
+}
+
+rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache, const retort_collect_options *given,
+                         retort_collect_result *result, rt_err *err)
+{
+    rt_status st = RT_OK;
+    retort_collect_options o = retort_collect_defaults();
+    rt_collect_job job = {.dir = cache};
+    rt_collect_report report;
+    rt_model *m = NULL;
+    rt_tokenizer *t = NULL;
+    rt_permit *permit = NULL;
+    rt_corpus corpus = {0};
+    rt_packed packed = {0};
+    rt_precision precision = RT_PRECISION_AUTO;
+    char *ledger = rt_path_join(cache, "ledger.jsonl");
+    if (ledger == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    RT_TRY(rt_api_take_options(&o, given, err));
+    RT_TRY(rt_api_precision(o.precision, &precision, err));
+    RT_TRY(collect_options(&o, &job.options, err));
+    RT_TRY(rt_permit_get(&permit, &(rt_permit_ask){.model = teacher, .uses = RT_USE_TRAIN_ON_OUTPUTS, .dir = cache, .accept = o.accept_licence,
+                                                   .reason = o.reason, .grant = o.grant}, err));
+    RT_TRY(rt_tokenizer_open(&t, teacher, err));
+    RT_TRY(rt_model_open(&m, teacher, &(rt_model_options){.precision = precision}, err));
+    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens}, err));
+    RT_TRY(rt_pack(&packed, &corpus, o.sequence > 0 ? (int)o.sequence : default_sequence(m), err));
+    job.teacher = m;
+    job.tokenizer = t;
+    job.corpus = &corpus;
+    job.packed = &packed;
+    job.permit = permit;
+    job.ledger = ledger;
+    RT_TRY(rt_collect(&job, &report, err));
+    if (result != NULL) {
+        report_collect(result, &report);
+    }
+out:
+    rt_packed_release(&packed);
+    rt_corpus_release(&corpus);
+    rt_permit_free(permit);
+    rt_tokenizer_close(t);
+    rt_model_close(m);
+    rt_free(ledger);
+    return st;
+}
+
+/* --- train -------------------------------------------------------------------------------------------------------- */
+
+static rt_status train_options(const retort_train_options *o, const char *run, rt_train_options *out, rt_err *err)
+{
+    *out = rt_train_default();
+    rt_train_loss *l = &out->losses[0];
+    *l = (rt_train_loss){.loss = {.temperature = o->temperature}, .weight = 1.0};
+    out->n_losses = 1;
+    out->run_dir = run;
+    out->tokens = o->tokens;
+    out->budget = o->seconds;
+    out->batch_tokens = o->batch_tokens;
+    out->lr = o->lr;
+    out->seed = o->seed;
+    if (!rt_loss_from_name(o->loss, &l->loss.kind)) {
+        return rt_fail(err, RT_USAGE, 0, "'%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)", o->loss);
+    }
+    if ((o->tokens > 0) == (o->seconds > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "either tokens or seconds say how long to train");
+    }
+    return RT_OK;
+}
+
+static rt_status save_student(const rt_model *student, const char *from, const char *run, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_tokenizer *t = NULL;
+    char *dir = rt_path_join(run, "student");
+    if (dir == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    RT_TRY(rt_tokenizer_open(&t, from, err));
+    RT_TRY(rt_student_save(student, t, dir, "model.safetensors", RT_F32, err));
+    RT_TRY(rt_student_save_tokenizer(t, from, dir, err));
+out:
+    rt_tokenizer_close(t);
+    rt_free(dir);
+    return st;
+}
+
+rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *given, retort_train_result *result,
+                       rt_err *err)
+{
+    rt_status st = RT_OK;
+    retort_train_options o = retort_train_defaults();
+    rt_train_options own;
+    rt_train_result r;
+    rt_precision precision = RT_PRECISION_AUTO;
+    rt_model *m = NULL, *teacher = NULL;
+    rt_cache *c = NULL;
+    rt_source *source = NULL;
+    RT_TRY(rt_api_take_options(&o, given, err));
+    RT_TRY(rt_api_precision(o.precision, &precision, err));
+    RT_TRY(train_options(&o, run, &own, err));
+    RT_TRY(rt_cache_open(&c, cache, err));
+    RT_TRY(rt_model_open(&m, student, &(rt_model_options){.precision = precision, .trainable = true}, err));
+    if (o.teacher != NULL) {
+        RT_TRY(rt_model_open(&teacher, o.teacher, &(rt_model_options){.precision = precision}, err));
+    }
+    RT_TRY(rt_source_from_cache(&source, c, &(rt_source_options){.seed = o.seed, .max_batch_tokens = o.batch_tokens}, err));
+    RT_TRY(rt_train_run(m, source, teacher, &own, &r, err));
+    RT_TRY(save_student(m, student, run, err));
+    if (result != NULL) {
+        *result = (retort_train_result){.steps = r.counts.step, .tokens = r.counts.tokens, .seconds = r.counts.active,
+                                        .tokens_per_s = r.tokens_per_s, .first_loss = r.counts.first_loss,
+                                        .last_loss = r.counts.last_loss, .resumed = r.resumed};
+    }
+out:
+    rt_source_close(source);
+    rt_cache_close(c);
+    rt_model_close(teacher);
+    rt_model_close(m);
+    return st;
+}
+
+/* --- evaluate ----------------------------------------------------------------------------------------------------- */
+
+rt_status retort_evaluate(const retort_model *m, const retort_model *teacher, const retort_tokenizer *t, const char *const *texts,
+                          size_t n_texts, int64_t max_tokens, retort_fidelity *out, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_corpus corpus = {0};
+    rt_heldout *h = NULL;
+    rt_fidelity f;
+    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = max_tokens}, err));
+    RT_TRY(rt_heldout_new(&h, teacher, &corpus, default_sequence(m), max_tokens, err));
+    RT_TRY(rt_heldout_measure(h, m, &f, err));
+    *out = (retort_fidelity){.positions = f.positions, .documents = f.documents, .nll = f.nll.mean, .nll_stderr = f.nll.stderr_,
+                             .kl = f.kl.mean, .kl_stderr = f.kl.stderr_, .top1 = f.top1.mean, .top1_stderr = f.top1.stderr_,
+                             .acceptance = f.acceptance.mean, .acceptance_stderr = f.acceptance.stderr_};
+out:
+    rt_heldout_free(h);
+    rt_corpus_release(&corpus);
+    return st;
+}
+
+/* --- run ---------------------------------------------------------------------------------------------------------- */
+
+static rt_status carry_out(rt_status (*work)(const rt_flow_options *, json_t **, rt_err *), const char *recipe,
+                           const retort_run_options *given, char **text, rt_err *err)
+{
+    rt_status st = RT_OK;
+    json_t *j = NULL;
+    rt_str s = {0};
+    retort_run_options o = retort_run_defaults();
+    RT_TRY(rt_api_take_options(&o, given, err));
+    RT_TRY(work(&(rt_flow_options){.recipe = recipe, .sets = o.sets, .n_sets = o.n_sets, .runs_dir = o.runs_dir,
+                                   .accept_licence = o.accept_licence, .accept_reason = o.reason},
+                &j, err));
+    if (text != NULL) {
+        rt_json_append(&s, j);
+        *text = s.failed ? NULL : rt_strdup(rt_str_cstr(&s));
+        st = *text != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+out:
+    rt_str_release(&s);
+    json_decref(j);
+    return st;
+}
+
+rt_status retort_run(const char *recipe, const retort_run_options *o, char **json, rt_err *err)
+{
+    return carry_out(rt_flow_run, recipe, o, json, err);
+}
+
+rt_status retort_plan(const char *recipe, const retort_run_options *o, char **json, rt_err *err)
+{
+    return carry_out(rt_flow_plan, recipe, o, json, err);
+}
+
+void retort_free(void *p)
+{
+    rt_free(p);
+}

@@ -1,0 +1,18 @@
+/* permit.h - the gate asked about a model on disk: identity, evidence, a person's decision, permit. */
+#ifndef RT_FLOW_PERMIT_H
+#define RT_FLOW_PERMIT_H
+
+#include "record/gate.h"
+
+typedef struct rt_permit_ask {
+    const char *model;  /* path */
+    unsigned uses;      /* RT_USE_... */
+    const char *dir;    /* decisions lie in <dir>/decisions.jsonl; made when one is recorded */
+    const char *accept; /* id of the licence whose duties or unknown terms are accepted; NULL: nothing new is decided */
+    const char *reason; /* why, where the terms are unknown */
+    const char *grant;  /* written grant of the rights holder; NULL: none */
+} rt_permit_ask;
+
+RT_MUST_USE rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err);
+
+#endif
