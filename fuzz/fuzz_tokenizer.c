@@ -1,6 +1,6 @@
 /* fuzz_tokenizer.c - any bytes through the teacher's tokenizer. The first byte is the flags, the rest the text.
  * Decoding must give the text back: ill-formed parts replaced, bytes the vocabulary lacks left out, nothing else
- * changed. The vocabulary is $RETORT_FUZZ_VOCAB, else the test fixture under $RETORT_SOURCE or the working directory.
+ * changed. The vocabulary is $RETORT_FUZZ_VOCAB, else the one the build unpacked.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +11,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FIXTURE "tests/golden/tokenizer/smollm2-vocab.gguf"
+#define FIXTURE RT_TEST_UNPACKED "/tokenizer/smollm2-vocab.gguf"
 
 static rt_tokenizer *open_vocabulary(void)
 {
-    const char *path = getenv("RETORT_FUZZ_VOCAB"), *source = getenv("RETORT_SOURCE");
-    rt_str fixture = {0};
-    rt_str_printf(&fixture, "%s/%s", source ? source : ".", FIXTURE);
+    const char *path = getenv("RETORT_FUZZ_VOCAB");
     rt_tokenizer *t = NULL;
     rt_err err = {0};
-    if (rt_tokenizer_open(&t, path ? path : rt_str_cstr(&fixture), &err) != RT_OK) {
+    if (rt_tokenizer_open(&t, path ? path : FIXTURE, &err) != RT_OK) {
         (void)fprintf(stderr, "%s\n", err.msg);
         abort();
     }
-    rt_str_release(&fixture);
     return t;
 }
 

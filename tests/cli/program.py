@@ -1,4 +1,4 @@
-"""Runs the program under test. $RETORT is the executable, $RETORT_SOURCE the tree."""
+"""Runs the program under test. $RETORT is the executable, $RETORT_SOURCE the tree, $RETORT_BUILD its build directory."""
 import json
 import os
 import pathlib
@@ -11,8 +11,9 @@ import unittest
 RETORT = os.environ["RETORT"]
 SOURCE = pathlib.Path(os.environ["RETORT_SOURCE"])
 GOLDEN = SOURCE / "tests" / "golden"
+UNPACKED = pathlib.Path(os.environ.get("RETORT_BUILD", SOURCE / "build" / "release")) / "golden"
 TEACHER = SOURCE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-VOCABULARY = GOLDEN / "tokenizer" / "smollm2-vocab.gguf"
+VOCABULARY = UNPACKED / "tokenizer" / "smollm2-vocab.gguf"
 
 OK, USAGE, INPUT, LICENCE, RESOURCE = 0, 2, 3, 4, 5
 

@@ -4,6 +4,7 @@ from program import GOLDEN, INPUT, USAGE, ProgramTest, main
 
 MODELS = [("llama", "models/llama"), ("qwen3", "models/qwen3"), ("qwen3_moe", "models/qwen3_moe"), ("gemma3_text", "models/gemma3_text"),
           ("llama3_rope", "gguf/llama3_rope.gguf")]
+WITH_GRADIENTS = [model for model in MODELS if model[0] != "llama3_rope"]
 
 
 class Logits(ProgramTest):
@@ -30,7 +31,7 @@ class Logits(ProgramTest):
                     self.assertLessEqual(st.largest_difference(values, expected[i * size:(i + 1) * size]), 1e-4)
 
     def test_gradients_are_those_of_the_reference(self):
-        for name, path in MODELS:
+        for name, path in WITH_GRADIENTS:
             with self.subTest(name):
                 g, sequences = self.golden(name)
                 self.run_logits(GOLDEN / path, sequences, "--grad", "grad.st")

@@ -2,13 +2,13 @@
 import base64
 import json
 
-from program import INPUT, USAGE, VOCABULARY, GOLDEN, ProgramTest, main
+from program import INPUT, USAGE, UNPACKED, VOCABULARY, ProgramTest, main
 
 POLICY = "where Hugging Face and llama.cpp differ, retort follows Hugging Face"
 
 
 def records():
-    with open(GOLDEN / "tokenizer" / "smollm2.jsonl", encoding="utf-8") as f:
+    with open(UNPACKED / "tokenizer" / "smollm2.jsonl", encoding="utf-8") as f:
         return [json.loads(line) for line in f]
 
 

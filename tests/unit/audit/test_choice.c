@@ -10,7 +10,7 @@ static rt_tokenizer *smollm2(void)
 {
     rt_err err = {0};
     rt_tokenizer *t = NULL;
-    assert_ok(rt_tokenizer_open(&t, RT_TEST_GOLDEN "/tokenizer/smollm2-vocab.gguf", &err));
+    assert_ok(rt_tokenizer_open(&t, RT_TEST_UNPACKED "/tokenizer/smollm2-vocab.gguf", &err));
     return t;
 }
 

