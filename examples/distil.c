@@ -1,5 +1,5 @@
-/* A program that distils: what a teacher says about a text is collected, a student is trained on it, measured beside the teacher
- * and written as GGUF. STUDENT is a smaller model with the teacher's tokenizer, as `retort init` cuts one.
+/* A program that distils: what a teacher says about a text is collected, a student is trained on it, measured beside
+ * the teacher and written as GGUF. STUDENT is a smaller model with the teacher's tokenizer, as `retort init` cuts one.
  *
  *   ./distil TEACHER STUDENT TEXT.jsonl WORK_DIR TOKENS */
 #include <stdio.h>
@@ -52,7 +52,8 @@ int main(int argc, char **argv)
 
     rt_status st = retort_collect(teacher, &text, 1, cache, NULL, &collected, &err);
     if (st == RT_OK) {
-        printf("%lld tokens, %.1f bytes each with %d draws\n", (long long)collected.tokens, collected.bytes_per_token, collected.draws);
+        printf("%lld tokens, %.1f bytes each with %d draws\n", (long long)collected.tokens, collected.bytes_per_token,
+               collected.draws);
         st = measure(student, teacher, text, &err);
     }
     if (st == RT_OK) {

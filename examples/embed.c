@@ -56,7 +56,8 @@ int main(int argc, char **argv)
     }
     if (st == RT_OK) {
         printf("%s, %lld parameters\n%.*s\n%zu tokens, log-probability %.4f\n", retort_model_architecture(model),
-               (long long)retort_model_parameters(model), (int)(n_text < sizeof text ? n_text : sizeof text), text, n, logprob);
+               (long long)retort_model_parameters(model), (int)(n_text < sizeof text ? n_text : sizeof text), text, n,
+               logprob);
     }
     retort_tokenizer_close(tokenizer);
     retort_model_close(model);

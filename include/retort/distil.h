@@ -1,5 +1,5 @@
-/* distil.h - the work itself, stage by stage on folders, or as a recipe. A stage that takes something from a teacher asks the
- * licence gate first; one that was killed goes on where it was when it is called again. */
+/* distil.h - the work itself, stage by stage on folders, or as a recipe. A stage that takes something from a teacher
+ * asks the licence gate first; one that was killed goes on where it was when it is called again. */
 #ifndef RETORT_DISTIL_H
 #define RETORT_DISTIL_H
 
@@ -13,15 +13,15 @@ extern "C" {
 
 typedef struct retort_collect_options {
     size_t size;
-    const char *targets;     /* "sample", "topk" or "hidden" */
-    int draws;               /* sample: a position */
-    int k;                   /* topk: entries a position */
-    double temperature;      /* of the distribution */
-    int64_t tokens;          /* of text, whole documents; 0: all */
-    int64_t sequence;        /* longest sequence; 0: 512, or the teacher's context */
+    const char *targets; /* "sample", "topk" or "hidden" */
+    int draws;           /* sample: a position */
+    int k;               /* topk: entries a position */
+    double temperature;  /* of the distribution */
+    int64_t tokens;      /* of text, whole documents; 0: all */
+    int64_t sequence;    /* longest sequence; 0: 512, or the teacher's context */
     uint64_t seed;
-    int precision;           /* RETORT_PRECISION_... */
-    int hidden_f32;          /* hidden: states in f32 instead of f16 */
+    int precision;              /* RETORT_PRECISION_... */
+    int hidden_f32;             /* hidden: states in f32 instead of f16 */
     const char *accept_licence; /* id of a licence whose duties, or unknown terms, are accepted; recorded. NULL: none */
     const char *reason;         /* why, where the terms are unknown */
     const char *grant;          /* file with a written grant of the rights holder; NULL: none */
@@ -29,41 +29,44 @@ typedef struct retort_collect_options {
 
 static inline retort_collect_options retort_collect_defaults(void)
 {
-    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50, 32, 1.0, 0, 0, 1, RETORT_PRECISION_AUTO, 0, NULL, NULL, NULL};
+    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50,   32,   1.0, 0, 0, 1,
+                                RETORT_PRECISION_AUTO,          0,        NULL, NULL, NULL};
     return o;
 }
 
 typedef struct retort_collect_result {
     int64_t tokens, positions, bytes; /* of the whole cache; positions with a target */
     double bytes_per_token;
-    int draws;                        /* a position; 0 unless sampled */
-    double teacher_nll;               /* nats a position */
-    double seconds, tokens_per_s;     /* of this call */
+    int draws;                    /* a position; 0 unless sampled */
+    double teacher_nll;           /* nats a position */
+    double seconds, tokens_per_s; /* of this call */
 } retort_collect_result;
 
-/* Teacher's answers about the documents of `texts` (.jsonl or .txt) into folder `cache`, with cache/ledger.jsonl. `result` may be
- * NULL. RT_LICENCE: the gate refuses; nothing was made. */
+/* Teacher's answers about the documents of `texts` (.jsonl or .txt) into folder `cache`, with cache/ledger.jsonl.
+ * `result` may be NULL. RT_LICENCE: the gate refuses; nothing was made. */
 RT_API rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache,
                                 const retort_collect_options *o, retort_collect_result *result, rt_err *err);
 
-/* --- train: a student from a cache ---------------------------------------------------------------------------------- */
+/* --- train: a student from a cache ----------------------------------------------------------------------------------
+ */
 
 typedef struct retort_train_options {
     size_t size;
-    const char *loss;        /* "forward_kl", "ce"; with hidden states also "reverse_kl", "jsd", "tvd" */
-    double temperature;      /* of the loss */
-    const char *teacher;     /* for a cache of hidden states, else NULL */
-    int64_t tokens;          /* how long: tokens, or active seconds; the other is 0 */
+    const char *loss;    /* "forward_kl", "ce"; with hidden states also "reverse_kl", "jsd", "tvd" */
+    double temperature;  /* of the loss */
+    const char *teacher; /* for a cache of hidden states, else NULL */
+    int64_t tokens;      /* how long: tokens, or active seconds; the other is 0 */
     double seconds;
-    int64_t batch_tokens;    /* a step */
-    double lr;               /* peak */
+    int64_t batch_tokens; /* a step */
+    double lr;            /* peak */
     uint64_t seed;
     int precision;
 } retort_train_options;
 
 static inline retort_train_options retort_train_defaults(void)
 {
-    retort_train_options o = {sizeof(retort_train_options), "forward_kl", 1.0, NULL, 0, 0.0, 4096, 6e-4, 1, RETORT_PRECISION_AUTO};
+    retort_train_options o = {sizeof(retort_train_options), "forward_kl", 1.0, NULL, 0, 0.0, 4096, 6e-4, 1,
+                              RETORT_PRECISION_AUTO};
     return o;
 }
 
@@ -71,14 +74,15 @@ typedef struct retort_train_result {
     int64_t steps, tokens;
     double seconds, tokens_per_s;
     double first_loss, last_loss;
-    int resumed;             /* an earlier call had begun this run */
+    int resumed; /* an earlier call had begun this run */
 } retort_train_result;
 
 /* Trains the model at `student` on `cache`; the result is <run>/student, metrics and checkpoints lie in <run>. */
 RT_API rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *o,
                               retort_train_result *result, rt_err *err);
 
-/* --- evaluate: a model on held-out text ------------------------------------------------------------------------------ */
+/* --- evaluate: a model on held-out text ------------------------------------------------------------------------------
+ */
 
 /* Means over tokens with standard errors clustered by title; NaN where there is none. */
 typedef struct retort_fidelity {
@@ -90,16 +94,18 @@ typedef struct retort_fidelity {
 } retort_fidelity;
 
 /* `t` is the tokenizer of both. `teacher` NULL: nll alone. max_tokens 0: all. */
-RT_API rt_status retort_evaluate(const retort_model *m, const retort_model *teacher, const retort_tokenizer *t, const char *const *texts,
-                                 size_t n_texts, int64_t max_tokens, retort_fidelity *out, rt_err *err);
+RT_API rt_status retort_evaluate(const retort_model *m, const retort_model *teacher, const retort_tokenizer *t,
+                                 const char *const *texts, size_t n_texts, int64_t max_tokens, retort_fidelity *out,
+                                 rt_err *err);
 
-/* --- run: a whole recipe --------------------------------------------------------------------------------------------- */
+/* --- run: a whole recipe ---------------------------------------------------------------------------------------------
+ */
 
 typedef struct retort_run_options {
     size_t size;
     const char *const *sets; /* "train.lr=3e-4": keys of the recipe to override */
     size_t n_sets;
-    const char *runs_dir;    /* NULL: "runs" */
+    const char *runs_dir;                /* NULL: "runs" */
     const char *accept_licence, *reason; /* as for retort_collect */
 } retort_run_options;
 

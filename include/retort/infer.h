@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/* Natural log-probability of ids[n] after context[n_context], both at least one token. `logprobs` [n] gets that of each token and
- * may be NULL; *total their sum. */
-RT_API rt_status retort_score(const retort_model *m, const int32_t *context, size_t n_context, const int32_t *ids, size_t n, float *logprobs,
-                              double *total, rt_err *err);
+/* Natural log-probability of ids[n] after context[n_context], both at least one token. `logprobs` [n] gets that of each
+ * token and may be NULL; *total their sum. */
+RT_API rt_status retort_score(const retort_model *m, const int32_t *context, size_t n_context, const int32_t *ids,
+                              size_t n, float *logprobs, double *total, rt_err *err);
 
 typedef struct retort_generate_options {
     size_t size;
@@ -32,10 +32,11 @@ static inline retort_generate_options retort_generate_defaults(void)
     return o;
 }
 
-/* Continues prompt[n_prompt]. `ids`, and `logprobs` unless NULL, have room for max_tokens; *n is how many were written, an end token
- * included. `t` tells the end tokens and may be NULL: there are none. */
-RT_API rt_status retort_generate(const retort_model *m, const retort_tokenizer *t, const int32_t *prompt, size_t n_prompt,
-                                 const retort_generate_options *o, int32_t *ids, float *logprobs, size_t *n, rt_err *err);
+/* Continues prompt[n_prompt]. `ids`, and `logprobs` unless NULL, have room for max_tokens; *n is how many were written,
+ * an end token included. `t` tells the end tokens and may be NULL: there are none. */
+RT_API rt_status retort_generate(const retort_model *m, const retort_tokenizer *t, const int32_t *prompt,
+                                 size_t n_prompt, const retort_generate_options *o, int32_t *ids, float *logprobs,
+                                 size_t *n, rt_err *err);
 
 #ifdef __cplusplus
 }

@@ -9,9 +9,10 @@
 #include "tensor/gemm.h"
 
 static const char *const about =
-    "Measures a distillation with MODEL as the teacher and a student of half its layers on made-up text: the teacher speaking into a\n"
-    "cache, training steps from it, and writing with 1, 8 and 32 sequences at a time. step_over_gemm is the time of a step over the\n"
-    "time of its bare matrix products in the same seconds: 1 would be perfect on any machine. --quick takes a minute at most.\n"
+    "Measures a distillation with MODEL as the teacher and a student of half its layers on made-up text:\n"
+    "the teacher speaking into a cache, training steps from it, and writing with 1, 8 and 32 sequences at\n"
+    "a time. step_over_gemm is the time of a step over the time of its bare matrix products in the same\n"
+    "seconds: 1 would be perfect on any machine. --quick takes a minute at most.\n"
     "\n"
     "example:  retort bench --quick --json";
 
@@ -42,18 +43,20 @@ static void print_json(const rt_bench *b, const rt_model *m, const char *model)
         snprintf(batch, sizeof batch, "%d", rt_bench_batches[i]);
         json_object_set_new(decode, batch, rate(b->decode_tokens_per_s[i]));
     }
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "teacher_tokens_per_s", rate(b->teacher_tokens_per_s), "step_tokens_per_s",
-                          rate(b->step_tokens_per_s), "step_over_gemm", rate(b->step_over_gemm), "decode_tokens_per_s", decode,
-                          "cache_bytes_per_token", rate(b->cache_bytes_per_token), "peak_bytes", (json_int_t)b->peak_bytes);
+    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "teacher_tokens_per_s", rate(b->teacher_tokens_per_s),
+                          "step_tokens_per_s", rate(b->step_tokens_per_s), "step_over_gemm", rate(b->step_over_gemm),
+                          "decode_tokens_per_s", decode, "cache_bytes_per_token", rate(b->cache_bytes_per_token),
+                          "peak_bytes", (json_int_t)b->peak_bytes);
     json_object_set_new(j, "draws", json_integer(b->draws));
     json_object_set_new(j, "step_seconds", json_real(b->step_seconds));
     json_object_set_new(j, "gemm_seconds", rate(b->gemm_seconds));
     json_object_set_new(j, "step_tokens", json_integer(b->step_tokens));
     json_object_set_new(j, "student_layers", json_integer(b->student_layers));
     json_object_set_new(j, "model", json_string(model));
-    json_object_set_new(j, "machine", json_pack("{s:s, s:i, s:s, s:s, s:s}", "cpu", rt_cpu_get()->model, "threads", rt_team_threads(), "isa",
-                                                rt_isa_name(rt_cpu_get()->isa), "inputs", rt_dtype_name(m->compute), "gemm",
-                                                rt_gemm_backend()));
+    json_object_set_new(j, "machine",
+                        json_pack("{s:s, s:i, s:s, s:s, s:s}", "cpu", rt_cpu_get()->model, "threads", rt_team_threads(),
+                                  "isa", rt_isa_name(rt_cpu_get()->isa), "inputs", rt_dtype_name(m->compute), "gemm",
+                                  rt_gemm_backend()));
     json_object_set_new(j, "seconds", json_real(b->seconds));
     rt_cli_print_json(j);
     json_decref(j);
@@ -64,10 +67,11 @@ static void print_text(const rt_bench *b, const rt_model *m, const char *model)
     printf("%s on %s, %d threads, %s, inputs of products in %s\n", model, rt_cpu_get()->model, rt_team_threads(),
            rt_isa_name(rt_cpu_get()->isa), rt_dtype_name(m->compute));
     if (b->teacher_tokens_per_s > 0) {
-        printf("teacher   %8.0f tokens/s into a cache of %.1f bytes a token with %d draws\n", b->teacher_tokens_per_s, b->cache_bytes_per_token,
-               b->draws);
+        printf("teacher   %8.0f tokens/s into a cache of %.1f bytes a token with %d draws\n", b->teacher_tokens_per_s,
+               b->cache_bytes_per_token, b->draws);
     }
-    printf("step      %8.0f tokens/s, %d layers, %lld tokens a step", b->step_tokens_per_s, b->student_layers, (long long)b->step_tokens);
+    printf("step      %8.0f tokens/s, %d layers, %lld tokens a step", b->step_tokens_per_s, b->student_layers,
+           (long long)b->step_tokens);
     printf(b->step_over_gemm > 0 ? ", %.2f times its matrix products\n" : "\n", b->step_over_gemm);
     for (int i = 0; i < RT_BENCH_DECODES; i++) {
         printf("writing   %8.1f tokens/s with %d at a time\n", b->decode_tokens_per_s[i], rt_bench_batches[i]);
@@ -84,7 +88,8 @@ int rt_cmd_bench(int argc, char **argv)
         {"quick", 0, RT_OPT_FLAG, &quick, NULL, "a minute at most: smaller batches, fewer repetitions"},
         {0},
     };
-    if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [--quick]", about, opts, 0, 1, "one model is taken", &code)) {
+    if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [--quick]", about, opts, 0, 1, "one model is taken",
+                      &code)) {
         return code;
     }
     rt_status st = RT_OK;

@@ -3,19 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <retort/distil.h>
+
 #include "cli/command.h"
-#include "teacher/collect.h"
 #include "teacher/verify.h"
 #include "teacher/write.h"
 
 static const char *const about =
-    "Runs TEACHER over the documents of --text and keeps its distributions in folder CACHE: `sample` (unbiased draws, the default),\n"
-    "`topk` (k entries and the tail's mass) or `hidden` (the state before the head: every loss later, exactly). With --prompts and\n"
-    "--targets text the teacher writes an answer to each prompt. The licence gate is asked first; every output enters\n"
-    "CACHE/ledger.jsonl. The same command goes on where a killed one was. --verify computes random positions of a cache again.\n\n"
-    "example: retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
-
-enum { SEQUENCE = 512 };
+    "Runs TEACHER over the documents of --text and keeps its distributions in folder CACHE: `sample`\n"
+    "(unbiased draws, the default), `topk` (k entries and the tail's mass) or `hidden` (the state before\n"
+    "the head: every loss later, exactly). With --prompts and --targets text the teacher writes an answer\n"
+    "to each prompt. The licence gate is asked first; every output enters CACHE/ledger.jsonl. The same\n"
+    "command goes on where a killed one was. --verify computes random positions of a cache again.\n"
+    "\n"
+    "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
 
 typedef struct collect_args {
     const char *out, *targets, *verify, *hidden_type, *accept, *reason, *grant;
@@ -24,16 +25,19 @@ typedef struct collect_args {
     double temperature;
 } collect_args;
 
-static rt_status verify(rt_cli *c, const collect_args *a, const rt_model *teacher)
+static rt_status verify(rt_cli *c, const collect_args *a)
 {
     rt_status st = RT_OK;
+    rt_model *teacher = NULL;
     rt_cache *cache = NULL;
     rt_verify_report r = {0};
     RT_TRY(rt_cache_open(&cache, a->verify, &c->err));
+    RT_TRY(rt_cli_open_model(c, c->operands.v[0], &teacher));
     st = rt_cache_verify(cache, teacher, a->positions, (uint64_t)c->common.seed, &r, &c->err);
     if (c->common.json && r.text[0] != '\0') {
-        json_t *j = json_pack("{s:s, s:b, s:I, s:f, s:f, s:f, s:i, s:s}", "cache", a->verify, "ok", st == RT_OK, "positions",
-                              (json_int_t)r.positions, "identical", r.identical, "z", r.z, "kl", r.kl, "shift", r.shift, "verdict", r.text);
+        json_t *j = json_pack("{s:s, s:b, s:I, s:f, s:f, s:f, s:i, s:s}", "cache", a->verify, "ok", st == RT_OK,
+                              "positions", (json_int_t)r.positions, "identical", r.identical, "z", r.z, "kl", r.kl,
+                              "shift", r.shift, "verdict", r.text);
         rt_cli_print_json(j);
         json_decref(j);
     } else if (st == RT_OK) {
@@ -41,32 +45,17 @@ static rt_status verify(rt_cli *c, const collect_args *a, const rt_model *teache
     }
 out:
     rt_cache_close(cache);
+    rt_model_close(teacher);
     return st;
 }
 
-static rt_status targets_of(const collect_args *a, rt_collect_options *o, rt_err *err)
-{
-    static const char *const names[] = {"sample", "topk", "hidden"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(a->targets, names[i]) == 0) {
-            o->kind = (rt_cache_kind)i;
-            o->draws = (int)a->draws;
-            o->k = (int)a->k;
-            o->temperature = a->temperature;
-            o->hidden_dtype = strcmp(a->hidden_type, "f32") == 0 ? RT_F32 : RT_F16;
-            return RT_OK;
-        }
-    }
-    return rt_fail(err, RT_USAGE, 0, "option '--targets': '%s' is not one of sample, topk, hidden, text", a->targets);
-}
-
-static void print_report(const rt_cli *c, const collect_args *a, const rt_collect_report *r)
+static void print_report(const rt_cli *c, const collect_args *a, const retort_collect_result *r)
 {
     if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets", a->targets, "tokens",
-                              (json_int_t)r->tokens, "positions", (json_int_t)r->targets, "bytes", (json_int_t)r->bytes, "bytes_per_token",
-                              r->bytes_per_token, "draws", r->draws, "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s",
-                              r->tokens_per_s);
+        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets",
+                              a->targets, "tokens", (json_int_t)r->tokens, "positions", (json_int_t)r->positions,
+                              "bytes", (json_int_t)r->bytes, "bytes_per_token", r->bytes_per_token, "draws", r->draws,
+                              "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s);
         rt_cli_print_json(j);
         json_decref(j);
         return;
@@ -78,71 +67,57 @@ static void print_report(const rt_cli *c, const collect_args *a, const rt_collec
     printf(", teacher perplexity %.2f\n", exp(r->teacher_nll));
 }
 
-static rt_status score(rt_cli *c, const collect_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_permit *permit)
+static rt_status score(rt_cli *c, const collect_args *a)
 {
-    rt_status st = RT_OK;
-    rt_corpus corpus = {0};
-    rt_packed packed = {0};
-    rt_collect_report report;
-    rt_collect_options o = rt_collect_default();
-    char *ledger = rt_path_join(a->out, "ledger.jsonl");
-    const int64_t sequence = a->sequence > 0 ? a->sequence : teacher->rope_rows < SEQUENCE ? teacher->rope_rows : SEQUENCE;
+    retort_collect_options o = retort_collect_defaults();
+    retort_collect_result r;
+    o.targets = a->targets;
+    o.draws = (int)a->draws;
+    o.k = (int)a->k;
+    o.temperature = a->temperature;
+    o.tokens = a->tokens;
+    o.sequence = a->sequence;
     o.seed = (uint64_t)c->common.seed;
-    RT_TRY(targets_of(a, &o, &c->err));
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->tokens}, &c->err));
-    RT_TRY(rt_pack(&packed, &corpus, (int)sequence, &c->err));
-    RT_TRY(rt_collect(&(rt_collect_job){.teacher = teacher, .tokenizer = t, .corpus = &corpus, .packed = &packed, .permit = permit,
-                                        .dir = a->out, .ledger = ledger, .options = o},
-                      &report, &c->err));
-    print_report(c, a, &report);
-out:
-    rt_free(ledger);
-    rt_packed_release(&packed);
-    rt_corpus_release(&corpus);
-    return st;
-}
-
-static rt_status write_answers(rt_cli *c, const collect_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_permit *permit)
-{
-    rt_write_report r;
-    const rt_write_job job = {.teacher = teacher, .tokenizer = t, .permit = permit, .prompts = a->prompts.v, .n_prompts = a->prompts.n,
-                              .dir = a->out, .max_new = a->max_new, .answers = (int)a->answers,
-                              .sampling = {.temperature = a->temperature, .seed = (uint64_t)c->common.seed}};
-    const rt_status st = rt_write_answers(&job, &r, &c->err);
-    if (st == RT_OK && c->common.json) {
-        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r.answers, "tokens", (json_int_t)r.tokens,
-                              "seconds", r.seconds);
-        rt_cli_print_json(j);
-        json_decref(j);
-    } else if (st == RT_OK) {
-        printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r.answers, (long long)r.tokens);
+    o.precision = strcmp(c->common.precision, "f32") == 0 ? RETORT_PRECISION_F32 : RETORT_PRECISION_AUTO;
+    o.hidden_f32 = strcmp(a->hidden_type, "f32") == 0;
+    o.accept_licence = a->accept;
+    o.reason = a->reason;
+    o.grant = a->grant;
+    const rt_status st = retort_collect(c->operands.v[0], a->text.v, a->text.n, a->out, &o, &r, &c->err);
+    if (st == RT_OK) {
+        print_report(c, a, &r);
     }
     return st;
 }
 
-static rt_status collect(rt_cli *c, const collect_args *a)
+static rt_status write_answers(rt_cli *c, const collect_args *a)
 {
     rt_status st = RT_OK;
     rt_model *teacher = NULL;
     rt_tokenizer *t = NULL;
     rt_permit *permit = NULL;
+    rt_write_report r;
     const char *model = c->operands.v[0];
-    const bool text = strcmp(a->targets, "text") == 0;
-    if (a->verify == NULL && (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0)) {
-        RT_FAIL_OUT(&c->err, RT_USAGE, 0, "-o CACHE and %s are needed", text ? "--prompts FILE" : "--text FILE");
-    }
-    RT_TRY(rt_cli_check_model(c, model));
-    if (a->verify == NULL) {
-        RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
-    }
+    RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
     RT_TRY(rt_tokenizer_open(&t, model, &c->err));
     RT_TRY(rt_cli_open_model(c, model, &teacher));
-    if (a->verify != NULL) {
-        RT_TRY(verify(c, a, teacher));
-    } else if (text) {
-        RT_TRY(write_answers(c, a, teacher, t, permit));
+    const rt_write_job job = {.teacher = teacher,
+                              .tokenizer = t,
+                              .permit = permit,
+                              .prompts = a->prompts.v,
+                              .n_prompts = a->prompts.n,
+                              .dir = a->out,
+                              .max_new = a->max_new,
+                              .answers = (int)a->answers,
+                              .sampling = {.temperature = a->temperature, .seed = (uint64_t)c->common.seed}};
+    RT_TRY(rt_write_answers(&job, &r, &c->err));
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r.answers, "tokens",
+                              (json_int_t)r.tokens, "seconds", r.seconds);
+        rt_cli_print_json(j);
+        json_decref(j);
     } else {
-        RT_TRY(score(c, a, teacher, t, permit));
+        printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r.answers, (long long)r.tokens);
     }
 out:
     rt_permit_free(permit);
@@ -151,12 +126,53 @@ out:
     return st;
 }
 
+static rt_status check_args(const collect_args *a, rt_err *err)
+{
+    const bool text = strcmp(a->targets, "text") == 0;
+    if (a->verify != NULL) {
+        return RT_OK;
+    }
+    if (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0) {
+        return rt_fail(err, RT_USAGE, 0, "-o CACHE and %s are needed", text ? "--prompts FILE" : "--text FILE");
+    }
+    if (strcmp(a->hidden_type, "f16") != 0 && strcmp(a->hidden_type, "f32") != 0) {
+        return rt_fail(err, RT_USAGE, 0, "option '--hidden-type': '%s' is not one of f16, f32", a->hidden_type);
+    }
+    if (a->draws > INT32_MAX || a->k > INT32_MAX || a->sequence > INT32_MAX || a->answers > INT32_MAX) {
+        return rt_fail(err, RT_USAGE, 0, "a count above %d is none that --draws, --k, --sequence or --answers can take",
+                       INT32_MAX);
+    }
+    return RT_OK;
+}
+
+static rt_status collect(rt_cli *c, const collect_args *a)
+{
+    rt_status st = RT_OK;
+    RT_TRY(check_args(a, &c->err));
+    RT_TRY(rt_cli_check_model(c, c->operands.v[0]));
+    if (a->verify != NULL) {
+        RT_TRY(verify(c, a));
+    } else if (strcmp(a->targets, "text") == 0) {
+        RT_TRY(write_answers(c, a));
+    } else {
+        RT_TRY(score(c, a));
+    }
+out:
+    return st;
+}
+
 int rt_cmd_collect(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    collect_args a = {.targets = "sample", .hidden_type = "f16", .draws = 50, .k = 32, .max_new = 256, .answers = 1,
-                      .positions = 1000, .temperature = 1.0};
+    collect_args a = {.targets = "sample",
+                      .hidden_type = "f16",
+                      .draws = 50,
+                      .k = 32,
+                      .max_new = 256,
+                      .answers = 1,
+                      .positions = 1000,
+                      .temperature = 1.0};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
         {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...", "rows with \"prompt\" or \"messages\", for --targets text"},
@@ -172,7 +188,8 @@ int rt_cmd_collect(int argc, char **argv)
         {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
         {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
         {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
-        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID", "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
+        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",
+         "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
         {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
         {0},

@@ -8,11 +8,13 @@
 #include "cli/command.h"
 
 static const char *const about =
-    "Measures MODEL: perplexity of held-out text (--text), its fidelity to a teacher over that text (--against: KL divergence, top-1\n"
-    "agreement, acceptance of speculative decoding), and multiple-choice tasks (--task with --data) scored as lm-evaluation-harness\n"
-    "0.4.13 does. Errors are standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
+    "Measures MODEL: perplexity of held-out text (--text), its fidelity to a teacher over that text\n"
+    "(--against: KL divergence, top-1 agreement, acceptance of speculative decoding), and multiple-choice\n"
+    "tasks (--task with --data) scored as lm-evaluation-harness 0.4.13 does. Errors are standard errors;\n"
+    "on text they are clustered by title. docs/evaluation.md has the formulas.\n"
     "\n"
-    "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data examples/data/hellaswag.jsonl --limit 50";
+    "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data "
+    "examples/data/hellaswag.jsonl --limit 50";
 
 #define SEQUENCE 512
 
@@ -40,7 +42,8 @@ static rt_status check_args(const eval_args *a, rt_err *err)
         return rt_fail(err, RT_USAGE, 0, "--against needs --text, the text on which both models are compared");
     }
     if (a->sequence < 0 || a->sequence == 1 || a->sequence > INT32_MAX) {
-        return rt_fail(err, RT_USAGE, 0, "option '--sequence': %lld is no length of two tokens or more", (long long)a->sequence);
+        return rt_fail(err, RT_USAGE, 0, "option '--sequence': %lld is no length of two tokens or more",
+                       (long long)a->sequence);
     }
     return RT_OK;
 }
@@ -105,7 +108,8 @@ static rt_status open_teacher(rt_cli *c, const char *path, const rt_tokenizer *t
     RT_TRY(rt_tokenizer_open(&own, path, &c->err));
     const int32_t id = rt_tokenizer_first_difference(t, own);
     if (id >= 0) {
-        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' has another tokenizer (token %d differs): distributions over tokens cannot be compared", path,
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0,
+                    "'%s' has another tokenizer (token %d differs): distributions over tokens cannot be compared", path,
                     id);
     }
     RT_TRY(rt_cli_open_model(c, path, out));
@@ -125,7 +129,8 @@ static void print_stat(const char *name, const rt_stat *s, const char *unit)
 
 static void print_fidelity(const rt_fidelity *f)
 {
-    printf("%lld tokens of %lld documents, %lld clusters\n", (long long)f->positions, (long long)f->documents, (long long)f->nll.clusters);
+    printf("%lld tokens of %lld documents, %lld clusters\n", (long long)f->positions, (long long)f->documents,
+           (long long)f->nll.clusters);
     printf("%-24s %.4g\n", "perplexity", exp(f->nll.mean));
     print_stat("cross-entropy", &f->nll, " nats a token");
     if (f->kl.n > 0) {
@@ -144,7 +149,9 @@ static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, cons
     rt_heldout *h = NULL;
     rt_fidelity f;
     const int64_t sequence = a->sequence > 0 ? a->sequence : m->rope_rows < SEQUENCE ? m->rope_rows : SEQUENCE;
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens}, &c->err));
+    RT_TRY(rt_corpus_load(&corpus, t,
+                          &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens},
+                          &c->err));
     if (a->against != NULL) {
         RT_TRY(open_teacher(c, a->against, t, &teacher));
     }
@@ -172,8 +179,10 @@ int rt_cmd_eval(int argc, char **argv)
     eval_args a = {0};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "held-out text, .jsonl or .txt: perplexity"},
-        {"against", 'a', RT_OPT_STR, &a.against, "TEACHER", "with --text: KL, top-1 agreement, acceptance beside this model"},
-        {"sequence", 0, RT_OPT_INT, &a.sequence, "N", "tokens a document is cut into (default 512, or the model's context)"},
+        {"against", 'a', RT_OPT_STR, &a.against, "TEACHER",
+         "with --text: KL, top-1 agreement, acceptance beside this model"},
+        {"sequence", 0, RT_OPT_INT, &a.sequence, "N",
+         "tokens a document is cut into (default 512, or the model's context)"},
         {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},
         {"task", 0, RT_OPT_STR, &a.task, "NAME", "multiple-choice task, e.g. hellaswag"},
         {"data", 'd', RT_OPT_STR, &a.data, "FILE", "the task's questions, JSON lines"},
@@ -181,8 +190,9 @@ int rt_cmd_eval(int argc, char **argv)
         {"items", 0, RT_OPT_OUT, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
         {0},
     };
-    if (!rt_cli_begin(&c, "eval", argc, argv, "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE) [options]", about, opts,
-                      1, 1, "one model is needed", &code)) {
+    if (!rt_cli_begin(&c, "eval", argc, argv,
+                      "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE) [options]", about,
+                      opts, 1, 1, "one model is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;

@@ -9,8 +9,9 @@
 #include "text/utf8.h"
 
 static const char *const about =
-    "Continues TEXT by up to N tokens: greedy, or drawn with --temp above 0. --chat puts the text into the model's chat template as a\n"
-    "user's turn. --json prints {text, ids, logprobs} of the continuation alone.\n"
+    "Continues TEXT by up to N tokens: greedy, or drawn with --temp above 0. --chat puts the text into\n"
+    "the model's chat template as a user's turn. --json prints {text, ids, logprobs} of the continuation\n"
+    "alone.\n"
     "\n"
     "example:  retort generate models/SmolLM2-135M-Instruct.Q4_1.gguf -p \"Once upon a time\" -n 48";
 
@@ -31,7 +32,8 @@ static bool show(void *ud, size_t index, const rt_generated *g)
 {
     (void)index;
     printer *p = ud;
-    if (p->live && !rt_tokenizer_is_end(p->t, g->ids[g->n - 1]) && add_text(p->t, g->ids[g->n - 1], &p->pending, NULL) == RT_OK &&
+    if (p->live && !rt_tokenizer_is_end(p->t, g->ids[g->n - 1]) &&
+        add_text(p->t, g->ids[g->n - 1], &p->pending, NULL) == RT_OK &&
         rt_utf8_valid(rt_str_cstr(&p->pending), p->pending.n)) {
         fputs(rt_str_cstr(&p->pending), stdout);
         fflush(stdout);
@@ -62,7 +64,8 @@ static rt_status print_json(const rt_tokenizer *t, const rt_generated *g, rt_err
         }
     }
     rt_utf8_repair(&text, rt_str_cstr(&bytes), bytes.n);
-    j = json_pack("{s:s%, s:O, s:O, s:s}", "text", rt_str_cstr(&text), text.n, "ids", ids, "logprobs", logprobs, "stop", rt_stop_name(g->stop));
+    j = json_pack("{s:s%, s:O, s:O, s:s}", "text", rt_str_cstr(&text), text.n, "ids", ids, "logprobs", logprobs, "stop",
+                  rt_stop_name(g->stop));
     rt_cli_print_json(j);
 out:
     json_decref(ids);
@@ -104,12 +107,13 @@ int rt_cmd_generate(int argc, char **argv)
         {"temp", 0, RT_OPT_NUM, &o.sampling.temperature, "T", "temperature; 0 is greedy (default)"},
         {"top-k", 0, RT_OPT_INT, &o.sampling.top_k, "K", "draw from the K most probable (default 0: off)"},
         {"top-p", 0, RT_OPT_NUM, &o.sampling.top_p, "P", "draw from the fewest that reach P (default 0: off)"},
-        {"min-p", 0, RT_OPT_NUM, &o.sampling.min_p, "P", "draw from those with P times the largest probability (default 0: off)"},
+        {"min-p", 0, RT_OPT_NUM, &o.sampling.min_p, "P",
+         "draw from those with P times the largest probability (default 0: off)"},
         {"ignore-eos", 0, RT_OPT_FLAG, &o.ignore_end, NULL, "do not stop at an end token"},
         {0},
     };
-    if (!rt_cli_begin(&c, "generate", argc, argv, "generate MODEL -p TEXT [-n N] [options]", about, opts, 1, 1, "one model is needed",
-                      &code)) {
+    if (!rt_cli_begin(&c, "generate", argc, argv, "generate MODEL -p TEXT [-n N] [options]", about, opts, 1, 1,
+                      "one model is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;

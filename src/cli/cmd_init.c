@@ -8,10 +8,12 @@
 #include "teacher/rank.h"
 
 static const char *const about =
-    "Writes folder STUDENT (model.safetensors, config.json, tokenizer): the teacher with some of its layers, everything else as it is.\n"
-    "Which layers: --keep names them, --ranking reads them from a file, else they are ranked on --text (minutes). The licence gate\n"
-    "is asked first: cutting derives weights. --plan prints sizes and costs of all depths and writes nothing.\n\n"
-    "example: retort init teacher.gguf -o student --layers 15 --text books.jsonl";
+    "Writes folder STUDENT (model.safetensors, config.json, tokenizer): the teacher with some of its\n"
+    "layers, everything else as it is. Which layers: --keep names them, --ranking reads them from a file,\n"
+    "else they are ranked on --text (minutes). The licence gate is asked first: cutting derives weights.\n"
+    "--plan prints sizes and costs of all depths and writes nothing.\n"
+    "\n"
+    "example:  retort init teacher.gguf -o student --layers 15 --text books.jsonl";
 
 typedef struct init_args {
     const char *out, *keep, *ranking, *accept, *reason, *grant;
@@ -39,7 +41,8 @@ static rt_status parse_keep(const char *list, int *keep, int *n, rt_err *err)
     return st;
 }
 
-static rt_status rank(const init_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_digest *hash, rt_ranking *r, rt_err *err)
+static rt_status rank(const init_args *a, const rt_model *teacher, const rt_tokenizer *t, const rt_digest *hash,
+                      rt_ranking *r, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_corpus corpus = {0};
@@ -52,7 +55,8 @@ static rt_status rank(const init_args *a, const rt_model *teacher, const rt_toke
         return rt_fail(err, RT_USAGE, 0, "ranking layers needs --text FILE (or give --keep, or an existing --ranking)");
     }
     o.down_to = (int)a->layers;
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = 16 * o.tokens}, err));
+    RT_TRY(rt_corpus_load(
+        &corpus, t, &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = 16 * o.tokens}, err));
     RT_TRY(rt_pack(&packed, &corpus, 512, err));
     RT_TRY(rt_rank_layers(r, teacher, hash, &packed, &o, err));
     if (a->ranking != NULL) {
@@ -75,8 +79,9 @@ static json_t *plan(const rt_model *m)
             n += m->params[i].layer < l ? (double)m->params[i].n : 0.0;
         }
         const double flops = head + (all - head) * (double)l / (double)m->hp.n_layer;
-        json_array_append_new(depths, json_pack("{s:I, s:f, s:f, s:f, s:f}", "layers", (json_int_t)l, "parameters", n, "forward_flops_per_token",
-                                                flops, "training_flops_per_token", 3.0 * flops, "relative_speed", all / flops));
+        json_array_append_new(depths, json_pack("{s:I, s:f, s:f, s:f, s:f}", "layers", (json_int_t)l, "parameters", n,
+                                                "forward_flops_per_token", flops, "training_flops_per_token",
+                                                3.0 * flops, "relative_speed", all / flops));
     }
     return json_pack("{s:I, s:o}", "teacher_layers", (json_int_t)m->hp.n_layer, "depths", depths);
 }
@@ -91,8 +96,9 @@ static void print_plan(const rt_cli *c, const rt_model *m)
         printf("layers  parameters  training MFLOP/token  speed of the teacher x\n");
         json_array_foreach(json_object_get(p, "depths"), i, d)
         {
-            printf("%6d  %9.1fM  %20.0f  %6.2f\n", (int)rt_json_i64(d, "layers", 0), rt_json_f64(d, "parameters", 0) / 1e6,
-                   rt_json_f64(d, "training_flops_per_token", 0) / 1e6, rt_json_f64(d, "relative_speed", 0));
+            printf("%6d  %9.1fM  %20.0f  %6.2f\n", (int)rt_json_i64(d, "layers", 0),
+                   rt_json_f64(d, "parameters", 0) / 1e6, rt_json_f64(d, "training_flops_per_token", 0) / 1e6,
+                   rt_json_f64(d, "relative_speed", 0));
         }
     }
     json_decref(p);
@@ -116,15 +122,18 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
     }
     /* ranking may run in bf16, the weights are taken as they are in the file */
     RT_TRY(rt_model_open(&exact, c->operands.v[0], &(rt_model_options){.precision = RT_PRECISION_F32}, &c->err));
-    RT_TRY(rt_model_cut(&student, exact, keep, n, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &c->err));
+    RT_TRY(rt_model_cut(&student, exact, keep, n, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true},
+                        &c->err));
     RT_TRY(rt_student_save(student, t, a->out, "model.safetensors", RT_F32, &c->err));
     RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], a->out, &c->err));
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {
         json_array_append_new(list, json_integer(keep[i]));
     }
-    json_t *j = json_pack("{s:s, s:o, s:I}", "student", a->out, "keep", list, "parameters", (json_int_t)student->n_elements);
-    c->common.json ? rt_cli_print_json(j) : (void)printf("%s: %d layers, %.1f M parameters\n", a->out, n, (double)student->n_elements / 1e6);
+    json_t *j =
+        json_pack("{s:s, s:o, s:I}", "student", a->out, "keep", list, "parameters", (json_int_t)student->n_elements);
+    c->common.json ? rt_cli_print_json(j)
+                   : (void)printf("%s: %d layers, %.1f M parameters\n", a->out, n, (double)student->n_elements / 1e6);
     json_decref(j);
 out:
     rt_free(r);
@@ -146,13 +155,14 @@ int rt_cmd_init(int argc, char **argv)
         {"ranking", 0, RT_OPT_STR, &a.ranking, "FILE", "ranking to read, or to write when it is not there yet"},
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "text to rank layers on"},
         {"plan", 0, RT_OPT_FLAG, &a.plan, NULL, "print sizes and costs of all depths only"},
-        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID", "accept the duties of this licence; recorded in STUDENT/decisions.jsonl"},
+        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",
+         "accept the duties of this licence; recorded in STUDENT/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
         {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
         {0},
     };
-    if (!rt_cli_begin(&c, "init", argc, argv, "init TEACHER -o STUDENT --layers L [options]", about, opts, 1, 1, "one teacher is needed",
-                      &code)) {
+    if (!rt_cli_begin(&c, "init", argc, argv, "init TEACHER -o STUDENT --layers L [options]", about, opts, 1, 1,
+                      "one teacher is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;

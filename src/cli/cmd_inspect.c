@@ -8,8 +8,9 @@
 #include "text/text.h"
 
 static const char *const about =
-    "Says what MODEL is: architecture, size, number types, tokenizer, and what its files say about its licence, with the verdict\n"
-    "for making a student of it. Nothing is decoded, so a large model takes no longer than a small one (but for the SHA-256).\n"
+    "Says what MODEL is: architecture, size, number types, tokenizer, and what its files say about its\n"
+    "licence, with the verdict for making a student of it. Nothing is decoded, so a large model takes no\n"
+    "longer than a small one (but for the SHA-256).\n"
     "\n"
     "example:  retort inspect models/SmolLM2-135M-Instruct.Q4_1.gguf --tensors";
 
@@ -53,9 +54,10 @@ static rt_status read_tokenizer(facts *f, const char *path, rt_err *err)
     char hex[65];
     rt_digest_hex(rt_tokenizer_hash(t), hex);
     const char *chat = rt_chat_form(t);
-    f->tokenizer = json_pack("{s:b, s:s, s:i, s:o, s:o, s:o, s:b, s:o, s:s}", "supported", 1, "pre", rt_tokenizer_pre(t), "vocab_size",
-                             (int)rt_tokenizer_n_vocab(t), "bos", id_or_null(rt_tokenizer_bos(t)), "eos", id_or_null(rt_tokenizer_eos(t)),
-                             "eot", id_or_null(rt_tokenizer_eot(t)), "adds_bos", rt_tokenizer_adds_bos(t), "chat_template",
+    f->tokenizer = json_pack("{s:b, s:s, s:i, s:o, s:o, s:o, s:b, s:o, s:s}", "supported", 1, "pre",
+                             rt_tokenizer_pre(t), "vocab_size", (int)rt_tokenizer_n_vocab(t), "bos",
+                             id_or_null(rt_tokenizer_bos(t)), "eos", id_or_null(rt_tokenizer_eos(t)), "eot",
+                             id_or_null(rt_tokenizer_eot(t)), "adds_bos", rt_tokenizer_adds_bos(t), "chat_template",
                              chat != NULL ? json_string(chat) : json_null(), "sha256", hex);
     rt_tokenizer_close(t);
     return RT_OK;
@@ -68,8 +70,9 @@ static rt_status read_licence(facts *f, const char *path, bool noncommercial, rt
     rt_evidence e = {0};
     RT_TRY(rt_licence_table_open(&table, NULL, err));
     RT_TRY(rt_evidence_collect(&e, table, path, err));
-    RT_TRY(rt_gate_judge(&f->ruling, table,
-                         &(rt_gate_request){.model = path, .evidence = &e, .uses = RT_USE_ALL, .noncommercial = noncommercial}, err));
+    RT_TRY(rt_gate_judge(
+        &f->ruling, table,
+        &(rt_gate_request){.model = path, .evidence = &e, .uses = RT_USE_ALL, .noncommercial = noncommercial}, err));
 out:
     rt_evidence_release(&e);
     rt_licence_table_close(table);
@@ -96,8 +99,8 @@ out:
 static json_t *tensor_json(const rt_tensor_info *t, bool hash)
 {
     const bool known = t->dtype < RT_DTYPE_COUNT;
-    json_t *j = json_pack("{s:s, s:s*, s:o, s:I}", "name", t->name, "type", known ? rt_dtype_name(t->dtype) : NULL, "shape", json_array(),
-                          "bytes", (json_int_t)t->bytes);
+    json_t *j = json_pack("{s:s, s:s*, s:o, s:I}", "name", t->name, "type", known ? rt_dtype_name(t->dtype) : NULL,
+                          "shape", json_array(), "bytes", (json_int_t)t->bytes);
     for (int i = 0; i < t->n_dims; i++) {
         json_array_append_new(json_object_get(j, "shape"), json_integer((json_int_t)t->dims[i]));
     }
@@ -121,8 +124,8 @@ static json_t *quantisation(const facts *f)
 
 static json_t *licence_json(const json_t *ruling)
 {
-    static const char *const keys[] = {"id",    "verdict", "duties", "evidence",  "table_version", "licences", "uses", "commercial",
-                                       "reason", "conflict"};
+    static const char *const keys[] = {"id",       "verdict", "duties",     "evidence", "table_version",
+                                       "licences", "uses",    "commercial", "reason",   "conflict"};
     json_t *j = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         json_t *v = json_object_get(ruling, keys[i]);
@@ -133,14 +136,15 @@ static json_t *licence_json(const json_t *ruling)
 
 static json_t *vocabulary_size(const facts *f)
 {
-    return f->model.vocabulary_only ? json_integer(rt_json_i64(f->tokenizer, "vocab_size", 0)) : json_integer(f->model.hp.n_vocab);
+    return f->model.vocabulary_only ? json_integer(rt_json_i64(f->tokenizer, "vocab_size", 0))
+                                    : json_integer(f->model.hp.n_vocab);
 }
 
 static void print_json(const facts *f, const char *path, bool tensors, bool hash)
 {
     const rt_model_description *m = &f->model;
-    json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "path", path, "format", m->format, "architecture", m->architecture, "vocabulary_only",
-                          m->vocabulary_only);
+    json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "path", path, "format", m->format, "architecture", m->architecture,
+                          "vocabulary_only", m->vocabulary_only);
     json_object_set_new(j, "parameters", count_or_null(f, m->parameters));
     json_object_set_new(j, "layers", count_or_null(f, m->hp.n_layer));
     json_object_set_new(j, "hidden", count_or_null(f, m->hp.d_model));
@@ -183,7 +187,8 @@ static void print_licence(const json_t *ruling)
 {
     size_t i;
     const json_t *item;
-    printf("licence       %s: %s\n", rt_json_str(ruling, "id", "none stated"), rt_json_str(ruling, "verdict", "unknown"));
+    printf("licence       %s: %s\n", rt_json_str(ruling, "id", "none stated"),
+           rt_json_str(ruling, "verdict", "unknown"));
     printf("              %s\n", rt_json_str(ruling, "reason", ""));
     json_array_foreach(json_object_get(ruling, "duties"), i, item)
     {
@@ -197,18 +202,21 @@ static void print_licence(const json_t *ruling)
     {
         printf("  made from   %s\n", json_string_value(item));
     }
-    printf("              table of %s; retort run judges again and records it\n", rt_json_str(ruling, "table_version", ""));
+    printf("              table of %s; retort run judges again and records it\n",
+           rt_json_str(ruling, "table_version", ""));
 }
 
 static void print_text(const facts *f, const char *path, bool tensors, bool hash)
 {
     const rt_model_description *m = &f->model;
     printf("%s (%s)\n", path, m->format);
-    printf("architecture  %s%s\n", m->architecture, m->vocabulary_only ? " (vocabulary only: a tokenizer without weights)" : "");
+    printf("architecture  %s%s\n", m->architecture,
+           m->vocabulary_only ? " (vocabulary only: a tokenizer without weights)" : "");
     if (!m->vocabulary_only) {
-        printf("parameters    %.2f M in %zu tensors, %.1f MB\n", (double)m->parameters * 1e-6, rt_model_description_n_tensors(m),
-               (double)m->bytes * 1e-6);
-        printf("shape         %lld layers, hidden %lld, feed-forward %lld, %lld heads of %lld (%lld for keys), context %lld\n",
+        printf("parameters    %.2f M in %zu tensors, %.1f MB\n", (double)m->parameters * 1e-6,
+               rt_model_description_n_tensors(m), (double)m->bytes * 1e-6);
+        printf("shape         %lld layers, hidden %lld, feed-forward %lld, %lld heads of %lld (%lld for keys), context "
+               "%lld\n",
                (long long)m->hp.n_layer, (long long)m->hp.d_model, (long long)m->hp.d_ff, (long long)m->hp.n_head,
                (long long)m->hp.head_dim, (long long)m->hp.n_head_kv, (long long)m->hp.n_ctx);
         printf("numbers       %s%s\n", rt_dtype_name(m->dtype), m->mixed ? " mostly" : "");
@@ -219,7 +227,8 @@ static void print_text(const facts *f, const char *path, bool tensors, bool hash
         printf("tokenizer     not supported: %s\n", rt_json_str(f->tokenizer, "reason", ""));
     } else {
         printf("tokenizer     %s, %lld tokens, chat template: %s\n", rt_json_str(f->tokenizer, "pre", ""),
-               (long long)rt_json_i64(f->tokenizer, "vocab_size", 0), rt_json_str(f->tokenizer, "chat_template", "none known"));
+               (long long)rt_json_i64(f->tokenizer, "vocab_size", 0),
+               rt_json_str(f->tokenizer, "chat_template", "none known"));
     }
     print_licence(f->ruling);
     if (f->sha256[0] != '\0') {
@@ -237,11 +246,13 @@ int rt_cmd_inspect(int argc, char **argv)
     bool tensors = false, hash = false, noncommercial = false;
     const rt_opt opts[] = {
         {"tensors", 0, RT_OPT_FLAG, &tensors, NULL, "list every tensor: name, type, shape"},
-        {"hash", 0, RT_OPT_FLAG, &hash, NULL, "SHA-256 of the model (always in --json), with --tensors of every tensor"},
+        {"hash", 0, RT_OPT_FLAG, &hash, NULL,
+         "SHA-256 of the model (always in --json), with --tensors of every tensor"},
         {"noncommercial", 0, RT_OPT_FLAG, &noncommercial, NULL, "judge the licence for non-commercial use"},
         {0},
     };
-    if (!rt_cli_begin(&c, "inspect", argc, argv, "inspect MODEL [options]", about, opts, 1, 1, "one model is needed", &code)) {
+    if (!rt_cli_begin(&c, "inspect", argc, argv, "inspect MODEL [options]", about, opts, 1, 1, "one model is needed",
+                      &code)) {
         return code;
     }
     facts f = {0};

@@ -7,9 +7,10 @@
 #include "record/record.h"
 
 static const char *const about =
-    "Reads a ledger line by line: every hash, the chain from each entry to the next, numbering and counts. Given a run directory, also\n"
-    "that the chain passes through the place the run recorded, so that a ledger cut short does not pass for a whole one.\n"
-    "The first entry that does not hold is named, with exit code 3.\n"
+    "Reads a ledger line by line: every hash, the chain from each entry to the next, numbering and\n"
+    "counts. Given a run directory, also that the chain passes through the place the run recorded, so\n"
+    "that a ledger cut short does not pass for a whole one. The first entry that does not hold is named,\n"
+    "with exit code 3.\n"
     "\n"
     "example:  retort ledger verify runs/quickstart";
 
@@ -62,7 +63,8 @@ static rt_status compare_with_run(verified *v, rt_err *err)
         RT_FAIL_OUT(err, RT_INPUT, 0, "'%s': key 'ledger' is no place in a ledger", v->manifest);
     }
     if (said.entries != v->report.mark.entries || memcmp(&said.head, &v->report.mark.head, sizeof said.head) != 0) {
-        RT_FAIL_OUT(err, RT_INPUT, said.entries, "ledger '%s' has %llu entries and another end than the %llu '%s' recorded: it was cut or exchanged",
+        RT_FAIL_OUT(err, RT_INPUT, said.entries,
+                    "ledger '%s' has %llu entries and another end than the %llu '%s' recorded: it was cut or exchanged",
                     v->path, (unsigned long long)v->report.mark.entries, (unsigned long long)said.entries, v->manifest);
     }
     v->matched = true;
@@ -94,13 +96,14 @@ static void print_text(const verified *v)
     char head[65];
     rt_digest_hex(r->mark.head, head);
     printf("%s: whole%s\n", v->path, v->matched ? ", and as the run recorded it" : "");
-    printf("  %llu entries, %llu teacher outputs, %llu positions\n", (unsigned long long)r->mark.entries, (unsigned long long)r->mark.outputs,
-           (unsigned long long)r->mark.positions);
+    printf("  %llu entries, %llu teacher outputs, %llu positions\n", (unsigned long long)r->mark.entries,
+           (unsigned long long)r->mark.outputs, (unsigned long long)r->mark.positions);
     printf("  head %s\n", head);
     printf("  %s%s%s\n", r->closed ? "closed" : "still open", r->torn ? ", last line torn by a crash" : "",
            r->has_salts ? "" : ", without its salts: texts cannot be proved");
     if (r->unstated > 0) {
-        printf("  %llu outputs are about texts without a stated origin: provenance incomplete\n", (unsigned long long)r->unstated);
+        printf("  %llu outputs are about texts without a stated origin: provenance incomplete\n",
+               (unsigned long long)r->unstated);
     }
 }
 
@@ -109,13 +112,14 @@ int rt_cmd_ledger(int argc, char **argv)
     rt_cli c;
     int code;
     verified v = {0};
-    if (!rt_cli_begin(&c, "ledger", argc, argv, "ledger verify LEDGER|RUN", about, NULL, 2, 2, "'verify' and a ledger or a run are needed",
-                      &code)) {
+    if (!rt_cli_begin(&c, "ledger", argc, argv, "ledger verify LEDGER|RUN", about, NULL, 2, 2,
+                      "'verify' and a ledger or a run are needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;
     if (strcmp(c.operands.v[0], "verify") != 0) {
-        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "'%s' is nothing a ledger can be asked; use: retort ledger verify LEDGER|RUN", c.operands.v[0]);
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "'%s' is nothing a ledger can be asked; use: retort ledger verify LEDGER|RUN",
+                    c.operands.v[0]);
     }
     RT_TRY(find_files(&v, c.operands.v[1], &c.err));
     RT_TRY(rt_ledger_verify(&v.report, v.path, &c.err));

@@ -5,8 +5,9 @@
 #include "infer/infer.h"
 
 static const char *const about =
-    "Reads lines {\"ids\": [...]} and writes f32 logits [tokens, vocabulary] as safetensors, a tensor seq0, seq1, ... a line.\n"
-    "--grad also writes the gradient of the next-token loss (mean over all predictions, nats) by parameter name, and `loss`.\n"
+    "Reads lines {\"ids\": [...]} and writes f32 logits [tokens, vocabulary] as safetensors, a tensor seq0,\n"
+    "seq1, ... a line. --grad also writes the gradient of the next-token loss (mean over all predictions,\n"
+    "nats) by parameter name, and `loss`.\n"
     "\n"
     "example:  retort logits model.gguf --ids prompts.jsonl -o logits.safetensors";
 
@@ -21,8 +22,8 @@ int rt_cmd_logits(int argc, char **argv)
         {"grad", 0, RT_OPT_OUT, &grad, "OUT2", "safetensors file for the gradients"},
         {0},
     };
-    if (!rt_cli_begin(&c, "logits", argc, argv, "logits MODEL --ids FILE.jsonl -o OUT.safetensors [options]", about, opts, 1, 1,
-                      "one model is needed", &code)) {
+    if (!rt_cli_begin(&c, "logits", argc, argv, "logits MODEL --ids FILE.jsonl -o OUT.safetensors [options]", about,
+                      opts, 1, 1, "one model is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;

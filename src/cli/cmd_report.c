@@ -5,7 +5,8 @@
 #include "flow/flow.h"
 
 static const char *const about =
-    "Writes report.html, report.json and the model card of a run again from what its stages left, without doing any of them again.\n"
+    "Writes report.html, report.json and the model card of a run again from what its stages left, without\n"
+    "doing any of them again.\n"
     "\n"
     "example:  retort report runs/quickstart";
 
@@ -13,7 +14,8 @@ int rt_cmd_report(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    if (!rt_cli_begin(&c, "report", argc, argv, "report RUN", about, NULL, 1, 1, "one run directory is needed, e.g. runs/quickstart", &code)) {
+    if (!rt_cli_begin(&c, "report", argc, argv, "report RUN", about, NULL, 1, 1,
+                      "one run directory is needed, e.g. runs/quickstart", &code)) {
         return code;
     }
     rt_status st = RT_OK;

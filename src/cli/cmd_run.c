@@ -7,10 +7,11 @@
 #include "flow/recipe.h"
 
 static const char *const about =
-    "Carries out RECIPE in runs/<name>: licence gate, teacher outputs, student, training, export, audit, report. The same command\n"
-    "goes on where a killed run was; a stage whose inputs are unchanged is not done again. --dry-run judges the licence, measures\n"
-    "the machine for a few seconds and says what would be done, how long it takes and how much memory and disk it needs.\n"
-    "--seed, --threads and --precision take the place of the recipe's.\n"
+    "Carries out RECIPE in runs/<name>: licence gate, teacher outputs, student, training, export, audit,\n"
+    "report. The same command goes on where a killed run was; a stage whose inputs are unchanged is not\n"
+    "done again. --dry-run judges the licence, measures the machine for a few seconds and says what would\n"
+    "be done, how long it takes and how much memory and disk it needs. --seed, --threads and --precision\n"
+    "take the place of the recipe's.\n"
     "\n"
     "example:  retort run examples/quickstart.yaml --set budget=20m --set student.layers=12";
 
@@ -80,7 +81,8 @@ int rt_cmd_run(int argc, char **argv)
         {"set", 0, RT_OPT_EACH, &sets, "KEY=VALUE", "override a key of the recipe, e.g. train.lr=3e-4"},
         {"keys", 0, RT_OPT_FLAG, &keys, NULL, "print the keys of a recipe and stop"},
         {"runs", 0, RT_OPT_STR, &o.runs_dir, "DIR", "where run directories are (default: runs)"},
-        {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID", "accept the duties of this licence; recorded with your name"},
+        {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID",
+         "accept the duties of this licence; recorded with your name"},
         {"reason", 0, RT_OPT_STR, &o.accept_reason, "TEXT", "why, where the licence's terms are unknown"},
         {0},
     };

@@ -7,8 +7,8 @@
 #include "format/json.h"
 
 static const char *const about =
-    "Lists the runs under --runs DIR, with their state, their time and the stages that are not done. --json prints\n"
-    "{runs: [{name, dir, state, created, active_s, stages}]}.\n"
+    "Lists the runs under --runs DIR, with their state, their time and the stages that are not done.\n"
+    "--json prints {runs: [{name, dir, state, created, active_s, stages}]}.\n"
     "\n"
     "example:  retort runs";
 
@@ -16,8 +16,8 @@ static void print_run(const json_t *run)
 {
     const char *name;
     json_t *state;
-    printf("%-24s %-12s %-21s %7.0f s ", rt_json_str(run, "name", "?"), rt_json_str(run, "state", "?"), rt_json_str(run, "created", ""),
-           rt_json_f64(run, "active_s", 0));
+    printf("%-24s %-12s %-21s %7.0f s ", rt_json_str(run, "name", "?"), rt_json_str(run, "state", "?"),
+           rt_json_str(run, "created", ""), rt_json_f64(run, "active_s", 0));
     json_object_foreach(json_object_get(run, "stages"), name, state)
     {
         if (strcmp(json_string_value(state), "done") != 0) {

@@ -11,8 +11,9 @@
 #include "text/text.h"
 
 static const char *const about =
-    "Reads lines {\"text\": ...} or {\"b64\": ...} from standard input and writes {\"ids\": [...]} a line; no BOS or EOS is added.\n"
-    "With --decode reads {\"ids\": [...]} and writes {\"text\": ...}, or {\"b64\": ...} where the bytes are no UTF-8.\n"
+    "Reads lines {\"text\": ...} or {\"b64\": ...} from standard input and writes {\"ids\": [...]} a line; no\n"
+    "BOS or EOS is added. With --decode reads {\"ids\": [...]} and writes {\"text\": ...}, or {\"b64\": ...}\n"
+    "where the bytes are no UTF-8.\n"
     "\n"
     "example:  echo '{\"text\": \"Hello world\"}' | retort tokenize model.gguf";
 
@@ -112,7 +113,8 @@ static bool next_line(rt_str *line)
     return ch != EOF || line->n > 0;
 }
 
-static rt_status convert_line(const rt_tokenizer *t, bool decode, int flags, const rt_str *line, rt_str *out, rt_err *err)
+static rt_status convert_line(const rt_tokenizer *t, bool decode, int flags, const rt_str *line, rt_str *out,
+                              rt_err *err)
 {
     json_t *j = NULL;
     rt_status st = rt_json_parse(&j, rt_str_cstr(line), line->n, "line", err);
@@ -167,8 +169,8 @@ int rt_cmd_tokenize(int argc, char **argv)
         {"no-special", 0, RT_OPT_FLAG, &plain, NULL, "special tokens in the text are ordinary text"},
         {0},
     };
-    if (!rt_cli_begin(&c, "tokenize", argc, argv, "tokenize MODEL [options] < lines.jsonl", about, opts, 1, 1, "one model is needed",
-                      &code)) {
+    if (!rt_cli_begin(&c, "tokenize", argc, argv, "tokenize MODEL [options] < lines.jsonl", about, opts, 1, 1,
+                      "one model is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;

@@ -8,10 +8,12 @@
 #include "train/trainer.h"
 
 static const char *const about =
-    "Trains STUDENT (a folder made by `init`, or any model) on the targets in CACHE. The trained model is RUN/student/model.safetensors;\n"
-    "metrics and checkpoints lie beside it. Give either --tokens or --budget. The same command goes on where a killed one was, with\n"
-    "the same bits; --replay RUN repeats the schedule another run decided by the clock.\n\n"
-    "example: retort train student --cache cache --tokens 200k -o run";
+    "Trains STUDENT (a folder made by `init`, or any model) on the targets in CACHE. The trained model is\n"
+    "RUN/student/model.safetensors; metrics and checkpoints lie beside it. Give either --tokens or\n"
+    "--budget. The same command goes on where a killed one was, with the same bits; --replay RUN repeats\n"
+    "the schedule another run decided by the clock.\n"
+    "\n"
+    "example:  retort train student --cache cache --tokens 200k -o run";
 
 typedef struct train_args {
     const char *cache, *loss, *out, *teacher, *schedule;
@@ -23,9 +25,10 @@ typedef struct train_args {
 static void print_result(const rt_cli *c, const train_args *a, const rt_train_result *r)
 {
     if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:s, s:b, s:b}", "run", a->out, "steps", (json_int_t)r->counts.step, "tokens",
-                              (json_int_t)r->counts.tokens, "seconds", r->counts.active, "first_loss", r->counts.first_loss, "last_loss",
-                              r->counts.last_loss, "tokens_per_s", r->tokens_per_s, "stopped", r->counts.stopped, "resumed", (int)r->resumed,
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:s, s:b, s:b}", "run", a->out, "steps",
+                              (json_int_t)r->counts.step, "tokens", (json_int_t)r->counts.tokens, "seconds",
+                              r->counts.active, "first_loss", r->counts.first_loss, "last_loss", r->counts.last_loss,
+                              "tokens_per_s", r->tokens_per_s, "stopped", r->counts.stopped, "resumed", (int)r->resumed,
                               "comparable", (int)r->comparable);
         rt_cli_print_json(j);
         json_decref(j);
@@ -44,10 +47,12 @@ static rt_status prepare(rt_cli *c, train_args *a)
         return rt_fail(&c->err, RT_USAGE, 0, "--cache CACHE and -o RUN are needed");
     }
     if (!rt_loss_from_name(a->loss, &l->loss.kind)) {
-        return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': '%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)", a->loss);
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': '%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)",
+                       a->loss);
     }
     if (!rt_schedule_from_name(a->schedule, &a->o.schedule)) {
-        return rt_fail(&c->err, RT_USAGE, 0, "option '--schedule': '%s' is not one of wsd, cosine, linear", a->schedule);
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--schedule': '%s' is not one of wsd, cosine, linear",
+                       a->schedule);
     }
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
@@ -86,11 +91,13 @@ static rt_status train(rt_cli *c, train_args *a)
     RT_TRY(rt_model_open(&student, c->operands.v[0], &(rt_model_options){.precision = p, .trainable = true}, &c->err));
     if (rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && a->loss[0] != '\0' && strcmp(a->loss, "ce") != 0) {
         if (a->teacher == NULL) {
-            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head", a->cache);
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head",
+                        a->cache);
         }
         RT_TRY(rt_model_open(&teacher, a->teacher, &(rt_model_options){.precision = p}, &c->err));
     }
-    RT_TRY(rt_source_from_cache(&source, cache, &(rt_source_options){.seed = a->o.seed, .max_batch_tokens = a->o.batch_tokens}, &c->err));
+    RT_TRY(rt_source_from_cache(
+        &source, cache, &(rt_source_options){.seed = a->o.seed, .max_batch_tokens = a->o.batch_tokens}, &c->err));
     RT_TRY(rt_train_run(student, source, teacher, &a->o, &result, &c->err));
     RT_TRY(save(c, a, student));
     print_result(c, a, &result);
@@ -110,7 +117,8 @@ int rt_cmd_train(int argc, char **argv)
     const rt_opt opts[] = {
         {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
         {"output", 'o', RT_OPT_OUT, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
-        {"loss", 0, RT_OPT_STR, &a.loss, "LOSS", "forward_kl (default), ce; with hidden states also reverse_kl, jsd, tvd"},
+        {"loss", 0, RT_OPT_STR, &a.loss, "LOSS",
+         "forward_kl (default), ce; with hidden states also reverse_kl, jsd, tvd"},
         {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
         {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher, for a cache of hidden states"},
         {"budget", 0, RT_OPT_DURATION, &a.o.budget, "TIME", "train so long, e.g. 5m; counted over restarts"},
@@ -124,10 +132,12 @@ int rt_cmd_train(int argc, char **argv)
         {"warmup", 0, RT_OPT_INT, &a.o.warmup, "STEPS", "default: 2 % of the run, at least 50 steps, at most a tenth"},
         {"decay", 0, RT_OPT_NUM, &a.o.decay, "SHARE", "wsd: share of the run that falls (default 0.25)"},
         {"checkpoint-steps", 0, RT_OPT_INT, &a.o.checkpoint_steps, "N", "steps between checkpoints (default: by time)"},
-        {"ignore-memory", 0, RT_OPT_FLAG, &a.ignore_memory, NULL, "begin although the prediction exceeds this machine's memory"},
+        {"ignore-memory", 0, RT_OPT_FLAG, &a.ignore_memory, NULL,
+         "begin although the prediction exceeds this machine's memory"},
         {0},
     };
-    if (!rt_cli_begin(&c, "train", argc, argv, "train STUDENT --cache CACHE (--tokens N | --budget TIME) -o RUN [options]", about, opts, 1, 1,
+    if (!rt_cli_begin(&c, "train", argc, argv,
+                      "train STUDENT --cache CACHE (--tokens N | --budget TIME) -o RUN [options]", about, opts, 1, 1,
                       "one student is needed", &code)) {
         return code;
     }

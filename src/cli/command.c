@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about, const rt_opt *opts,
-                  size_t least, size_t most, const char *what, int *code)
+#include "flow/permit.h"
+#include "model/describe.h"
+
+bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about,
+                  const rt_opt *opts, size_t least, size_t most, const char *what, int *code)
 {
     bool done = false;
     *c = (rt_cli){.name = name};
@@ -62,10 +65,12 @@ rt_status rt_cli_check_model(rt_cli *c, const char *path)
         goto out;
     }
     if (n < sizeof head || head[7] != 0 || head[8] != '{') {
-        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' is neither a GGUF file (those begin with 'GGUF') nor a safetensors file", path);
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0,
+                    "'%s' is neither a GGUF file (those begin with 'GGUF') nor a safetensors file", path);
     }
     if (!config) {
-        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' has no config.json beside it; keep the files of a model together", path);
+        RT_FAIL_OUT(&c->err, RT_INPUT, 0, "'%s' has no config.json beside it; keep the files of a model together",
+                    path);
     }
 out:
     return st;
@@ -79,38 +84,22 @@ rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
 
 rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out)
 {
-    char *file = rt_path_is_dir(path) ? rt_path_join(path, "model.safetensors") : rt_strdup(path);
-    if (file == NULL) {
-        return rt_fail(&c->err, RT_MEMORY, 0, "out of memory");
+    rt_model_description d;
+    rt_status st = rt_model_describe(&d, path, &c->err);
+    if (st == RT_OK) {
+        st = rt_model_sha256(&d, path, out, &c->err);
+        rt_model_description_release(&d);
     }
-    const rt_status st = rt_file_sha256(file, NULL, out, &c->err);
-    rt_free(file);
     return st;
 }
 
-rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept, const char *reason,
-                        const char *grant, rt_permit **out)
+rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,
+                        const char *reason, const char *grant, rt_permit **out)
 {
-    rt_status st = RT_OK;
-    rt_licence_table *table = NULL;
-    rt_evidence evidence = {0};
-    rt_digest digest;
-    char hex[65], *decisions = NULL;
-    RT_TRY(rt_cli_model_hash(c, model, &digest));
-    rt_digest_hex(digest, hex);
-    RT_TRY(rt_licence_table_open(&table, NULL, &c->err));
-    RT_TRY(rt_evidence_collect(&evidence, table, model, &c->err));
-    decisions = rt_path_join(dir, "decisions.jsonl");
-    const rt_gate_request r = {.model = model, .model_sha256 = hex, .evidence = &evidence, .uses = uses, .decisions = decisions, .grant = grant};
-    if (accept != NULL) {
-        RT_TRY(rt_gate_decide(table, &r, accept, NULL, reason, &c->err));
-    }
-    RT_TRY(rt_gate_check(out, table, &r, NULL, &c->err));
-out:
-    rt_free(decisions);
-    rt_evidence_release(&evidence);
-    rt_licence_table_close(table);
-    return st;
+    return rt_permit_get(
+        out,
+        &(rt_permit_ask){.model = model, .uses = uses, .dir = dir, .accept = accept, .reason = reason, .grant = grant},
+        &c->err);
 }
 
 void rt_cli_print_json(const json_t *j)

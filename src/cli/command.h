@@ -17,19 +17,21 @@ typedef struct rt_cli {
 
 /* Reads the options; true: go on. false: *code is the exit code (help was asked for, or usage is wrong).
  * operands: how many are needed and how many allowed, `what` names them in the refusal. */
-bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about, const rt_opt *opts,
-                  size_t least, size_t most, const char *what, int *code);
+bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about,
+                  const rt_opt *opts, size_t least, size_t most, const char *what, int *code);
 /* Exit code of the result, after printing the error if it is one. */
 int rt_cli_end(rt_cli *c, rt_status st);
 
-/* Is there a model at `path`, by its first bytes? Refuses what is no model at all in words that say what it is instead. */
+/* Is there a model at `path`, by its first bytes? Refuses what is no model at all in words that say what it is instead.
+ */
 RT_MUST_USE rt_status rt_cli_check_model(rt_cli *c, const char *path);
 RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out);
-/* SHA-256 of the model's weights file; a folder is known by model.safetensors. */
+/* The model's identity (model/describe.h). */
 RT_MUST_USE rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out);
-/* Asks the gate (record/gate.h) for `uses` of the model; decisions lie in <dir>/decisions.jsonl. accept, reason, grant may be NULL. */
-RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept, const char *reason,
-                                    const char *grant, rt_permit **out);
+/* Asks the gate (flow/permit.h) for `uses` of the model; decisions lie in <dir>/decisions.jsonl. accept, reason, grant
+ * may be NULL. */
+RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,
+                                    const char *reason, const char *grant, rt_permit **out);
 /* Compact JSON and a newline on standard output. */
 void rt_cli_print_json(const json_t *j);
 

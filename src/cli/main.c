@@ -19,12 +19,16 @@ static const command commands[] = {
 
 static void usage(FILE *to)
 {
-    fprintf(to, "retort %s - turns a large open-weight language model into a small one, and writes down what became of it\n\n"
-                "usage: retort COMMAND [arguments]\n\n", rt_version());
+    fprintf(
+        to,
+        "retort %s - turns a large open-weight language model into a small one, and writes down what became of it\n\n"
+        "usage: retort COMMAND [arguments]\n\n",
+        rt_version());
     for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     }
-    fprintf(to, "\nretort COMMAND --help explains a command. MODEL is a GGUF file, a safetensors file, or a Hugging Face folder.\n"
+    fprintf(to, "\nretort COMMAND --help explains a command. MODEL is a GGUF file, a safetensors file, or a Hugging "
+                "Face folder.\n"
                 "To begin: retort run examples/quickstart.yaml\n");
 }
 

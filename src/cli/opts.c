@@ -15,10 +15,12 @@ static const char *const precisions = "auto|f32";
 static size_t merge(rt_opt all[MAX_OPTIONS], const rt_opt *own, rt_common *c)
 {
     const rt_opt common[] = {
-        {"json", 0, RT_OPT_FLAG, &c->json, NULL, "machine-readable output on standard output, messages on standard error"},
+        {"json", 0, RT_OPT_FLAG, &c->json, NULL,
+         "machine-readable output on standard output, messages on standard error"},
         {"threads", 't', RT_OPT_INT, &c->threads, "N", "threads (default: all processors)"},
         {"seed", 's', RT_OPT_INT, &c->seed, "S", "seed of every random choice (default 1)"},
-        {"precision", 0, RT_OPT_STR, &c->precision, precisions, "auto: bf16 products where they are faster (default); f32: never"},
+        {"precision", 0, RT_OPT_STR, &c->precision, precisions,
+         "auto: bf16 products where they are faster (default); f32: never"},
         {"quiet", 'q', RT_OPT_FLAG, &c->quiet, NULL, "warnings and errors only"},
         {"help", 'h', RT_OPT_FLAG, &c->help, NULL, "this text"},
     };
@@ -59,7 +61,8 @@ static rt_status check_output(const rt_opt *o, const char *path, rt_err *err)
         return rt_fail(err, RT_USAGE, 0, "option '--%s' needs a path", o->name);
     }
     if (stat(path, &sb) == 0 && !S_ISREG(sb.st_mode) && !S_ISDIR(sb.st_mode)) {
-        return rt_fail(err, RT_IO, 0, "option '--%s': '%s' is neither a file nor a folder and will not be replaced", o->name, path);
+        return rt_fail(err, RT_IO, 0, "option '--%s': '%s' is neither a file nor a folder and will not be replaced",
+                       o->name, path);
     }
     return RT_OK;
 }
@@ -88,7 +91,8 @@ static rt_status store(const rt_opt *o, const char *value, rt_err *err)
     return ok ? RT_OK : rt_fail(err, RT_USAGE, 0, "option '--%s': '%s' is no %s", o->name, value, kind);
 }
 
-/* getopt leaves in optopt: 0 for an unknown long option, the letter of a short one, the id of one given a value it does not take. */
+/* getopt leaves in optopt: 0 for an unknown long option, the letter of a short one, the id of one given a value it does
+ * not take. */
 static rt_status unknown(const char *given, const rt_opt *all, size_t n, rt_err *err)
 {
     const char *best = NULL;
@@ -146,7 +150,8 @@ static const rt_opt *option_of(int c, const rt_opt *all, size_t n)
 static rt_status apply_common(const rt_common *c, rt_err *err)
 {
     if (c->threads < 0 || c->threads > RT_MAX_THREADS) {
-        return rt_fail(err, RT_USAGE, 0, "option '--threads': %lld is not between 1 and %d", (long long)c->threads, RT_MAX_THREADS);
+        return rt_fail(err, RT_USAGE, 0, "option '--threads': %lld is not between 1 and %d", (long long)c->threads,
+                       RT_MAX_THREADS);
     }
     if (strcmp(c->precision, "auto") != 0 && strcmp(c->precision, "f32") != 0) {
         return rt_fail(err, RT_USAGE, 0, "option '--precision': '%s' is not one of auto, f32", c->precision);
@@ -160,8 +165,8 @@ static rt_status apply_common(const rt_common *c, rt_err *err)
     return RT_OK;
 }
 
-rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *about, const rt_opt *opts, rt_common *common,
-                        rt_opt_list *operands, bool *done, rt_err *err)
+rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *about, const rt_opt *opts,
+                        rt_common *common, rt_opt_list *operands, bool *done, rt_err *err)
 {
     rt_opt all[MAX_OPTIONS];
     struct option longs[MAX_OPTIONS];
@@ -215,7 +220,8 @@ int rt_cli_fail(const char *command, rt_status st, const rt_err *err)
 {
     const char *cause = err->os_errno != 0 ? strerror(err->os_errno) : "";
     const bool said = strstr(err->msg, cause) != NULL; /* always, where there is none */
-    fprintf(stderr, "retort %s: %s%s%s\n", command, err->msg[0] != '\0' ? err->msg : rt_status_text(st), said ? "" : ": ", said ? "" : cause);
+    fprintf(stderr, "retort %s: %s%s%s\n", command, err->msg[0] != '\0' ? err->msg : rt_status_text(st),
+            said ? "" : ": ", said ? "" : cause);
     if (st == RT_CANCELLED) {
         return 128 + (rt_interrupt_signal() != 0 ? rt_interrupt_signal() : 2);
     }

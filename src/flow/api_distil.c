@@ -39,13 +39,18 @@ static rt_status collect_options(const retort_collect_options *o, rt_collect_opt
 
 static void report_collect(retort_collect_result *result, const rt_collect_report *r)
 {
-    *result = (retort_collect_result){.tokens = r->tokens, .positions = r->targets, .bytes = r->bytes, .bytes_per_token = r->bytes_per_token,
-                                      .draws = r->draws, .teacher_nll = r->teacher_nll, .seconds = r->seconds,
+    *result = (retort_collect_result){.tokens = r->tokens,
+                                      .positions = r->targets,
+                                      .bytes = r->bytes,
+                                      .bytes_per_token = r->bytes_per_token,
+                                      .draws = r->draws,
+                                      .teacher_nll = r->teacher_nll,
+                                      .seconds = r->seconds,
                                       .tokens_per_s = r->tokens_per_s};
 }
 
-rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache, const retort_collect_options *given,
-                         retort_collect_result *result, rt_err *err)
+rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache,
+                         const retort_collect_options *given, retort_collect_result *result, rt_err *err)
 {
     rt_status st = RT_OK;
     retort_collect_options o = retort_collect_defaults();
@@ -64,11 +69,18 @@ rt_status retort_collect(const char *teacher, const char *const *texts, size_t n
     RT_TRY(rt_api_take_options(&o, given, err));
     RT_TRY(rt_api_precision(o.precision, &precision, err));
     RT_TRY(collect_options(&o, &job.options, err));
-    RT_TRY(rt_permit_get(&permit, &(rt_permit_ask){.model = teacher, .uses = RT_USE_TRAIN_ON_OUTPUTS, .dir = cache, .accept = o.accept_licence,
-                                                   .reason = o.reason, .grant = o.grant}, err));
+    RT_TRY(rt_permit_get(&permit,
+                         &(rt_permit_ask){.model = teacher,
+                                          .uses = RT_USE_TRAIN_ON_OUTPUTS,
+                                          .dir = cache,
+                                          .accept = o.accept_licence,
+                                          .reason = o.reason,
+                                          .grant = o.grant},
+                         err));
     RT_TRY(rt_tokenizer_open(&t, teacher, err));
     RT_TRY(rt_model_open(&m, teacher, &(rt_model_options){.precision = precision}, err));
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens}, err));
+    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens},
+                          err));
     RT_TRY(rt_pack(&packed, &corpus, o.sequence > 0 ? (int)o.sequence : default_sequence(m), err));
     job.teacher = m;
     job.tokenizer = t;
@@ -130,8 +142,8 @@ out:
     return st;
 }
 
-rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *given, retort_train_result *result,
-                       rt_err *err)
+rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *given,
+                       retort_train_result *result, rt_err *err)
 {
     rt_status st = RT_OK;
     retort_train_options o = retort_train_defaults();
@@ -149,13 +161,18 @@ rt_status retort_train(const char *student, const char *cache, const char *run, 
     if (o.teacher != NULL) {
         RT_TRY(rt_model_open(&teacher, o.teacher, &(rt_model_options){.precision = precision}, err));
     }
-    RT_TRY(rt_source_from_cache(&source, c, &(rt_source_options){.seed = o.seed, .max_batch_tokens = o.batch_tokens}, err));
+    RT_TRY(rt_source_from_cache(&source, c, &(rt_source_options){.seed = o.seed, .max_batch_tokens = o.batch_tokens},
+                                err));
     RT_TRY(rt_train_run(m, source, teacher, &own, &r, err));
     RT_TRY(save_student(m, student, run, err));
     if (result != NULL) {
-        *result = (retort_train_result){.steps = r.counts.step, .tokens = r.counts.tokens, .seconds = r.counts.active,
-                                        .tokens_per_s = r.tokens_per_s, .first_loss = r.counts.first_loss,
-                                        .last_loss = r.counts.last_loss, .resumed = r.resumed};
+        *result = (retort_train_result){.steps = r.counts.step,
+                                        .tokens = r.counts.tokens,
+                                        .seconds = r.counts.active,
+                                        .tokens_per_s = r.tokens_per_s,
+                                        .first_loss = r.counts.first_loss,
+                                        .last_loss = r.counts.last_loss,
+                                        .resumed = r.resumed};
     }
 out:
     rt_source_close(source);
@@ -167,19 +184,28 @@ out:
 
 /* --- evaluate ----------------------------------------------------------------------------------------------------- */
 
-rt_status retort_evaluate(const retort_model *m, const retort_model *teacher, const retort_tokenizer *t, const char *const *texts,
-                          size_t n_texts, int64_t max_tokens, retort_fidelity *out, rt_err *err)
+rt_status retort_evaluate(const retort_model *m, const retort_model *teacher, const retort_tokenizer *t,
+                          const char *const *texts, size_t n_texts, int64_t max_tokens, retort_fidelity *out,
+                          rt_err *err)
 {
     rt_status st = RT_OK;
     rt_corpus corpus = {0};
     rt_heldout *h = NULL;
     rt_fidelity f;
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = max_tokens}, err));
+    RT_TRY(rt_corpus_load(&corpus, t,
+                          &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = max_tokens}, err));
     RT_TRY(rt_heldout_new(&h, teacher, &corpus, default_sequence(m), max_tokens, err));
     RT_TRY(rt_heldout_measure(h, m, &f, err));
-    *out = (retort_fidelity){.positions = f.positions, .documents = f.documents, .nll = f.nll.mean, .nll_stderr = f.nll.stderr_,
-                             .kl = f.kl.mean, .kl_stderr = f.kl.stderr_, .top1 = f.top1.mean, .top1_stderr = f.top1.stderr_,
-                             .acceptance = f.acceptance.mean, .acceptance_stderr = f.acceptance.stderr_};
+    *out = (retort_fidelity){.positions = f.positions,
+                             .documents = f.documents,
+                             .nll = f.nll.mean,
+                             .nll_stderr = f.nll.stderr_,
+                             .kl = f.kl.mean,
+                             .kl_stderr = f.kl.stderr_,
+                             .top1 = f.top1.mean,
+                             .top1_stderr = f.top1.stderr_,
+                             .acceptance = f.acceptance.mean,
+                             .acceptance_stderr = f.acceptance.stderr_};
 out:
     rt_heldout_free(h);
     rt_corpus_release(&corpus);
@@ -196,8 +222,12 @@ static rt_status carry_out(rt_status (*work)(const rt_flow_options *, json_t **,
     rt_str s = {0};
     retort_run_options o = retort_run_defaults();
     RT_TRY(rt_api_take_options(&o, given, err));
-    RT_TRY(work(&(rt_flow_options){.recipe = recipe, .sets = o.sets, .n_sets = o.n_sets, .runs_dir = o.runs_dir,
-                                   .accept_licence = o.accept_licence, .accept_reason = o.reason},
+    RT_TRY(work(&(rt_flow_options){.recipe = recipe,
+                                   .sets = o.sets,
+                                   .n_sets = o.n_sets,
+                                   .runs_dir = o.runs_dir,
+                                   .accept_licence = o.accept_licence,
+                                   .accept_reason = o.reason},
                 &j, err));
     if (text != NULL) {
         rt_json_append(&s, j);

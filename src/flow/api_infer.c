@@ -6,16 +6,18 @@
 #include "flow/api_options.h"
 #include "infer/infer.h"
 
-rt_status retort_score(const retort_model *m, const int32_t *context, size_t n_context, const int32_t *ids, size_t n, float *logprobs,
-                       double *total, rt_err *err)
+rt_status retort_score(const retort_model *m, const int32_t *context, size_t n_context, const int32_t *ids, size_t n,
+                       float *logprobs, double *total, rt_err *err)
 {
     rt_score score = {0};
     if (n_context > INT32_MAX || n > INT32_MAX) {
         return rt_fail(err, RT_INPUT, 0, "%zu tokens after %zu are more than any context takes", n, n_context);
     }
-    const rt_status st = rt_score_run(m, &(rt_score_request){.context = context, .n_context = (int64_t)n_context, .ids = ids, .n = (int64_t)n,
-                                                             .logprobs = logprobs},
-                                      1, &score, NULL, err);
+    const rt_status st = rt_score_run(
+        m,
+        &(rt_score_request){
+            .context = context, .n_context = (int64_t)n_context, .ids = ids, .n = (int64_t)n, .logprobs = logprobs},
+        1, &score, NULL, err);
     if (st == RT_OK && total != NULL) {
         *total = score.logprob;
     }
@@ -41,7 +43,8 @@ rt_status retort_generate(const retort_model *m, const retort_tokenizer *t, cons
         RT_FAIL_OUT(err, RT_INPUT, 0, "a prompt of %zu tokens is longer than any context", n_prompt);
     }
     const rt_generate_options own = {
-        .sampling = {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .seed = o.seed},
+        .sampling =
+            {.temperature = o.temperature, .top_k = o.top_k, .top_p = o.top_p, .min_p = o.min_p, .seed = o.seed},
         .max_new = o.max_tokens,
         .ignore_end = o.ignore_end != 0,
         .on_token = o.on_token != NULL ? forward_token : NULL,

@@ -15,7 +15,10 @@ rt_status rt_api_take_options(void *dst, const void *given, rt_err *err)
     memcpy(&own, dst, sizeof own);
     memcpy(&size, given, sizeof size);
     if (size < sizeof size || size > own) {
-        return rt_fail(err, RT_USAGE, 0, "options of %zu bytes: begin with the structure's _defaults, and use headers no newer than the library", size);
+        return rt_fail(
+            err, RT_USAGE, 0,
+            "options of %zu bytes: begin with the structure's _defaults, and use headers no newer than the library",
+            size);
     }
     memcpy(dst, given, size);
     memcpy(dst, &own, sizeof own);
@@ -27,7 +30,9 @@ rt_status rt_api_precision(int given, rt_precision *out, rt_err *err)
     switch (given) {
     case RETORT_PRECISION_AUTO: *out = RT_PRECISION_AUTO; return RT_OK;
     case RETORT_PRECISION_F32: *out = RT_PRECISION_F32; return RT_OK;
-    default: return rt_fail(err, RT_USAGE, 0, "precision %d is neither RETORT_PRECISION_AUTO nor RETORT_PRECISION_F32", given);
+    default:
+        return rt_fail(err, RT_USAGE, 0, "precision %d is neither RETORT_PRECISION_AUTO nor RETORT_PRECISION_F32",
+                       given);
     }
 }
 
@@ -132,7 +137,8 @@ void retort_tokenizer_close(retort_tokenizer *t)
     rt_tokenizer_close(t);
 }
 
-rt_status retort_tokenize(const retort_tokenizer *t, const char *text, size_t n_text, int32_t *ids, size_t room, size_t *n, rt_err *err)
+rt_status retort_tokenize(const retort_tokenizer *t, const char *text, size_t n_text, int32_t *ids, size_t room,
+                          size_t *n, rt_err *err)
 {
     rt_ids all = {0};
     const rt_status st = rt_encode_text(t, text, n_text, 0, &all, err);
@@ -147,7 +153,8 @@ rt_status retort_tokenize(const retort_tokenizer *t, const char *text, size_t n_
     return st;
 }
 
-rt_status retort_detokenize(const retort_tokenizer *t, const int32_t *ids, size_t n_ids, char *text, size_t room, size_t *n, rt_err *err)
+rt_status retort_detokenize(const retort_tokenizer *t, const int32_t *ids, size_t n_ids, char *text, size_t room,
+                            size_t *n, rt_err *err)
 {
     rt_str all = {0};
     rt_status st = rt_decode_ids(t, ids, n_ids, &all, err);

@@ -1,4 +1,5 @@
-/* api_options.h - options given by a program that may have been compiled with an older header. Private to the api_*.c files. */
+/* api_options.h - options given by a program that may have been compiled with an older header. Private to the api_*.c
+ * files. */
 #ifndef RT_FLOW_API_OPTIONS_H
 #define RT_FLOW_API_OPTIONS_H
 

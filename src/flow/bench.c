@@ -1,4 +1,5 @@
-/* The parts in the order of a run: the teacher speaks into a cache, a student takes steps from it, the teacher writes. */
+/* The parts in the order of a run: the teacher speaks into a cache, a student takes steps from it, the teacher writes.
+ */
 #include "flow/bench.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ typedef struct bench {
     rt_cache *cache; /* NULL: nothing was permitted */
     int64_t tokens;  /* of text, a batch of the teacher and a step of the student */
     int64_t sequence;
-    int rounds;      /* counted ones, at most */
+    int rounds; /* counted ones, at most */
     double t0;
 } bench;
 
@@ -42,15 +43,26 @@ static bool time_is_up(const bench *b, int counted, double until)
 /* English-like enough for the teacher's entropy, and so the cache's size, to be near that of plain prose. */
 static void add_sentence(rt_str *s, rt_rng *rng)
 {
-    static const char *const who[] = {"The old captain", "A tired student", "My younger sister", "The doctor",     "An honest merchant",
-                                      "The whole village", "Nobody in the house", "The teacher", "A small black dog", "The river"};
-    static const char *const did[] = {"walked slowly towards", "had never seen", "quietly remembered", "was afraid of",  "carried the letter to",
-                                      "could not find", "told a long story about", "waited for", "turned away from", "wanted to buy"};
-    static const char *const what[] = {"the frozen lake", "the last train to the city", "an empty room above the shop", "the king of that country",
-                                       "her father's garden", "the new machine", "the end of the war", "a box of coloured glass",
-                                       "the road between the mountains", "the people who lived there"};
-    static const char *const end[] = {".", " before the winter came.", ", as everyone expected.", " and said nothing more.", " in the morning.",
-                                      ", but it was already too late.", " without knowing why.", " for the first time in years."};
+    static const char *const who[] = {"The old captain",    "A tired student",   "My younger sister",   "The doctor",
+                                      "An honest merchant", "The whole village", "Nobody in the house", "The teacher",
+                                      "A small black dog",  "The river"};
+    static const char *const did[] = {
+        "walked slowly towards", "had never seen", "quietly remembered",      "was afraid of",
+        "carried the letter to", "could not find", "told a long story about", "waited for",
+        "turned away from",      "wanted to buy"};
+    static const char *const what[] = {
+        "the frozen lake",           "the last train to the city", "an empty room above the shop",
+        "the king of that country",  "her father's garden",        "the new machine",
+        "the end of the war",        "a box of coloured glass",    "the road between the mountains",
+        "the people who lived there"};
+    static const char *const end[] = {".",
+                                      " before the winter came.",
+                                      ", as everyone expected.",
+                                      " and said nothing more.",
+                                      " in the morning.",
+                                      ", but it was already too late.",
+                                      " without knowing why.",
+                                      " for the first time in years."};
     rt_str_printf(s, "%s %s %s%s ", who[rt_rng_below(rng, 10)], did[rt_rng_below(rng, 10)], what[rt_rng_below(rng, 10)],
                   end[rt_rng_below(rng, 8)]);
 }
@@ -66,7 +78,8 @@ static rt_status write_text(const bench *b, rt_err *err)
         }
         rt_str_puts(&s, "\"}\n");
     }
-    const rt_status st = s.failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : rt_file_write(b->text_path, rt_str_cstr(&s), s.n, err);
+    const rt_status st =
+        s.failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : rt_file_write(b->text_path, rt_str_cstr(&s), s.n, err);
     rt_str_release(&s);
     return st;
 }
@@ -101,9 +114,14 @@ static rt_status measure_teacher(bench *b, rt_err *err)
         if (rt_path_exists(b->cache_path)) {
             RT_TRY(remove_names(b->cache_path, err));
         }
-        RT_TRY(rt_collect(&(rt_collect_job){.teacher = b->job->teacher, .tokenizer = b->job->tokenizer, .corpus = &b->corpus,
-                                            .packed = &b->packed, .permit = b->job->permit, .dir = b->cache_path,
-                                            .ledger = b->ledger_path, .options = o},
+        RT_TRY(rt_collect(&(rt_collect_job){.teacher = b->job->teacher,
+                                            .tokenizer = b->job->tokenizer,
+                                            .corpus = &b->corpus,
+                                            .packed = &b->packed,
+                                            .permit = b->job->permit,
+                                            .dir = b->cache_path,
+                                            .ledger = b->ledger_path,
+                                            .options = o},
                           &r, err));
         if (i > 0 && r.tokens_per_s > b->out->teacher_tokens_per_s) {
             b->out->teacher_tokens_per_s = r.tokens_per_s;
@@ -126,7 +144,8 @@ static rt_status open_source(const bench *b, rt_source **out, rt_err *err)
 }
 
 /* Steps and the bare products by turns, so that both see the machine in the same mood; the faster of each counts. */
-static rt_status time_steps(bench *b, rt_step *step, rt_source *source, rt_optim *optim, rt_gemm_bench *gemm, rt_err *err)
+static rt_status time_steps(bench *b, rt_step *step, rt_source *source, rt_optim *optim, rt_gemm_bench *gemm,
+                            rt_err *err)
 {
     rt_status st = RT_OK;
     rt_source_cursor cursor = {0};
@@ -168,11 +187,14 @@ static rt_status measure_step(bench *b, rt_err *err)
     const rt_precision precision = teacher->compute == RT_BF16 ? RT_PRECISION_BF16 : RT_PRECISION_F32;
     const rt_loss_kind kind = b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE;
     const rt_step_options options = {.losses[0] = {.loss = {.kind = kind, .temperature = 1.0}, .weight = 1.0},
-                                     .n_losses = 1, .batch_tokens = b->tokens, .micro_tokens = b->tokens};
+                                     .n_losses = 1,
+                                     .batch_tokens = b->tokens,
+                                     .micro_tokens = b->tokens};
     for (int i = 0; i < layers; i++) {
         keep[i] = i;
     }
-    RT_TRY(rt_model_cut(&student, teacher, keep, layers, &(rt_model_options){.precision = precision, .trainable = true}, err));
+    RT_TRY(rt_model_cut(&student, teacher, keep, layers, &(rt_model_options){.precision = precision, .trainable = true},
+                        err));
     RT_TRY(open_source(b, &source, err));
     RT_TRY(rt_step_new(&step, student, rt_source_get_info(source), &options, err));
     RT_TRY(rt_optim_init(&optim, student, &optim_options, err));
@@ -215,7 +237,8 @@ static rt_status measure_decode(bench *b, int which, rt_err *err)
     const int batch = rt_bench_batches[which];
     const int64_t wanted = b->job->quick ? 8 : 34, room = b->sequence - PROMPT, n_new = wanted < room ? wanted : room;
     rt_prompt *prompts = NULL;
-    const rt_generate_options o = {.max_new = n_new, .ignore_end = true, .max_batch = batch, .on_token = note_time, .ud = &w};
+    const rt_generate_options o = {
+        .max_new = n_new, .ignore_end = true, .max_batch = batch, .on_token = note_time, .ud = &w};
     RT_TRY(RT_NEW(&prompts, (size_t)batch, "prompts", err));
     for (int i = 0; i < batch; i++) {
         prompts[i] = (rt_prompt){.ids = b->corpus.ids.p + i * PROMPT, .n = PROMPT};
@@ -238,12 +261,14 @@ static rt_status begin(bench *b, rt_err *err)
     b->rounds = b->job->quick ? 2 : 5;
     b->sequence = b->job->teacher->rope_rows < SEQUENCE ? b->job->teacher->rope_rows : SEQUENCE;
     if (b->sequence < 2 * PROMPT) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "a context of %lld tokens is too short to be measured", (long long)b->sequence);
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "a context of %lld tokens is too short to be measured",
+                    (long long)b->sequence);
     }
     snprintf(b->dir, sizeof b->dir, "%.64s/retort-bench-XXXXXX", tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
     if (mkdtemp(b->dir) == NULL) {
         b->dir[0] = '\0';
-        RT_FAIL_OUT(err, RT_IO, 0, "no temporary directory can be made in '%.64s'; set TMPDIR", tmp != NULL ? tmp : "/tmp");
+        RT_FAIL_OUT(err, RT_IO, 0, "no temporary directory can be made in '%.64s'; set TMPDIR",
+                    tmp != NULL ? tmp : "/tmp");
     }
     snprintf(b->text_path, sizeof b->text_path, "%s/text.jsonl", b->dir);
     snprintf(b->cache_path, sizeof b->cache_path, "%s/cache", b->dir);

@@ -15,12 +15,12 @@ typedef struct rt_bench {
     double teacher_tokens_per_s; /* forward, 50 draws a position, cache and ledger written */
     double cache_bytes_per_token;
     int draws;
-    double step_tokens_per_s;    /* forward, losses from the cache, backward, update */
+    double step_tokens_per_s; /* forward, losses from the cache, backward, update */
     double step_seconds, gemm_seconds, step_over_gemm;
     int student_layers;
     int64_t step_tokens;
     double decode_tokens_per_s[RT_BENCH_DECODES];
-    size_t peak_bytes;           /* of the process */
+    size_t peak_bytes; /* of the process */
     double seconds;
 } rt_bench;
 

@@ -10,9 +10,9 @@ enum { HEAD_CHUNK = 256 };
 
 struct rt_gemm_bench {
     const rt_model *m;
-    void *x, *dy;      /* inputs and output gradients, in the model's compute type */
-    float *y, *dx;     /* outputs */
-    float *dw;         /* one matrix at a time would stay in cache: the flat block, as in a step */
+    void *x, *dy;  /* inputs and output gradients, in the model's compute type */
+    float *y, *dx; /* outputs */
+    float *dw;     /* one matrix at a time would stay in cache: the flat block, as in a step */
 };
 
 static int64_t largest(int64_t a, int64_t b)
@@ -67,7 +67,8 @@ rt_status rt_gemm_bench_new(rt_gemm_bench **out, const rt_model *m, int64_t rows
             width = largest(width, row_width(m, p));
         }
     }
-    const int64_t inputs = largest(rows * in, HEAD_CHUNK * m->hp.d_model), outputs = largest(rows * width, HEAD_CHUNK * m->hp.n_vocab);
+    const int64_t inputs = largest(rows * in, HEAD_CHUNK * m->hp.d_model),
+                  outputs = largest(rows * width, HEAD_CHUNK * m->hp.n_vocab);
     RT_TRY(RT_NEW(&b, 1, "matrix products", err));
     b->m = m;
     RT_TRY(rt_new_big(&b->x, (size_t)(inputs * size), "matrix products", err));
@@ -103,16 +104,43 @@ static const void *weights(const rt_gemm_bench *b, const rt_param *p)
 
 static void forward(rt_gemm_bench *b, const rt_param *p, int64_t rows, int64_t width)
 {
-    rt_gemm_run(&(rt_gemm){.m = rows, .n = p->dims[0], .k = p->dims[1], .type = b->m->compute, .a = b->x, .lda = p->dims[1],
-                           .b = weights(b, p), .ldb = p->dims[1], .trans_b = true, .c = b->y, .ldc = width});
+    rt_gemm_run(&(rt_gemm){.m = rows,
+                           .n = p->dims[0],
+                           .k = p->dims[1],
+                           .type = b->m->compute,
+                           .a = b->x,
+                           .lda = p->dims[1],
+                           .b = weights(b, p),
+                           .ldb = p->dims[1],
+                           .trans_b = true,
+                           .c = b->y,
+                           .ldc = width});
 }
 
 static void backward(rt_gemm_bench *b, const rt_param *p, int64_t rows, int64_t width)
 {
-    rt_gemm_run(&(rt_gemm){.m = p->dims[0], .n = p->dims[1], .k = rows, .type = b->m->compute, .a = b->dy, .lda = width, .trans_a = true,
-                           .b = b->x, .ldb = p->dims[1], .c = b->dw + p->offset, .ldc = p->dims[1], .accumulate = true});
-    rt_gemm_run(&(rt_gemm){.m = rows, .n = p->dims[1], .k = p->dims[0], .type = b->m->compute, .a = b->dy, .lda = width,
-                           .b = weights(b, p), .ldb = p->dims[1], .c = b->dx, .ldc = p->dims[1]});
+    rt_gemm_run(&(rt_gemm){.m = p->dims[0],
+                           .n = p->dims[1],
+                           .k = rows,
+                           .type = b->m->compute,
+                           .a = b->dy,
+                           .lda = width,
+                           .trans_a = true,
+                           .b = b->x,
+                           .ldb = p->dims[1],
+                           .c = b->dw + p->offset,
+                           .ldc = p->dims[1],
+                           .accumulate = true});
+    rt_gemm_run(&(rt_gemm){.m = rows,
+                           .n = p->dims[1],
+                           .k = p->dims[0],
+                           .type = b->m->compute,
+                           .a = b->dy,
+                           .lda = width,
+                           .b = weights(b, p),
+                           .ldb = p->dims[1],
+                           .c = b->dx,
+                           .ldc = p->dims[1]});
 }
 
 static bool in_layers(const rt_model *m, const rt_param *p)

@@ -28,7 +28,11 @@ rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err)
     RT_TRY(identify(ask->model, hex, err));
     RT_TRY(rt_licence_table_open(&table, NULL, err));
     RT_TRY(rt_evidence_collect(&evidence, table, ask->model, err));
-    const rt_gate_request r = {.model = ask->model, .model_sha256 = hex, .evidence = &evidence, .uses = ask->uses, .decisions = decisions,
+    const rt_gate_request r = {.model = ask->model,
+                               .model_sha256 = hex,
+                               .evidence = &evidence,
+                               .uses = ask->uses,
+                               .decisions = decisions,
                                .grant = ask->grant};
     if (ask->accept != NULL) {
         RT_TRY(rt_gate_decide(table, &r, ask->accept, NULL, ask->reason, err));

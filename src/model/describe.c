@@ -138,7 +138,7 @@ rt_status rt_model_sha256(const rt_model_description *d, const char *path, rt_di
     int64_t parts = 0;
     if (d->gguf != NULL) {
         return rt_gguf_get_i64(d->gguf, "split.count", &parts) && parts > 1 ? hash_tensors(d, out, err)
-                                                                           : rt_file_sha256(path, NULL, out, err);
+                                                                            : rt_file_sha256(path, NULL, out, err);
     }
     if (!rt_path_is_dir(path)) {
         return rt_file_sha256(path, NULL, out, err);

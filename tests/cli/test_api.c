@@ -48,7 +48,8 @@ static void failures_are_reported_and_leave_nothing(void **state)
     retort_free(NULL);
 }
 
-/* A program compiled with an older header gives fewer bytes, which must do; one with a newer header gives more than is known. */
+/* A program compiled with an older header gives fewer bytes, which must do; one with a newer header gives more than is
+ * known. */
 static void options_are_taken_by_their_size(void **state)
 {
     (void)state;
