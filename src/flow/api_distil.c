@@ -49,6 +49,39 @@ static void report_collect(retort_collect_result *result, const rt_collect_repor
                                       .tokens_per_s = r->tokens_per_s};
 }
 
+/* What a teacher needs to speak: leave, tokenizer, weights, and the texts packed. */
+typedef struct speech {
+    rt_permit *permit;
+    rt_tokenizer *tokenizer;
+    rt_model *teacher;
+    rt_corpus corpus;
+    rt_packed packed;
+} speech;
+
+static void speech_release(speech *s)
+{
+    rt_packed_release(&s->packed);
+    rt_corpus_release(&s->corpus);
+    rt_permit_free(s->permit);
+    rt_tokenizer_close(s->tokenizer);
+    rt_model_close(s->teacher);
+}
+
+static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpus_options *texts,
+                             const retort_collect_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_precision precision = RT_PRECISION_AUTO;
+    RT_TRY(rt_api_precision(o->precision, &precision, err));
+    RT_TRY(rt_permit_get(&s->permit, ask, err));
+    RT_TRY(rt_tokenizer_open(&s->tokenizer, ask->model, err));
+    RT_TRY(rt_model_open(&s->teacher, ask->model, &(rt_model_options){.precision = precision}, err));
+    RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err));
+    RT_TRY(rt_pack(&s->packed, &s->corpus, o->sequence > 0 ? (int)o->sequence : default_sequence(s->teacher), err));
+out:
+    return st;
+}
+
 rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache,
                          const retort_collect_options *given, retort_collect_result *result, rt_err *err)
 {
@@ -56,48 +89,33 @@ rt_status retort_collect(const char *teacher, const char *const *texts, size_t n
     retort_collect_options o = retort_collect_defaults();
     rt_collect_job job = {.dir = cache};
     rt_collect_report report;
-    rt_model *m = NULL;
-    rt_tokenizer *t = NULL;
-    rt_permit *permit = NULL;
-    rt_corpus corpus = {0};
-    rt_packed packed = {0};
-    rt_precision precision = RT_PRECISION_AUTO;
+    speech s = {0};
     char *ledger = rt_path_join(cache, "ledger.jsonl");
     if (ledger == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     RT_TRY(rt_api_take_options(&o, given, err));
-    RT_TRY(rt_api_precision(o.precision, &precision, err));
     RT_TRY(collect_options(&o, &job.options, err));
-    RT_TRY(rt_permit_get(&permit,
-                         &(rt_permit_ask){.model = teacher,
-                                          .uses = RT_USE_TRAIN_ON_OUTPUTS,
-                                          .dir = cache,
-                                          .accept = o.accept_licence,
-                                          .reason = o.reason,
-                                          .grant = o.grant},
-                         err));
-    RT_TRY(rt_tokenizer_open(&t, teacher, err));
-    RT_TRY(rt_model_open(&m, teacher, &(rt_model_options){.precision = precision}, err));
-    RT_TRY(rt_corpus_load(&corpus, t, &(rt_corpus_options){.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens},
-                          err));
-    RT_TRY(rt_pack(&packed, &corpus, o.sequence > 0 ? (int)o.sequence : default_sequence(m), err));
-    job.teacher = m;
-    job.tokenizer = t;
-    job.corpus = &corpus;
-    job.packed = &packed;
-    job.permit = permit;
+    const rt_permit_ask ask = {.model = teacher,
+                               .uses = RT_USE_TRAIN_ON_OUTPUTS,
+                               .dir = cache,
+                               .accept = o.accept_licence,
+                               .reason = o.reason,
+                               .grant = o.grant};
+    const rt_corpus_options documents = {.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens};
+    RT_TRY(speech_open(&s, &ask, &documents, &o, err));
+    job.teacher = s.teacher;
+    job.tokenizer = s.tokenizer;
+    job.corpus = &s.corpus;
+    job.packed = &s.packed;
+    job.permit = s.permit;
     job.ledger = ledger;
     RT_TRY(rt_collect(&job, &report, err));
     if (result != NULL) {
         report_collect(result, &report);
     }
 out:
-    rt_packed_release(&packed);
-    rt_corpus_release(&corpus);
-    rt_permit_free(permit);
-    rt_tokenizer_close(t);
-    rt_model_close(m);
+    speech_release(&s);
     rt_free(ledger);
     return st;
 }

@@ -108,7 +108,7 @@ static rt_status measure_teacher(bench *b, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_collect_options o = rt_collect_default();
-    rt_collect_report r;
+    rt_collect_report r = {0};
     o.batch_tokens = b->tokens;
     for (int i = 0; !time_is_up(b, i - 1, TEACHER_UNTIL); i++) { /* the first makes primitives and touches memory */
         if (rt_path_exists(b->cache_path)) {

@@ -1,7 +1,10 @@
 """`retort generate` writes what the reference writes, and the same text whatever the threads."""
 import json
+import os
+import signal
+import subprocess
 
-from program import GOLDEN, INPUT, TEACHER, USAGE, ProgramTest, main
+from program import GOLDEN, INPUT, RETORT, TEACHER, USAGE, ProgramTest, main
 
 
 class Generate(ProgramTest):
@@ -30,6 +33,16 @@ class Generate(ProgramTest):
         j = self.ok_json("generate", self.tiny_model(), "-p", "abc", "-n", 24, "--temp", 1, "--ignore-eos")
         text = self.ok("generate", "tiny", "-p", "abc", "-n", 24, "--temp", 1, "--ignore-eos").decode("utf-8")
         self.assertEqual(text.rstrip("\n"), j["text"].rstrip("\n"))
+
+    def test_interrupts_end_with_the_signal_in_the_exit_code(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with subprocess.Popen([RETORT, "generate", TEACHER, "-p", "Once", "-n", "8000", "--ignore-eos"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env={**os.environ, "OMP_WAIT_POLICY": "passive"}) as p:
+                self.assertNotEqual(p.stdout.read(1), b"", "text comes while it is written")
+                p.send_signal(number)
+                _, message = p.communicate(timeout=120)
+            self.assertEqual(p.returncode, code)
+            self.assertIn(b"interrupted", message)
 
     def test_what_is_missing_is_named(self):
         model = self.tiny_model()
