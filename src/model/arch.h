@@ -36,6 +36,7 @@ typedef struct rt_tensor_desc {
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3 } rt_rope_scaling;
 
 #define RT_MAX_LAYERS 512
+#define RT_MAX_EXPERTS_USED 64 /* by one token; known models use 2 to 10 */
 
 typedef struct rt_hparams {
     int64_t n_layer, d_model, d_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx;

@@ -148,8 +148,7 @@ static void route_backward(const rt_block_run *r, const moe_shape *s, const floa
 {
     const rt_kernels *kr = rt_kernels_get();
     const rt_moe_acts *moe = &r->la->moe;
-    float dw[64];
-    RT_BUG_IF(s->k > 64);
+    float dw[RT_MAX_EXPERTS_USED];
     for (int64_t i = 0; i < s->n; i++) {
         float *p = r->a->moe_dlogits + i * s->e;
         memcpy(p, moe->logits + i * s->e, (size_t)s->e * sizeof(float));

@@ -62,7 +62,8 @@ rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *er
     }
     if (any_moe) {
         RT_TRY(in_range("number of experts", hp->n_expert, 1, 1 << 12, err));
-        RT_TRY(in_range("experts used", hp->n_expert_used, 1, hp->n_expert, err));
+        const int64_t most = hp->n_expert < RT_MAX_EXPERTS_USED ? hp->n_expert : RT_MAX_EXPERTS_USED;
+        RT_TRY(in_range("experts used", hp->n_expert_used, 1, most, err));
         RT_TRY(in_range("expert feed-forward size", hp->d_expert, 1, 1 << 20, err));
     }
     if (any_sliding) {

@@ -68,8 +68,6 @@ double rt_model_flops_per_token(const rt_model *m)
     return 2.0 * n;
 }
 
-
-
 rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep, int n_keep, const rt_model_options *o, rt_err *err)
 {
     rt_status st = RT_OK;
