@@ -39,8 +39,7 @@ static int64_t step_of_name(const char *name)
     return strcmp(expect, name) == 0 ? step : -1;
 }
 
-/* Highest step below `below` in the directory, -1: none. */
-static int64_t highest_step(const char *dir, int64_t below)
+int64_t rt_checkpoint_before(const char *dir, int64_t below)
 {
     int64_t best = -1;
     DIR *d = opendir(dir);
@@ -58,7 +57,7 @@ static int64_t highest_step(const char *dir, int64_t below)
 
 char *rt_checkpoint_newest(const char *dir)
 {
-    int64_t step = highest_step(dir, INT64_MAX);
+    int64_t step = rt_checkpoint_before(dir, INT64_MAX);
     return step < 0 ? NULL : rt_checkpoint_path(dir, step);
 }
 
@@ -66,7 +65,7 @@ char *rt_checkpoint_newest(const char *dir)
 static rt_status prune(const char *dir, int64_t newest, int64_t best, rt_err *err)
 {
     int kept = 0;
-    for (int64_t step = newest; step >= 0; step = highest_step(dir, step)) {
+    for (int64_t step = newest; step >= 0; step = rt_checkpoint_before(dir, step)) {
         if (kept++ < KEEP_LAST || step == best) {
             continue;
         }

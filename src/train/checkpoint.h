@@ -51,6 +51,8 @@ void rt_checkpoint_release(rt_checkpoint *c);
 /* Path of the newest checkpoint in dir; NULL: none, or memory is out. Caller frees with rt_free. */
 char *rt_checkpoint_newest(const char *dir);
 char *rt_checkpoint_path(const char *dir, int64_t step);
+/* Highest step below `below` with a checkpoint in dir, -1: none. */
+int64_t rt_checkpoint_before(const char *dir, int64_t below);
 
 /* Names of the keys whose values differ, "lr (0.0006, now 0.0003), seed (...)"; empty when equal. `skip`: keys that
  * may. */

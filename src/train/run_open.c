@@ -235,6 +235,8 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     r->cpu0 = rt_cpu_seconds();
     start_counts(&r->n);
     RT_TRY(check_options(o, err));
+    const rt_step_options asked = step_options(o, teacher);
+    RT_TRY(rt_step_check(student, &r->info, &asked, err));
     RT_TRY(make_paths(r, err));
     RT_TRY(rt_prior_find(&prior, r, err));
     adopt_micro_tokens(r, &prior);
@@ -244,8 +246,8 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     }
     RT_TRY(make_records(r, err));
     RT_TRY(rt_prior_check(&prior, r, err));
-    rt_step_options so = step_options(&r->o, teacher);
-    RT_TRY(rt_step_new(&r->step, student, &r->info, &so, err));
+    const rt_step_options settled = step_options(&r->o, teacher);
+    RT_TRY(rt_step_new(&r->step, student, &r->info, &settled, err));
     RT_TRY(rt_optim_init(&r->optim, student, &r->o.optim, err));
     r->checkpoint_took = 3.0 * (double)student->n_elements * sizeof(float) / WRITE_SPEED;
     make_plan(r);

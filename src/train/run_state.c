@@ -6,18 +6,40 @@
 
 /* --- finding ---------------------------------------------------------------------------------------------------- */
 
+/* The run's own newest checkpoint that can be read: two are kept so that damage to one costs steps, not the run. When
+ * none can, the newest one's failure is reported. */
+static rt_status choose_own(rt_prior *p, const rt_run *r, rt_err *err)
+{
+    rt_err first = {0}, why = {0};
+    rt_status st = RT_OK, failed = RT_OK;
+    for (int64_t step = INT64_MAX; (step = rt_checkpoint_before(r->dir, step)) >= 0;) {
+        char *path = rt_checkpoint_path(r->dir, step);
+        if (!path) {
+            return rt_fail(err, RT_MEMORY, 0, "no memory for the path of a checkpoint");
+        }
+        st = rt_checkpoint_read(path, &p->c, &why);
+        if (st == RT_OK) {
+            p->path = path;
+            p->own = true;
+            return RT_OK;
+        }
+        rt_free(path);
+        if (st != RT_INPUT) {
+            return rt_fail(err, st, why.pos, "%s", why.msg);
+        }
+        rt_log(RT_LOG_WARN, "a checkpoint is damaged, trying the one before: %s", why.msg);
+        first = failed == RT_OK ? why : first;
+        failed = st;
+    }
+    return failed == RT_OK ? RT_OK : rt_fail(err, failed, first.pos, "%s", first.msg);
+}
+
 /* The run's own newest checkpoint, unless `from` is further. */
 static rt_status choose_checkpoint(rt_prior *p, const rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
-    char *own = rt_checkpoint_newest(r->dir);
     rt_checkpoint c = {0};
-    if (own) {
-        RT_TRY(rt_checkpoint_read(own, &p->c, err));
-        p->path = own;
-        p->own = true;
-        own = NULL;
-    }
+    RT_TRY(choose_own(p, r, err));
     if (r->o.from) {
         RT_TRY(rt_checkpoint_read(r->o.from, &c, err));
         if (!p->path || c.counts.step > p->c.counts.step) {
@@ -34,7 +56,6 @@ static rt_status choose_checkpoint(rt_prior *p, const rt_run *r, rt_err *err)
     }
 out:
     rt_checkpoint_release(&c);
-    rt_free(own);
     return st;
 }
 
@@ -162,6 +183,18 @@ static void compare_machines(const rt_prior *p, rt_run *r, rt_str *diff)
     }
 }
 
+/* Whoever goes on from the checkpoint before a damaged one may find the best of that time pruned. */
+static void forget_lost_best(rt_run *r)
+{
+    char *path = r->n.best_step >= 0 ? rt_checkpoint_path(r->dir, r->n.best_step) : NULL;
+    if (path && !rt_path_exists(path)) {
+        rt_log(RT_LOG_WARN, "the best validated weights, '%s', are no longer there", path);
+        r->n.best_step = -1;
+        r->n.stale = 0;
+    }
+    rt_free(path);
+}
+
 rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -179,6 +212,7 @@ rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
     r->resumed = true;
     if (p->own) {
         RT_TRY(restore_metrics(p, r, &lost, err));
+        forget_lost_best(r);
         r->active0 = fmax(r->active0, lost); /* seconds of steps that were lost are spent all the same */
         r->saved_step = r->n.step;
     } else {

@@ -124,13 +124,37 @@ static rt_status check_vocabulary(const rt_model *m, const rt_source_info *sourc
     return RT_OK;
 }
 
+/* Rotations are tabled for a model's context alone. Of a cache's teacher only the head is run. */
+static rt_status check_context(const rt_model *m, const char *whose, const rt_source_info *source, rt_err *err)
+{
+    if (source->sequence > m->rope_rows) {
+        return rt_fail(err, RT_INPUT, 0,
+                       "the data has sequences of %d tokens, the %s's context is %lld: collect with shorter sequences, "
+                       "or take a %s with a longer context",
+                       source->sequence, whose, (long long)m->rope_rows, whose);
+    }
+    return RT_OK;
+}
+
+rt_status rt_step_check(const rt_model *m, const rt_source_info *source, const rt_step_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    RT_TRY(check_losses(source, o, err));
+    RT_TRY(check_vocabulary(m, source, o, err));
+    RT_TRY(check_context(m, "student", source, err));
+    if (source->kind == RT_SOURCE_DENSE && o->teacher) {
+        RT_TRY(check_context(o->teacher, "teacher", source, err));
+    }
+out:
+    return st;
+}
+
 rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source, const rt_step_options *o,
                       rt_err *err)
 {
     rt_status st = RT_OK;
     rt_step *s = NULL;
-    RT_TRY(check_losses(source, o, err));
-    RT_TRY(check_vocabulary(m, source, o, err));
+    RT_TRY(rt_step_check(m, source, o, err));
     RT_TRY(RT_NEW(&s, 1, "training step", err));
     s->model = m;
     s->source = *source;

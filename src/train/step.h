@@ -34,7 +34,11 @@ typedef struct rt_step_report {
 } rt_step_report;
 
 typedef struct rt_step rt_step;
-/* Borrows model and teacher. Refuses losses that the source's targets cannot give, and vocabularies that differ. */
+/* Refuses losses that the source's targets cannot give, vocabularies that differ, and sequences longer than a model's
+ * context. */
+RT_MUST_USE rt_status rt_step_check(const rt_model *m, const rt_source_info *source, const rt_step_options *o,
+                                    rt_err *err);
+/* Borrows model and teacher. Refuses what rt_step_check refuses. */
 RT_MUST_USE rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *source,
                                   const rt_step_options *o, rt_err *err);
 void rt_step_free(rt_step *s);

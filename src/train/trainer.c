@@ -313,6 +313,16 @@ out:
     return st;
 }
 
+/* The recent pace; the mean of the whole run where this call made too few steps to have one. */
+static double tokens_per_s(const rt_run *r, const rt_step_report *last)
+{
+    double pace = rt_plan_pace(&r->plan);
+    if (pace > 0) {
+        return (double)last->tokens / pace;
+    }
+    return r->n.active > 0 ? (double)r->n.tokens / r->n.active : 0;
+}
+
 rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher, const rt_train_options *o,
                        rt_train_result *result, rt_err *err)
 {
@@ -333,8 +343,7 @@ rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *tea
     }
     RT_TRY(finish(&r, err));
     RT_TRY(choose_weights(&r, result, err));
-    double pace = rt_plan_pace(&r.plan);
-    result->tokens_per_s = pace > 0 ? (double)result->last.tokens / pace : 0;
+    result->tokens_per_s = tokens_per_s(&r, &result->last);
 out:
     result->counts = r.n;
     result->comparable = !r.n.mixed;

@@ -50,7 +50,7 @@ typedef struct rt_train_result {
     rt_step_report last;         /* of the last step made by this call */
     double final_kl, final_top1; /* validation of the weights left in the student; NAN: none */
     int64_t weights_step;        /* step those weights are from: the last, or the best validated */
-    double tokens_per_s;         /* recent pace of this call */
+    double tokens_per_s;         /* recent pace of this call; of a very short one, the mean of the run */
     size_t predicted_bytes;      /* model, optimiser, activations, head */
     bool resumed, comparable;    /* comparable: bits equal to an uninterrupted run on this machine */
 } rt_train_result;

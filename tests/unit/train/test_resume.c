@@ -383,17 +383,73 @@ static void a_budget_run_taken_up_again_replays_with_the_same_bits(void **state)
     toy_close(&t);
 }
 
-static void a_damaged_checkpoint_is_named(void **state)
+/* Cuts the checkpoint of `step` short. */
+static void damage(const toy *t, int64_t step)
+{
+    char *checkpoints = rt_path_join(t->dir, "checkpoints"), *path = rt_checkpoint_path(checkpoints, step);
+    assert_int_equal(truncate(path, 1000), 0);
+    rt_free(path);
+    rt_free(checkpoints);
+}
+
+static void a_damaged_checkpoint_costs_its_steps_and_no_bit(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_train_result r;
+    toy t = interrupted(), whole = interrupted();
+    damage(&t, 6);
+    assert_ok(rt_train_run(t.student, t.source, t.teacher, &t.o, &r, &err));
+    assert_true(r.resumed && r.comparable);
+    assert_int_equal(r.counts.step, RUN_STEPS);
+    assert_ok(rt_train_run(whole.student, whole.source, whole.teacher, &whole.o, &r, &err));
+    assert_memory_equal(t.student->weights, whole.student->weights,
+                        (size_t)t.student->n_elements * sizeof *t.student->weights);
+    double loss[RUN_STEPS], expected[RUN_STEPS];
+    losses_of(t.dir, loss);
+    losses_of(whole.dir, expected);
+    assert_memory_equal(loss, expected, sizeof loss);
+    toy_close(&t);
+    toy_close(&whole);
+}
+
+static void where_all_checkpoints_are_damaged_the_newest_is_named(void **state)
 {
     (void)state;
     rt_err err;
     rt_train_result r;
     toy t = interrupted();
-    char *checkpoints = rt_path_join(t.dir, "checkpoints"), *path = rt_checkpoint_newest(checkpoints);
-    assert_int_equal(truncate(path, 1000), 0);
+    damage(&t, 3);
+    damage(&t, 6);
     assert_int_equal(rt_train_run(t.student, t.source, t.teacher, &t.o, &r, &err), RT_INPUT);
     assert_says(err.msg, "step-00000006");
-    rt_free(path);
+    toy_close(&t);
+}
+
+/* The best weights of the time of the older checkpoint were pruned when the newer one was saved. */
+static void a_best_that_was_pruned_is_not_asked_for(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_train_result r;
+    toy t = interrupted();
+    char *checkpoints = rt_path_join(t.dir, "checkpoints"), *newest = rt_checkpoint_newest(checkpoints);
+    rt_checkpoint c;
+    rt_optim optim;
+    double took;
+    assert_ok(rt_checkpoint_read(newest, &c, &err));
+    assert_ok(rt_optim_init(&optim, t.student, &t.o.optim, &err));
+    assert_ok(rt_checkpoint_restore(newest, &c, &optim, &err));
+    c.counts.best_step = 2; /* never saved */
+    c.counts.best_kl = 0;
+    assert_ok(rt_checkpoint_save(checkpoints, &c, &optim, &took, &err));
+    rt_optim_release(&optim);
+    rt_model_close(t.student);
+    t.student = toy_student();
+    assert_ok(rt_train_run(t.student, t.source, t.teacher, &t.o, &r, &err));
+    assert_int_equal(r.weights_step, RUN_STEPS);
+    rt_checkpoint_release(&c);
+    rt_free(newest);
     rt_free(checkpoints);
     toy_close(&t);
 }
@@ -443,7 +499,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(another_instruction_set_goes_on_and_says_so),
         cmocka_unit_test(another_run_can_be_prolonged_from_a_checkpoint),
         cmocka_unit_test(a_budget_run_taken_up_again_replays_with_the_same_bits),
-        cmocka_unit_test(a_damaged_checkpoint_is_named),
+        cmocka_unit_test(a_damaged_checkpoint_costs_its_steps_and_no_bit),
+        cmocka_unit_test(where_all_checkpoints_are_damaged_the_newest_is_named),
+        cmocka_unit_test(a_best_that_was_pruned_is_not_asked_for),
         cmocka_unit_test(failing_memory_is_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);

@@ -268,6 +268,30 @@ static void what_cannot_be_computed_is_refused(void **state)
     rt_model_close(m);
 }
 
+static void sequences_longer_than_a_context_are_refused(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_step *step;
+    rt_model *m = toy_model(true), *teacher = toy_teacher();
+    rt_source_info info = {.kind = RT_SOURCE_SAMPLE, .n_vocab = m->hp.n_vocab, .d_model = m->hp.d_model, .temperature = 1};
+    rt_step_options o = {.losses = {fkl}, .n_losses = 1, .batch_tokens = 96, .micro_tokens = 48, .teacher = teacher};
+    info.sequence = (int)m->rope_rows + 1;
+    assert_int_equal(rt_step_new(&step, m, &info, &o, &err), RT_INPUT);
+    assert_says(err.msg, "sequences of 257 tokens");
+    assert_says(err.msg, "student's context is 256");
+    info.kind = RT_SOURCE_DENSE;
+    info.sequence = 48;
+    teacher->rope_rows = 47;
+    assert_int_equal(rt_step_new(&step, m, &info, &o, &err), RT_INPUT);
+    assert_says(err.msg, "teacher's context is 47");
+    info.kind = RT_SOURCE_HIDDEN; /* the teacher is its head */
+    assert_ok(rt_step_new(&step, m, &info, &o, &err));
+    rt_step_free(step);
+    rt_model_close(teacher);
+    rt_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +304,7 @@ int main(void)
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_predicted),
         cmocka_unit_test(what_cannot_be_computed_is_refused),
+        cmocka_unit_test(sequences_longer_than_a_context_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
