@@ -38,8 +38,8 @@ function(rt_c_test source library label timeout)
     target_link_libraries(${name} PRIVATE ${library} PkgConfig::cmocka)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
     target_compile_definitions(${name} PRIVATE
-        RT_TEST_GOLDEN="${CMAKE_SOURCE_DIR}/tests/golden" RT_TEST_SOURCE="${CMAKE_SOURCE_DIR}"
-        RT_TEST_MODELS="${CMAKE_SOURCE_DIR}/models" RT_TEST_UNPACKED="${RT_GOLDEN_UNPACKED}")
+        RT_TEST_GOLDEN="${RT_GOLDEN}" RT_TEST_SOURCE="${CMAKE_SOURCE_DIR}"
+        RT_TEST_MODELS="${CMAKE_SOURCE_DIR}/models")
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
     rt_test_properties(${name} ${label} ${timeout})
 endfunction()

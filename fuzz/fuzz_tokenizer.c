@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FIXTURE RT_TEST_UNPACKED "/tokenizer/smollm2-vocab.gguf"
+#define FIXTURE RT_TEST_GOLDEN "/tokenizer/smollm2-vocab.gguf"
 
 static rt_tokenizer *open_vocabulary(void)
 {

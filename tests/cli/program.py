@@ -10,10 +10,9 @@ import unittest
 
 RETORT = os.environ["RETORT"]
 SOURCE = pathlib.Path(os.environ["RETORT_SOURCE"])
-GOLDEN = SOURCE / "tests" / "golden"
-UNPACKED = pathlib.Path(os.environ.get("RETORT_BUILD", SOURCE / "build" / "release")) / "golden"
+GOLDEN = pathlib.Path(os.environ.get("RETORT_BUILD", SOURCE / "build" / "release")) / "golden"
 TEACHER = SOURCE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
-VOCABULARY = UNPACKED / "tokenizer" / "smollm2-vocab.gguf"
+VOCABULARY = GOLDEN / "tokenizer" / "smollm2-vocab.gguf"
 
 OK, USAGE, INPUT, LICENCE, RESOURCE = 0, 2, 3, 4, 5
 

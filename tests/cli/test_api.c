@@ -9,7 +9,7 @@
 #include <retort/retort.h>
 
 static const char model_path[] = RT_TEST_GOLDEN "/models/llama";
-static const char vocabulary_path[] = RT_TEST_UNPACKED "/tokenizer/smollm2-vocab.gguf";
+static const char vocabulary_path[] = RT_TEST_GOLDEN "/tokenizer/smollm2-vocab.gguf";
 
 static retort_model *open_model(void)
 {

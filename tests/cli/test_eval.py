@@ -10,6 +10,7 @@ import unittest
 RETORT = os.environ["RETORT"]
 SOURCE = pathlib.Path(os.environ["RETORT_SOURCE"])
 TEACHER = pathlib.Path(os.environ.get("RETORT_MODELS") or SOURCE / "models") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+GOLDEN = pathlib.Path(os.environ.get("RETORT_BUILD", SOURCE / "build/release"), "golden")
 HELLASWAG = SOURCE / "examples/data/hellaswag.jsonl"
 
 
@@ -32,7 +33,7 @@ class Eval(unittest.TestCase):
             self.assertEqual(r.returncode, 0, r.stderr)
             result = json.loads(r.stdout)
             rows = [json.loads(line) for line in items.read_text().splitlines()]
-        golden = [json.loads(line) for line in (SOURCE / "tests/golden/eval/hellaswag-200.jsonl").read_text().splitlines()[:4]]
+        golden = [json.loads(line) for line in (GOLDEN / "eval/hellaswag-200.jsonl").read_text().splitlines()[:4]]
         self.assertEqual((result["task"], result["n"], result["chance"]), ("hellaswag", 4, 0.25))
         for name in ("acc", "acc_norm"):
             self.assertEqual(result[name], sum(g[name] for g in golden) / 4)

@@ -2,13 +2,13 @@
 import base64
 import json
 
-from program import INPUT, USAGE, UNPACKED, VOCABULARY, ProgramTest, main
+from program import GOLDEN, INPUT, USAGE, VOCABULARY, ProgramTest, main
 
 POLICY = "where Hugging Face and llama.cpp differ, retort follows Hugging Face"
 
 
 def records():
-    with open(UNPACKED / "tokenizer" / "smollm2.jsonl", encoding="utf-8") as f:
+    with open(GOLDEN / "tokenizer" / "smollm2.jsonl", encoding="utf-8") as f:
         return [json.loads(line) for line in f]
 
 

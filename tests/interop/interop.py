@@ -14,8 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(os.environ.get("RETORT_SOURCE", Path(__file__).resolve().parents[2]))
 RETORT = os.environ.get("RETORT", str(SOURCE / "build/release/retort"))
-GOLDEN = SOURCE / "tests/golden"
-UNPACKED = Path(os.environ.get("RETORT_BUILD", SOURCE / "build/release"), "golden")
+GOLDEN = Path(os.environ.get("RETORT_BUILD", SOURCE / "build/release"), "golden")
 TEACHER = SOURCE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 LLAMA = Path(os.environ.get("RETORT_LLAMA_CHROOT", SOURCE / "build/llama"))
 PEERS = Path(os.environ.get("RETORT_PEERS", SOURCE / "build/interop-venv"))
@@ -73,7 +72,7 @@ def tokenize(model, texts):
 
 def golden_texts():
     """The tokenizer's golden records that are text; those with raw bytes are judged by the unit tests."""
-    with open(UNPACKED / "tokenizer/smollm2.jsonl", encoding="utf-8") as lines:
+    with open(GOLDEN / "tokenizer/smollm2.jsonl", encoding="utf-8") as lines:
         return [record for record in map(json.loads, lines) if "text" in record]
 
 

@@ -15,7 +15,7 @@ import browser
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("RETORT_BUILD", os.getcwd()))
 OUT = BUILD / "report-page"
-FACTS = json.loads((HERE.parent / "golden/report/facts.json").read_text(encoding="utf-8"))
+FACTS = json.loads((BUILD / "golden/report/facts.json").read_text(encoding="utf-8"))
 SECTIONS = ["summary", "comparison", "curves", "samples", "cost", "provenance", "recipe"]
 COMPLAINTS = ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"]
 DESK, PHONE = (1280, 800), (390, 844)

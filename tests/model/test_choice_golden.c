@@ -72,16 +72,14 @@ static void run_task(const golden_task *task)
     rt_err err = {0};
     rt_choice_result r;
     rt_jsonl answers, rows;
-    char path[512];
     double worst = 0;
     size_t i;
     json_t *item;
-    source_path(path, task->rows);
     open_rows(&answers, task->answers);
     const double start = rt_now();
-    assert_ok(rt_choice_run(&r, teacher, tokenizer, task->name, path, 0, &err));
+    assert_ok(rt_choice_run(&r, teacher, tokenizer, task->name, task->rows, 0, &err));
     const double seconds = rt_now() - start;
-    assert_ok(rt_jsonl_open(&rows, path, &err));
+    assert_ok(rt_jsonl_open(&rows, task->rows, &err));
     json_array_foreach(r.items, i, item)
     {
         json_t *want = next_row(&answers), *row = next_row(&rows);

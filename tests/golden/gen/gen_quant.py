@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/quant/quant.safetensors: random blocks of every type with gguf-py's dequantised values, and
+"""Makes quant/quant.safetensors: random blocks of every type with gguf-py's dequantised values, and
 gguf-py's encodings of one awkward set of floats. Made with gguf 0.19.0, numpy 2.4.6, safetensors 0.8.0.
 
     python3 gen_quant.py ../quant/quant.safetensors

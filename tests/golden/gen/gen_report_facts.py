@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Facts of a run as retort's flow hands them to the report, for the tests of the page. The figures are in the range of a
 15-layer student of SmolLM2-135M-Instruct after an eight-minute recipe, but no run made them.
-    python3 tests/golden/gen/gen_report_facts.py > tests/golden/report/facts.json"""
+    python3 tests/golden/gen/gen_report_facts.py > DIR/report/facts.json"""
 import hashlib
 import json
 import math

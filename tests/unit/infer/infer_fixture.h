@@ -11,13 +11,13 @@
 
 typedef struct tiny_model {
     const char *name, *weights;
-    bool gradients; /* the reference has them; llama3_rope's backward pass is llama's */
+    bool gradients; /* the reference has them: test_model_golden.c says why not all do */
 } tiny_model;
 
 static const tiny_model tiny_models[] = {
     {"llama", "models/llama", true},
     {"llama3_rope", "gguf/llama3_rope.gguf", false},
-    {"qwen3", "models/qwen3", true},
+    {"qwen3", "models/qwen3", false},
     {"qwen3_moe", "models/qwen3_moe", true},
     {"gemma3_text", "models/gemma3_text", true},
 };

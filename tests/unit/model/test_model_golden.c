@@ -1,6 +1,7 @@
 /* The engine equals transformers on the reference models: logits, hidden states, router choices, losses and the gradient
- * of every parameter, in f32, within the tolerances of the reference set. llama3_rope differs from llama by its table
- * of rotations alone, forwards and backwards, so its gradients are not kept. */
+ * of every parameter, in f32, within the tolerances of the reference set. Gradients are not kept of llama3_rope, which
+ * differs from llama by its table of rotations alone, nor of qwen3, whose normed queries and keys qwen3_moe and
+ * gemma3_text have too. */
 #include "model_fixture.h"
 
 #include "tensor/loss.h"
@@ -13,7 +14,7 @@ typedef struct model_case {
 static const model_case cases[] = {
     {"llama", "models/llama", true, true},
     {"llama3_rope", "gguf/llama3_rope.gguf", false, false},
-    {"qwen3", "models/qwen3", true, false},
+    {"qwen3", "models/qwen3", false, false},
     {"qwen3_moe", "models/qwen3_moe", true, false},
     {"gemma3_text", "models/gemma3_text", true, false},
 };

@@ -1,4 +1,4 @@
-/* golden.h - reading tests/golden/<folder>/<name>.safetensors; any fault fails the test. */
+/* golden.h - reading golden <folder>/<name>.safetensors; any fault fails the test. */
 #ifndef RT_TESTS_TENSOR_GOLDEN_H
 #define RT_TESTS_TENSOR_GOLDEN_H
 

@@ -1,4 +1,4 @@
-/* AdamW along a trajectory of 20 steps made in float64 with torch (tests/golden/optim): decay on w only, gradients
+/* AdamW along a trajectory of 20 steps made in float64 with torch (golden optim/): decay on w only, gradients
  * clipped to global norm 1, learning rate given per step. */
 #include <string.h>
 

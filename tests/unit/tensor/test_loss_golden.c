@@ -1,4 +1,4 @@
-/* Losses against float64 references made with torch (tests/golden/losses; the hard rows 1 to 6 are: student =
+/* Losses against float64 references made with torch (golden losses/; the hard rows 1 to 6 are: student =
  * teacher, teacher +40 and student +40 on one logit, student +1000, teacher -1000, teacher -1e4 on 300 entries).
  * The references carry T^2 and leave the JSD undivided: reference = T^2 b(1-b) * ours. */
 #include "tensor/loss.h"

@@ -51,7 +51,7 @@ static int each_record(bool (*check)(const rt_tokenizer *t, const json_t *r, con
     rt_str text = {0};
     rt_ids ids = {0};
     int n = 0;
-    ok(rt_jsonl_open(&reader, RT_TEST_UNPACKED "/tokenizer/smollm2.jsonl", &err));
+    ok(rt_jsonl_open(&reader, RT_TEST_GOLDEN "/tokenizer/smollm2.jsonl", &err));
     for (;;) {
         json_t *r = NULL;
         ok(rt_jsonl_next(&reader, &r, &err));

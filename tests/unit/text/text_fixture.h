@@ -12,7 +12,7 @@
 
 #include "text/text.h"
 
-#define VOCAB_GGUF RT_TEST_UNPACKED "/tokenizer/smollm2-vocab.gguf"
+#define VOCAB_GGUF RT_TEST_GOLDEN "/tokenizer/smollm2-vocab.gguf"
 
 /* Fails the test with the message of `err`. */
 #define ok(expr)                                \
