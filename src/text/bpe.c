@@ -157,12 +157,14 @@ static void open_pair(const rt_bpe *b, rt_bpe_work *w, size_t *n_heap, uint32_t 
         s->rank = p->rank;
         s->merged = p->id;
         heap_push(w->heap, n_heap, (uint64_t)p->rank << 32 | at);
+        w->n_queued++;
     }
 }
 
 static void merge_all(const rt_bpe *b, rt_bpe_work *w, size_t n)
 {
     size_t n_heap = 0;
+    w->n_queued = 0;
     for (size_t i = 0; i < n; i++) {
         open_pair(b, w, &n_heap, (uint32_t)i);
     }

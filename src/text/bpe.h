@@ -29,6 +29,7 @@ typedef struct rt_bpe_work {
     struct rt_symbol *symbols;
     uint64_t *heap;
     size_t cap;
+    size_t n_queued; /* pairs queued for the latest piece, the work it took: below 3 a byte */
 } rt_bpe_work;
 void rt_bpe_work_release(rt_bpe_work *w);
 

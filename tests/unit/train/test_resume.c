@@ -71,7 +71,6 @@ static int run_child(const char *dir, int threads, const char *crash, int raise_
             setenv("RETORT_CRASH_AT", crash, 1);
         }
         setenv("RETORT_LOG", "warn", 1);
-        setenv("OMP_WAIT_POLICY", "passive", 1); /* dozens of short runs beside other tests */
         execl("/proc/self/exe", "test_resume", "child", dir, count, at, (char *)NULL);
         _exit(127);
     }
@@ -307,19 +306,32 @@ static void changed_data_settings_and_student_are_refused_by_name(void **state)
     toy_close(&t);
 }
 
+/* The checkpoint of `step` as if a machine with another instruction set had written it. */
+static void move_elsewhere(const toy *t, int64_t step)
+{
+    rt_err err;
+    rt_str file = {0};
+    static const char key[] = "\\\"isa\\\":\\\""; /* JSON within the JSON of the header */
+    char *checkpoints = rt_path_join(t->dir, "checkpoints"), *path = rt_checkpoint_path(checkpoints, step);
+    assert_ok(rt_file_read(&file, path, 1 << 26, &err));
+    char *isa = strstr(file.p + 8, key); /* the header follows its length */
+    assert_non_null(isa);
+    isa[sizeof key - 1] = 'x';
+    assert_ok(rt_file_write(path, file.p, file.n, &err));
+    rt_str_release(&file);
+    rt_free(path);
+    rt_free(checkpoints);
+}
+
 static void another_instruction_set_goes_on_and_says_so(void **state)
 {
     (void)state;
     rt_err err;
     rt_train_result r;
-    rt_isa before = rt_cpu_get()->isa;
-    if (before == RT_ISA_GENERIC) {
-        skip(); /* nothing lower to change to */
-    }
     toy t = interrupted();
-    rt_cpu_force_isa(RT_ISA_GENERIC);
+    move_elsewhere(&t, 6);
     assert_ok(rt_train_run(t.student, t.source, t.teacher, &t.o, &r, &err));
-    rt_cpu_force_isa(before);
+    assert_true(r.resumed);
     assert_false(r.comparable);
     rt_str text = {0};
     char *path = rt_path_join(t.dir, "metrics.jsonl");
