@@ -22,8 +22,8 @@ if(RETORT_SANITIZE MATCHES "address")
     list(APPEND RT_TEST_ENV "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
 endif()
 
-function(rt_test_properties name label timeout)
-    set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout} ENVIRONMENT "${RT_TEST_ENV}")
+function(rt_test_properties name labels timeout)
+    set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${RT_TEST_ENV}")
 endfunction()
 
 # One executable and one test from a C file; a name already taken gets its directory put in front.
@@ -88,11 +88,10 @@ function(rt_isa_tests)
 endfunction()
 rt_isa_tests(test_kernels test_gemm test_model_golden test_generate)
 
-# A decoding step waits for its team hundreds of times; where tests share the processors, spinning starves them.
-foreach(name test_generate test_generate@generic test_generate@avx2 test_generate@avx512 test_generate_teacher
-        test_smollm2_golden)
+# These run the real teacher.
+foreach(name test_collect_teacher test_generate_teacher test_smollm2_golden)
     if(TEST ${name})
-        set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "OMP_WAIT_POLICY=passive")
+        rt_test_properties(${name} "unit;teacher" ${RT_TEST_TIMEOUT_LONG})
     endif()
 endforeach()
 

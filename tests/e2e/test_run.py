@@ -46,7 +46,7 @@ class Run(unittest.TestCase):
 
     @classmethod
     def run_recipe(cls, runs, *options, crash=None):
-        env = dict(os.environ, OMP_WAIT_POLICY="passive")
+        env = dict(os.environ)
         if crash:
             env["RETORT_CRASH_AT"] = crash
         return subprocess.run([RETORT, "run", str(cls.dir / "small.yaml"), "--runs", str(cls.dir / runs), *options],
