@@ -59,6 +59,50 @@ static rt_status load(rt_flow *f, rt_corpus *c, const char *const *paths, size_t
     return rt_corpus_load(c, f->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = n, .max_tokens = max_tokens}, err);
 }
 
+/* So much of a held-out file is read, and one document in so many of it is left to validations. */
+#define HELD_OUT_TOKENS ((int64_t)1 << 20)
+#define WATCHED_SHARE 5
+
+int64_t rt_flow_held_out_tokens(const rt_flow *f)
+{
+    const int64_t wanted = f->recipe.audit_tokens + RT_VALIDATION_TOKENS;
+    return wanted > HELD_OUT_TOKENS ? wanted : HELD_OUT_TOKENS;
+}
+
+/* Validations choose weights, so the audit judges on other documents: the last ones are theirs, the others the audit's. */
+static void part_held_out(rt_flow *f)
+{
+    const rt_corpus *all = &f->valid;
+    const size_t most = all->n_docs / WATCHED_SHARE;
+    size_t n = 0;
+    int64_t tokens = 0;
+    while (n < most) {
+        tokens += all->docs[all->n_docs - 1 - n].n;
+        if (n > 0 && tokens > RT_VALIDATION_TOKENS) {
+            break;
+        }
+        n++;
+    }
+    f->audited = f->watched = *all;
+    f->held_out_shared = n == 0;
+    if (n > 0) {
+        f->audited.n_docs -= n;
+        f->watched.docs += f->audited.n_docs;
+        f->watched.n_docs = n;
+    } else {
+        rt_log(RT_LOG_WARN, "held-out text: %zu documents are too few to keep validation and audit apart", all->n_docs);
+    }
+}
+
+void rt_flow_drop_texts(rt_flow *f)
+{
+    rt_packed_release(&f->packed);
+    rt_corpus_release(&f->valid);
+    rt_corpus_release(&f->text);
+    f->audited = f->watched = (rt_corpus){0};
+    f->texts_open = false;
+}
+
 rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
@@ -71,11 +115,12 @@ rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
     }
     RT_TRY(load(f, &f->text, r->text, r->n_text, f->split.collect_tokens, err));
     if (r->n_valid > 0) {
-        RT_TRY(load(f, &f->valid, r->valid, r->n_valid, f->split.audit_tokens, err));
+        RT_TRY(load(f, &f->valid, r->valid, r->n_valid, rt_flow_held_out_tokens(f), err));
     } else {
         RT_TRY(hold_out(&f->text, &f->valid, err));
     }
     RT_TRY(rt_pack(&f->packed, &f->text, (int)r->sequence, err));
+    part_held_out(f);
     f->texts_open = true;
 out:
     return st;

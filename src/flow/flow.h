@@ -16,13 +16,15 @@ typedef struct rt_flow_options {
     const char *accept_reason;   /* why, where the verdict is unknown */
 } rt_flow_options;
 
-/* All stages. *summary (may be NULL) gets {name, dir, report, model, stages: [...]}; owned by the caller. */
+/* All stages. *summary (may be NULL) gets {name, dir, report, model, active_seconds, stages: [{name, state, active_s}]};
+ * `model` is the first GGUF that was exported, or the folder of the safetensors. Owned by the caller. RT_IO when another
+ * process works in the run directory. */
 RT_MUST_USE rt_status rt_flow_run(const rt_flow_options *o, json_t **summary, rt_err *err);
 /* What a run would do: licence verdict, split of the budget, tokens, time, memory and disk. Writes nothing. */
 RT_MUST_USE rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err);
-/* Report and card of a run again, from its files. */
+/* Report and card of a run again, from its files: nothing is planned, measured or done again. */
 RT_MUST_USE rt_status rt_flow_report(const char *run_dir, rt_err *err);
-/* Runs under `runs_dir`: [{name, dir, state, started, active_s, stages}]. */
+/* Runs under `runs_dir`: [{name, dir, state, created, active_s, stages}]. */
 RT_MUST_USE rt_status rt_flow_list(const char *runs_dir, json_t **out, rt_err *err);
 
 #endif

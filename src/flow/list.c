@@ -64,22 +64,14 @@ rt_status rt_flow_report(const char *run_dir, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_flow f = {0};
-    char *recipe = rt_path_join(run_dir, "recipe.yaml"), *runs = rt_path_dir(run_dir);
-    if (recipe == NULL || runs == NULL) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    RT_TRY(rt_flow_reopen(&f, run_dir, err));
+    if (!rt_split_parse(rt_manifest_get(&f.manifest, "plan"), &f.split)) {
+        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "'%s' has no plan yet: nothing was carried out in it", run_dir);
     }
-    if (!rt_path_exists(recipe)) {
-        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "'%s' is no run directory: it has no recipe.yaml", run_dir);
-    }
-    const rt_flow_options o = {.recipe = recipe, .runs_dir = runs};
-    RT_TRY(rt_flow_open(&f, &o, true, err));
     RT_TRY(rt_flow_gate(&f, err));
-    RT_TRY(rt_flow_split(&f, err));
     RT_TRY(rt_stage_report(&f, err));
     RT_TRY(rt_manifest_save(&f.manifest, err));
 out:
     rt_flow_close(&f);
-    rt_free(recipe);
-    rt_free(runs);
     return st;
 }

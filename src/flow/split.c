@@ -3,24 +3,29 @@
 #include <math.h>
 #include <string.h>
 
+#include "flow/inputs.h"
 #include "flow/measure.h"
-#include "flow/state.h"
 
 /* Share of the budget kept back, because the machine may be slower later than while it was measured. */
 #define RESERVE 0.08
-/* Opening, hashing, tokenising, cutting, exporting, writing the report: measured 12 to 16 s for a 135 M teacher. */
-#define FIXED_SECONDS 22.0
+/* Opening, hashing, tokenising, cutting; then exporting and the report: measured 12 to 16 s for a 135 M teacher. */
+#define EARLY_SECONDS 10.0
+#define LATE_SECONDS 12.0
 /* Tokens one multiple-choice item costs, four endings with their context. */
 #define TOKENS_PER_ITEM 420.0
 /* The update and the reading of batches, on top of forward and backward. */
 #define STEP_OVERHEAD 1.12
 
+/* --- kept in run.json -------------------------------------------------------------------------------------------- */
+
 json_t *rt_split_json(const rt_split *s)
 {
-    return json_pack("{s:f, s:f, s:I, s:f, s:I, s:I, s:I}", "teacher_tokens_per_s", s->teacher_tokens_per_s, "step_tokens_per_s",
-                     s->step_tokens_per_s, "collect_tokens", (json_int_t)s->collect_tokens, "train_seconds", s->train_seconds,
-                     "train_tokens", (json_int_t)s->train_tokens, "audit_tokens", (json_int_t)s->audit_tokens, "audit_limit",
-                     (json_int_t)s->audit_limit);
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:b, s:I, s:I}", "inputs", s->inputs,
+                     "teacher_tokens_per_s", s->teacher_tokens_per_s, "step_tokens_per_s", s->step_tokens_per_s,
+                     "measured_seconds", s->measured_seconds, "student_share", s->student_share, "collect_tokens",
+                     (json_int_t)s->collect_tokens, "train_seconds", s->train_seconds, "train_tokens",
+                     (json_int_t)s->train_tokens, "settled", (int)s->settled, "audit_tokens",
+                     (json_int_t)s->audit_tokens, "audit_limit", (json_int_t)s->audit_limit);
 }
 
 bool rt_split_parse(const json_t *o, rt_split *out)
@@ -29,73 +34,201 @@ bool rt_split_parse(const json_t *o, rt_split *out)
         return false;
     }
     *out = (rt_split){
-        .teacher_tokens_per_s = rt_json_f64(o, "teacher_tokens_per_s", 0), .step_tokens_per_s = rt_json_f64(o, "step_tokens_per_s", 0),
-        .collect_tokens = rt_json_i64(o, "collect_tokens", 0), .train_seconds = rt_json_f64(o, "train_seconds", 0),
-        .train_tokens = rt_json_i64(o, "train_tokens", 0), .audit_tokens = rt_json_i64(o, "audit_tokens", 0),
+        .teacher_tokens_per_s = rt_json_f64(o, "teacher_tokens_per_s", 0),
+        .step_tokens_per_s = rt_json_f64(o, "step_tokens_per_s", 0),
+        .measured_seconds = rt_json_f64(o, "measured_seconds", 0),
+        .student_share = rt_json_f64(o, "student_share", 0),
+        .collect_tokens = rt_json_i64(o, "collect_tokens", 0),
+        .train_seconds = rt_json_f64(o, "train_seconds", 0),
+        .train_tokens = rt_json_i64(o, "train_tokens", 0),
+        .settled = rt_json_bool(o, "settled", false),
+        .audit_tokens = rt_json_i64(o, "audit_tokens", 0),
         .audit_limit = rt_json_i64(o, "audit_limit", 0),
     };
+    snprintf(out->inputs, sizeof out->inputs, "%s", rt_json_str(o, "inputs", ""));
     return true;
 }
 
-/* Seconds the audit takes: teacher, exported student, cut and twin over the held-out text and the tasks' items. */
-static double audit_seconds(const rt_run_recipe *r, const rt_split *s, double student_share)
+static rt_status keep(rt_flow *f, rt_err *err)
 {
-    const double models = 1.0 + student_share * (r->twin ? 3.0 : 2.0);
-    const double tokens = (double)s->audit_tokens + TOKENS_PER_ITEM * (double)(s->audit_limit * (int64_t)r->n_tasks);
-    return models * tokens / s->teacher_tokens_per_s;
+    rt_status st = RT_OK;
+    json_t *plan = NULL;
+    if (f->manifest.root == NULL) {
+        return RT_OK;
+    }
+    plan = rt_split_json(&f->split);
+    if (plan == NULL) {
+        RT_FAIL_OUT(err, RT_NUMERIC, 0, "the plan has a value that is no number");
+    }
+    RT_TRY(rt_manifest_set(&f->manifest, "plan", plan, err));
+    RT_TRY(rt_manifest_save(&f->manifest, err));
+out:
+    json_decref(plan);
+    return st;
 }
 
-static void split_budget(const rt_run_recipe *r, rt_split *s, double spent, double student_share)
+/* --- dividing ---------------------------------------------------------------------------------------------------- */
+
+static double usable_seconds(const rt_run_recipe *r, const rt_split *s)
 {
-    const double usable = r->budget * (1.0 - RESERVE) - spent - FIXED_SECONDS;
-    const double students = r->twin ? 2.0 : 1.0;
-    const double per_step_token = STEP_OVERHEAD / s->step_tokens_per_s;
-    while (audit_seconds(r, s, student_share) > 0.25 * usable && (s->audit_limit > 20 || s->audit_tokens > 4000)) {
+    return r->budget * (1.0 - RESERVE) - s->measured_seconds - LATE_SECONDS;
+}
+
+/* Seconds the audit takes: teacher, exported student, cut and twin over the held-out text and the tasks' items; further
+ * exports over the text alone. */
+static double audit_seconds(const rt_run_recipe *r, const rt_split *s)
+{
+    const double models = 1.0 + s->student_share * (r->twin ? 3.0 : 2.0);
+    const double texts = models + s->student_share * (double)(r->n_exports - 1);
+    const double items = TOKENS_PER_ITEM * (double)(s->audit_limit * (int64_t)r->n_tasks);
+    return (texts * (double)s->audit_tokens + models * items) / s->teacher_tokens_per_s;
+}
+
+/* The audit as the recipe wants it, made smaller until it takes no more than a quarter of the budget. */
+static void fit_audit(const rt_run_recipe *r, rt_split *s)
+{
+    s->audit_tokens = r->audit_tokens;
+    s->audit_limit = r->audit_limit;
+    while (r->budget > 0 && audit_seconds(r, s) > 0.25 * usable_seconds(r, s) &&
+           (s->audit_limit > 20 || s->audit_tokens > 4000)) {
         s->audit_limit = s->audit_limit > 20 ? s->audit_limit * 3 / 4 : s->audit_limit;
         s->audit_tokens = s->audit_tokens > 4000 ? s->audit_tokens * 3 / 4 : s->audit_tokens;
     }
-    const double left = fmax(usable - audit_seconds(r, s, student_share), 0.2 * r->budget);
-    const double per_token = 1.0 / s->teacher_tokens_per_s + students * per_step_token;
+}
+
+/* Seconds for training one student when `spent` went to everything before it. */
+static double train_seconds(const rt_run_recipe *r, const rt_split *s, double spent)
+{
+    const double left = usable_seconds(r, s) - audit_seconds(r, s) - spent;
+    return fmax(left, 0.1 * r->budget) / (r->twin ? 2.0 : 1.0);
+}
+
+/* As many tokens as can be both collected and trained on; fewer where the texts have fewer. */
+static rt_status choose_collection(rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    rt_split *s = &f->split;
     if (s->collect_tokens == 0) {
-        s->collect_tokens = (int64_t)(left / per_token);
+        const double per_step_token = STEP_OVERHEAD / s->step_tokens_per_s;
+        const double per_token = 1.0 / s->teacher_tokens_per_s + (r->twin ? 2.0 : 1.0) * per_step_token;
+        const double left = usable_seconds(r, s) - EARLY_SECONDS - audit_seconds(r, s);
+        s->collect_tokens = (int64_t)(fmax(left, 0.2 * r->budget) / per_token) + 1;
     }
-    if (r->tokens > 0) {
-        s->train_tokens = r->tokens;
-    } else {
-        s->train_seconds = fmax(left - (double)s->collect_tokens / s->teacher_tokens_per_s, 0.1 * left) / students;
+    const rt_status st = rt_flow_need_texts(f, err);
+    if (st == RT_OK && (int64_t)f->text.ids.n < s->collect_tokens) {
+        s->collect_tokens = (int64_t)f->text.ids.n;
+        rt_flow_drop_texts(f);
     }
+    return st;
+}
+
+static rt_status split_budget(rt_flow *f, rt_err *err)
+{
+    rt_split *s = &f->split;
+    const rt_status st = choose_collection(f, err);
+    if (st == RT_OK && f->recipe.tokens == 0) {
+        const double collect = (double)s->collect_tokens / s->teacher_tokens_per_s;
+        s->train_seconds = train_seconds(&f->recipe, s, EARLY_SECONDS + collect);
+    }
+    return st;
+}
+
+static int student_layers(const rt_run_recipe *r)
+{
+    return r->n_keep > 0 ? r->n_keep : r->layers;
+}
+
+static rt_status measure(rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    rt_pace pace = {0};
+    const int64_t rows = r->batch_tokens < 2048 ? r->batch_tokens : 2048;
+    rt_log(RT_LOG_INFO, "plan: measuring this machine");
+    const rt_status st =
+        rt_pace_measure(&pace, f->teacher, student_layers(r), rows, r->sequence < rows ? r->sequence : rows, err);
+    if (st != RT_OK) {
+        return st;
+    }
+    f->split.teacher_tokens_per_s = pace.teacher_tokens_per_s;
+    f->split.step_tokens_per_s = pace.step_tokens_per_s;
+    f->split.measured_seconds = pace.seconds;
+    rt_log(RT_LOG_INFO, "plan: teacher %.0f tokens/s, training %.0f tokens/s", pace.teacher_tokens_per_s,
+           pace.step_tokens_per_s);
+    return RT_OK;
+}
+
+/* What the recipe asks of this teacher must be possible before any time is spent. */
+static rt_status check_shapes(const rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    const rt_model *t = f->teacher;
+    if (student_layers(r) > t->hp.n_layer) {
+        return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, the teacher has %lld", student_layers(r),
+                       (long long)t->hp.n_layer);
+    }
+    if (r->sequence > t->rope_rows) {
+        return rt_fail(err, RT_RECIPE, 0, "'train.sequence' is %lld, the teacher's context is %lld",
+                       (long long)r->sequence, (long long)t->rope_rows);
+    }
+    return RT_OK;
+}
+
+static bool take_kept(rt_flow *f, const char *inputs)
+{
+    rt_split kept;
+    if (f->manifest.root == NULL || !rt_split_parse(rt_manifest_get(&f->manifest, "plan"), &kept)) {
+        return false;
+    }
+    if (strcmp(kept.inputs, inputs) != 0) {
+        rt_log(RT_LOG_INFO, "plan: made for another recipe, made anew");
+        return false;
+    }
+    f->split = kept;
+    return true;
 }
 
 rt_status rt_flow_split(rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
     rt_status st = RT_OK;
-    rt_pace pace = {0};
-    json_t *kept = NULL;
-    if (f->manifest.root != NULL && rt_split_parse(rt_manifest_get(&f->manifest, "plan"), &f->split)) {
-        return RT_OK;
+    char inputs[65];
+    RT_TRY(rt_inputs_digest("", "plan", rt_inputs_plan(f), inputs, err));
+    if (take_kept(f, inputs)) {
+        fit_audit(r, &f->split);
+        return keep(f, err);
     }
     RT_TRY(rt_flow_need_teacher(f, err));
-    const int layers = r->n_keep > 0 ? r->n_keep : r->layers;
-    if (layers > f->teacher->hp.n_layer) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0, "'student.layers' is %d, the teacher has %lld", layers, (long long)f->teacher->hp.n_layer);
+    RT_TRY(check_shapes(f, err));
+    f->split = (rt_split){.collect_tokens = r->collect_tokens,
+                          .train_tokens = r->tokens,
+                          .student_share = (double)student_layers(r) / (double)f->teacher->hp.n_layer};
+    memcpy(f->split.inputs, inputs, sizeof inputs);
+    /* a dry run tells the time of a recipe without a budget too */
+    if (r->budget > 0 || f->manifest.root == NULL) {
+        RT_TRY(measure(f, err));
     }
-    const int64_t rows = r->batch_tokens < 2048 ? r->batch_tokens : 2048;
-    rt_log(RT_LOG_INFO, "plan: measuring this machine");
-    RT_TRY(rt_pace_measure(&pace, f->teacher, layers, rows, r->sequence < rows ? r->sequence : rows, err));
-    f->split = (rt_split){.teacher_tokens_per_s = pace.teacher_tokens_per_s, .step_tokens_per_s = pace.step_tokens_per_s,
-                          .collect_tokens = r->collect_tokens, .train_tokens = r->tokens, .audit_tokens = r->audit_tokens,
-                          .audit_limit = r->audit_limit};
+    fit_audit(r, &f->split);
     if (r->budget > 0) {
-        split_budget(r, &f->split, pace.seconds, (double)layers / (double)f->teacher->hp.n_layer);
+        RT_TRY(split_budget(f, err));
     }
-    rt_log(RT_LOG_INFO, "plan: teacher %.0f tokens/s, training %.0f tokens/s", pace.teacher_tokens_per_s, pace.step_tokens_per_s);
-    if (f->manifest.root != NULL) {
-        kept = rt_split_json(&f->split);
-        RT_TRY(rt_manifest_set(&f->manifest, "plan", kept, err));
-        RT_TRY(rt_manifest_save(&f->manifest, err));
-    }
+    RT_TRY(keep(f, err));
 out:
-    json_decref(kept);
     return st;
+}
+
+rt_status rt_flow_settle(rt_flow *f, rt_err *err)
+{
+    static const char *const before[] = {"collect", "init"};
+    rt_split *s = &f->split;
+    double spent = 0;
+    if (s->settled || s->train_seconds == 0) {
+        return RT_OK;
+    }
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        spent += rt_json_f64(rt_manifest_stage(&f->manifest, before[i]), "active_s", 0);
+    }
+    s->train_seconds = train_seconds(&f->recipe, s, spent);
+    s->settled = true;
+    rt_log(RT_LOG_INFO, "plan: %.0f s went to collecting and cutting, training gets %.0f s", spent, s->train_seconds);
+    return keep(f, err);
 }

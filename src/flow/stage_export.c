@@ -5,6 +5,30 @@
 #include "flow/state.h"
 #include "flow/student.h"
 
+static bool is_folder(const rt_export_spec *e)
+{
+    return strcmp(e->type, "safetensors") == 0;
+}
+
+size_t rt_export_first(const rt_run_recipe *r)
+{
+    for (size_t i = 0; i < r->n_exports; i++) {
+        if (!is_folder(&r->exports[i])) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+void rt_export_file(const rt_run_recipe *r, size_t i, char out[64])
+{
+    if (is_folder(&r->exports[i])) {
+        snprintf(out, 64, "export/model.safetensors");
+    } else {
+        snprintf(out, 64, i == rt_export_first(r) ? "export/model.gguf" : "export/model-%s.gguf", r->exports[i].type);
+    }
+}
+
 /* GGUF keys that say what the file is and what it was made from. */
 static json_t *gguf_facts(const rt_flow *f)
 {
@@ -60,7 +84,6 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err)
     rt_status st = RT_OK;
     rt_model *m = NULL;
     char *student = NULL, *dir = NULL;
-    int n_gguf = 0;
     if (f->tokenizer == NULL) {
         RT_TRY(rt_tokenizer_open(&f->tokenizer, f->recipe.teacher, err));
     }
@@ -69,14 +92,11 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err)
     RT_TRY(rt_mkdirs(dir, err));
     RT_TRY(rt_model_open(&m, student, &(rt_model_options){.precision = RT_PRECISION_F32}, err));
     for (size_t i = 0; i < f->recipe.n_exports; i++) {
-        const char *type = f->recipe.exports[i].type;
         char name[64];
-        if (strcmp(type, "safetensors") == 0) {
-            RT_TRY(export_folder(f, m, dir, err));
-            continue;
-        }
-        snprintf(name, sizeof name, n_gguf++ == 0 ? "export/model.gguf" : "export/model-%s.gguf", type);
-        RT_TRY(export_gguf(f, m, type, name, err));
+        rt_export_file(&f->recipe, i, name);
+        RT_TRY(is_folder(&f->recipe.exports[i]) ? export_folder(f, m, dir, err)
+                                                : export_gguf(f, m, f->recipe.exports[i].type, name, err));
+        RT_TRY(rt_flow_tick(f, "export", err)); /* the file is on record before the next is begun */
     }
 out:
     rt_model_close(m);

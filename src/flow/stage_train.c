@@ -7,15 +7,13 @@
 #include "flow/state.h"
 #include "flow/student.h"
 
-/* Held-out tokens of the validations inside a run; the audit uses more. */
-#define VALIDATION_TOKENS 4096
-
 typedef struct training {
     rt_flow *f;
     const char *stage, *dir;     /* "student" or "twin": below the run directory */
     rt_train_loss loss;
     double budget;
     int64_t tokens;
+    bool to_the_end; /* no validation may end it sooner */
     rt_heldout *heldout;
 } training;
 
@@ -28,7 +26,7 @@ static rt_status validate(void *ud, const rt_model *m, double *kl, double *top1,
         *kl = fid.kl.mean;
         *top1 = fid.top1.mean;
     }
-    return st;
+    return st == RT_OK ? rt_flow_tick(t->f, t->stage, err) : st;
 }
 
 static rt_train_options options_of(const training *t, const char *run_dir)
@@ -50,8 +48,8 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     o.seed = r->seed;
     o.validate = validate;
     o.validate_ud = (void *)t;
-    o.eval_every = r->eval_every;
-    o.patience = r->patience;
+    o.eval_every = t->to_the_end ? 0 : r->eval_every;
+    o.patience = t->to_the_end ? 0 : r->patience;
     return o;
 }
 
@@ -118,11 +116,12 @@ static rt_status train(training *t, rt_err *err)
         t->tokens = rt_cache_get_header(cache)->n_tokens;
     }
     RT_TRY(open_source(t, cache, &source, err));
-    RT_TRY(rt_heldout_new(&t->heldout, f->teacher, &f->valid, (int)f->recipe.sequence, VALIDATION_TOKENS, err));
+    RT_TRY(rt_heldout_new(&t->heldout, f->teacher, &f->watched, (int)f->recipe.sequence, RT_VALIDATION_TOKENS, err));
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
     RT_TRY(save_model(t, student, err));
     RT_TRY(save_result(t, &res, student, err));
+    t->tokens = res.counts.tokens;
 out:
     rt_heldout_free(t->heldout);
     rt_source_close(source);
@@ -152,9 +151,11 @@ rt_status rt_stage_twin(rt_flow *f, rt_err *err)
     json_t *student = NULL;
     RT_TRY(rt_flow_path_to(f, "student/train.json", &path, err));
     RT_TRY(rt_json_load(&student, path, err));
-    training t = {.f = f, .stage = "twin", .dir = "twin", .tokens = rt_json_i64(student, "tokens", 0),
+    const int64_t tokens = rt_json_i64(student, "tokens", 0);
+    training t = {.f = f, .stage = "twin", .dir = "twin", .tokens = tokens, .to_the_end = true,
                   .loss = {.loss = {.kind = RT_LOSS_CE, .temperature = 1.0}, .weight = 1.0}};
     RT_TRY(train(&t, err));
+    rt_log(RT_LOG_INFO, "twin: saw %lld tokens, the student %lld", (long long)t.tokens, (long long)tokens);
 out:
     json_decref(student);
     rt_free(path);

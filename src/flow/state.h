@@ -7,20 +7,25 @@
 #include "flow/recipe.h"
 #include "record/record.h"
 
-/* How the budget is spent; measured once a run and kept in run.json, so that a resumed run follows the same plan. */
+/* How the budget is spent; decided once for a recipe and kept in run.json, so that a resumed run follows the same plan. */
 typedef struct rt_split {
-    double teacher_tokens_per_s, step_tokens_per_s, score_tokens_per_s;
+    char inputs[65]; /* digest of what the plan was made from; another recipe gets another plan */
+    double teacher_tokens_per_s, step_tokens_per_s, measured_seconds; /* 0: there was no budget to split */
+    double student_share;   /* of the teacher's layers */
     int64_t collect_tokens; /* 0: all */
     double train_seconds;   /* 0: by tokens */
     int64_t train_tokens;   /* 0: by seconds */
+    bool settled;           /* train_seconds counts the time collecting really took */
     int64_t audit_tokens, audit_limit;
-    double predicted_seconds[8]; /* by stage, in the order of the stage table */
 } rt_split;
 
 typedef struct rt_flow {
     const rt_flow_options *o;
     rt_run_recipe recipe;
     char *dir;
+    char *hashes; /* memo of file digests, NULL when nothing may be written */
+    int lock_fd;  /* of <run>/.lock */
+    bool locked;
     rt_manifest manifest;
 
     rt_licence_table *licences;
@@ -34,7 +39,9 @@ typedef struct rt_flow {
     rt_tokenizer *tokenizer;
     rt_model *teacher;       /* frozen, recipe's precision */
     rt_corpus text, valid;
-    rt_packed packed;        /* of text */
+    rt_corpus audited, watched; /* views of `valid`: documents of the audit, and those validations see while training */
+    bool held_out_shared;       /* too few documents to keep the two apart */
+    rt_packed packed;           /* of text */
     bool texts_open;
 } rt_flow;
 
@@ -44,6 +51,7 @@ typedef struct rt_stage {
     bool (*wanted)(const rt_flow *f); /* NULL: always */
     json_t *(*inputs)(const rt_flow *f);
     rt_status (*run)(rt_flow *f, rt_err *err);
+    rt_status (*settle)(rt_flow *f, rt_err *err); /* before `inputs` is asked; NULL: nothing to settle */
 } rt_stage;
 
 rt_status rt_stage_collect(rt_flow *f, rt_err *err);
@@ -54,20 +62,39 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err);
 rt_status rt_stage_audit(rt_flow *f, rt_err *err);
 rt_status rt_stage_report(rt_flow *f, rt_err *err);
 
-/* Recipe and, when the run `writes`, directory and manifest. Zero-initialise. Close in every case. */
+/* Recipe and, when the run `writes`, directory, lock and manifest. Zero-initialise. Close in every case. */
 RT_MUST_USE rt_status rt_flow_open(rt_flow *f, const rt_flow_options *o, bool writes, rt_err *err);
+/* A run that exists, with the recipe it keeps. Otherwise the same. */
+RT_MUST_USE rt_status rt_flow_reopen(rt_flow *f, const char *run_dir, rt_err *err);
 void rt_flow_close(rt_flow *f);
 /* Gate: evidence, verdict, permit. Runs before anything else, every time. */
 RT_MUST_USE rt_status rt_flow_gate(rt_flow *f, rt_err *err);
-/* Measures the machine and splits the budget, or takes the split kept in run.json. */
+/* Measures the machine and splits the budget, or takes the split kept in run.json if it was made from the same. */
 RT_MUST_USE rt_status rt_flow_split(rt_flow *f, rt_err *err);
+/* Once collecting is done: gives training what is really left of the budget, and keeps that. */
+RT_MUST_USE rt_status rt_flow_settle(rt_flow *f, rt_err *err);
 json_t *rt_split_json(const rt_split *s);
 bool rt_split_parse(const json_t *o, rt_split *out);
 
 /* Opened on first use, closed with the flow. */
 RT_MUST_USE rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err);
 RT_MUST_USE rt_status rt_flow_need_texts(rt_flow *f, rt_err *err);
+/* Needed again, they are read again, with the split as it is then. */
+void rt_flow_drop_texts(rt_flow *f);
+/* Held-out tokens that are read: the same whatever the audit takes, unless that is very much. */
+int64_t rt_flow_held_out_tokens(const rt_flow *f);
 rt_precision rt_flow_precision(const rt_flow *f);
+
+/* Held-out tokens of a validation during training, at most. */
+#define RT_VALIDATION_TOKENS 4096
+
+/* The export that speaks for the student: the first GGUF, else the first. */
+size_t rt_export_first(const rt_run_recipe *r);
+/* Weights of export i, below the run directory. */
+void rt_export_file(const rt_run_recipe *r, size_t i, char out[64]);
+
+/* Puts the time so far on the stage's account, so that a kill loses little of it. */
+RT_MUST_USE rt_status rt_flow_tick(rt_flow *f, const char *stage, rt_err *err);
 
 /* "<run>/<name>"; caller frees; NULL when memory is out. */
 char *rt_flow_path(const rt_flow *f, const char *name);

@@ -1,0 +1,104 @@
+/* What each result of a run depends on: parts of the recipe, what the plan made of them, and the files they name. */
+#include "flow/inputs.h"
+
+static json_t *file_digests(const rt_flow *f, const char *const *paths, size_t n)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        rt_digest d;
+        char hex[65] = "absent";
+        if (rt_file_sha256(paths[i], f->hashes, &d, NULL) == RT_OK) {
+            rt_digest_hex(d, hex);
+        }
+        json_array_append_new(out, json_string(hex));
+    }
+    return out;
+}
+
+static json_t *part(const rt_flow *f, const char *key)
+{
+    json_t *v = json_object_get(f->recipe.json, key);
+    return v != NULL ? json_deep_copy(v) : json_null();
+}
+
+json_t *rt_inputs_collect(const rt_flow *f)
+{
+    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "collect", part(f, "collect"),
+                     "tokens", (json_int_t)f->split.collect_tokens, "sequence", (json_int_t)f->recipe.sequence, "seed",
+                     (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "precision",
+                     f->recipe.precision);
+}
+
+json_t *rt_inputs_init(const rt_flow *f)
+{
+    return json_pack("{s:s, s:o}", "teacher", f->teacher_sha, "student", part(f, "student"));
+}
+
+json_t *rt_inputs_train(const rt_flow *f)
+{
+    return json_pack("{s:o, s:f, s:I, s:o, s:I}", "train", part(f, "train"), "seconds", f->split.train_seconds,
+                     "tokens", (json_int_t)f->split.train_tokens, "valid",
+                     file_digests(f, f->recipe.valid, f->recipe.n_valid), "held_out",
+                     (json_int_t)rt_flow_held_out_tokens(f));
+}
+
+/* Its length is the student's, which a budget in seconds decides only while training. */
+json_t *rt_inputs_twin(const rt_flow *f)
+{
+    json_t *student = NULL;
+    char *path = rt_flow_path(f, "student/train.json");
+    const bool known = path != NULL && rt_path_exists(path) && rt_json_load(&student, path, NULL) == RT_OK;
+    json_t *j = json_pack("{s:I}", "tokens", (json_int_t)(known ? rt_json_i64(student, "tokens", 0) : 0));
+    json_decref(student);
+    rt_free(path);
+    return j;
+}
+
+json_t *rt_inputs_export(const rt_flow *f)
+{
+    return json_pack("{s:o, s:s}", "export", part(f, "export"), "name", f->recipe.name);
+}
+
+json_t *rt_inputs_audit(const rt_flow *f)
+{
+    return json_pack("{s:o, s:I, s:I, s:o}", "audit", part(f, "audit"), "tokens", (json_int_t)f->split.audit_tokens,
+                     "limit", (json_int_t)f->split.audit_limit, "data",
+                     file_digests(f, (const char *const *)f->recipe.task_data, f->recipe.n_tasks));
+}
+
+json_t *rt_inputs_report(const rt_flow *f)
+{
+    return json_pack("{s:O}", "recipe", f->recipe.json);
+}
+
+/* The audit's size is left out: it follows from the recipe and the measured pace each time (split.c), for another audit
+ * is no reason to train again. Without a budget nothing is measured and the rest follows from the recipe alone. */
+json_t *rt_inputs_plan(const rt_flow *f)
+{
+    const rt_run_recipe *r = &f->recipe;
+    if (r->budget == 0) {
+        return json_pack("{s:s, s:o, s:I, s:I, s:I}", "teacher", f->teacher_sha, "student", part(f, "student"),
+                         "collect_tokens", (json_int_t)r->collect_tokens, "train_tokens", (json_int_t)r->tokens,
+                         "sequence", (json_int_t)r->sequence);
+    }
+    return json_pack("{s:s, s:o, s:f, s:I, s:o, s:I, s:I, s:I, s:s, s:b}", "teacher", f->teacher_sha, "student",
+                     part(f, "student"), "budget", r->budget, "collect_tokens", (json_int_t)r->collect_tokens, "text",
+                     file_digests(f, r->text, r->n_text), "train_tokens", (json_int_t)r->tokens, "batch_tokens",
+                     (json_int_t)r->batch_tokens, "sequence", (json_int_t)r->sequence, "precision", r->precision,
+                     "twin", (int)r->twin);
+}
+
+rt_status rt_inputs_digest(const char *before, const char *what, json_t *inputs, char hex[65], rt_err *err)
+{
+    rt_str text = {0};
+    if (inputs == NULL) {
+        return rt_fail(err, RT_INTERNAL, 0, "inputs of '%s' cannot be described", what);
+    }
+    rt_str_printf(&text, "%s %s ", before, what);
+    rt_json_append(&text, inputs);
+    json_decref(inputs);
+    const bool failed = text.failed;
+    rt_digest_hex(rt_sha256_of(rt_str_cstr(&text), text.n), hex);
+    rt_str_release(&text);
+    return failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : RT_OK;
+}
