@@ -71,38 +71,6 @@ static json_t *training(const rt_flow *f, const char *result, const char *metric
     return j;
 }
 
-static json_t *data_sets(rt_flow *f)
-{
-    json_t *out = json_array();
-    const struct { const rt_corpus *c; const char *use; const char *const *paths; size_t n; } sets[2] = {
-        {&f->text, "train", f->recipe.text, f->recipe.n_text},
-        {&f->valid, "valid", f->recipe.valid, f->recipe.n_valid},
-    };
-    for (int s = 0; s < 2; s++) {
-        for (size_t p = 0; p < sets[s].n; p++) {
-            int64_t tokens = 0, documents = 0;
-            const char *origin = NULL;
-            bool all_stated = true;
-            for (size_t d = 0; d < sets[s].c->n_docs; d++) {
-                const rt_document *doc = &sets[s].c->docs[d];
-                if (strcmp(doc->source, sets[s].paths[p]) == 0) {
-                    tokens += doc->n;
-                    documents++;
-                    all_stated &= doc->origin != NULL;
-                    origin = origin == NULL ? doc->origin : origin;
-                }
-            }
-            json_t *e = json_pack("{s:s, s:s, s:I, s:I}", "name", sets[s].paths[p], "use", sets[s].use, "documents",
-                                  (json_int_t)documents, "tokens", (json_int_t)tokens);
-            if (all_stated && origin != NULL) {
-                json_object_set_new(e, "origin", json_string(origin));
-            }
-            json_array_append_new(out, e);
-        }
-    }
-    return out;
-}
-
 static json_t *teacher_facts(const rt_flow *f, const json_t *models)
 {
     const json_t *entry = json_array_get(models, 0);
@@ -110,7 +78,7 @@ static json_t *teacher_facts(const rt_flow *f, const json_t *models)
     json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256", f->teacher_sha, "licence",
                           rt_permit_licence(f->permit), "verdict", rt_verdict_name(rt_permit_verdict(f->permit)), "duties",
                           rt_permit_duties(f->permit));
-    static const char *const keys[] = {"parameters", "layers", "bytes", "type"};
+    static const char *const keys[] = {"architecture", "parameters", "layers", "bytes", "type"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         json_t *v = json_object_get(entry, keys[i]);
         if (v != NULL) {
@@ -142,7 +110,7 @@ static json_t *student_facts(const rt_flow *f, const json_t *models)
         s = json_object();
     }
     if (entry != NULL) {
-        static const char *const keys[] = {"parameters", "layers", "bytes", "file", "type"};
+        static const char *const keys[] = {"architecture", "parameters", "layers", "bytes", "file", "type"};
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
             json_object_set(s, keys[i], json_object_get(entry, keys[i]));
         }
@@ -181,19 +149,6 @@ static json_t *export_files(const rt_flow *f)
     return outputs != NULL ? json_deep_copy(outputs) : json_array();
 }
 
-static bool provenance_complete(const json_t *data)
-{
-    size_t i;
-    json_t *d;
-    json_array_foreach((json_t *)data, i, d)
-    {
-        if (json_object_get(d, "origin") == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void set(json_t *o, const char *key, json_t *v)
 {
     if (v != NULL) {
@@ -201,12 +156,19 @@ static void set(json_t *o, const char *key, json_t *v)
     }
 }
 
-static json_t *not_measured(const rt_flow *f)
+static json_t *not_measured(const rt_flow *f, const json_t *audit)
 {
+    const json_t *exports = json_object_get(audit, "exports");
     json_t *n = json_pack("[s, s, s, s]", "safeguards: refusals and over-refusals", "bias and neutrality",
                           "calibration and truthfulness", "memorisation of training text");
     if (f->recipe.n_tasks == 0) {
         json_array_append_new(n, json_string("abilities on benchmark tasks"));
+    }
+    for (size_t i = 0; i < json_array_size(exports) && f->recipe.n_tasks > 0; i++) {
+        json_array_append_new(n, json_sprintf("tasks on %s", rt_json_str(json_array_get(exports, i), "file", "?")));
+    }
+    if (f->held_out_shared) {
+        json_array_append_new(n, json_string("held-out text that no validation saw: too few documents"));
     }
     return n;
 }
@@ -214,7 +176,7 @@ static json_t *not_measured(const rt_flow *f)
 rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_str recipe = {0}, command = {0};
+    rt_str recipe = {0};
     json_t *facts = json_object(), *audit = load(f, "audit/models.json");
     const json_t *models = json_object_get(audit, "models");
     const rt_cpu *cpu = rt_cpu_get();
@@ -222,25 +184,25 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     rt_timestamp(now);
     RT_TRY(rt_flow_need_texts(f, err));
     rt_recipe_print(&recipe, f->recipe.json);
-    rt_str_printf(&command, "retort run %s", f->o->recipe);
     set(facts, "name", json_string(f->recipe.name));
     set(facts, "created", json_string(now));
     set(facts, "tool", json_sprintf("retort %s", rt_version()));
-    set(facts, "command", json_string(rt_str_cstr(&command)));
+    set(facts, "command", json_incref((json_t *)rt_manifest_get(&f->manifest, "command")));
     set(facts, "recipe", json_string(rt_str_cstr(&recipe)));
     set(facts, "teacher", teacher_facts(f, models));
     set(facts, "student", student_facts(f, models));
-    set(facts, "data", data_sets(f));
-    set(facts, "provenance_complete", json_boolean(provenance_complete(json_object_get(facts, "data"))));
+    set(facts, "data", rt_facts_data(f));
+    set(facts, "provenance_complete", json_boolean(rt_facts_data_stated(json_object_get(facts, "data"))));
     set(facts, "collect", load(f, "collect.json"));
     set(facts, "train", training(f, "student/train.json", "metrics.jsonl"));
     set(facts, "twin", f->recipe.twin ? training(f, "twin/train.json", "twin/metrics.jsonl") : NULL);
     set(facts, "models", json_incref((json_t *)models));
+    set(facts, "exports", json_incref(json_object_get(audit, "exports")));
     set(facts, "samples", json_incref(json_object_get(audit, "samples")));
     set(facts, "cost", cost_facts(f));
     set(facts, "machine", json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
                                     rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision));
-    set(facts, "not_measured", not_measured(f));
+    set(facts, "not_measured", not_measured(f, audit));
     set(facts, "files", export_files(f));
     set(facts, "ledger", json_incref((json_t *)rt_manifest_get(&f->manifest, "ledger")));
     set(facts, "permit", json_incref((json_t *)rt_permit_json(f->permit)));
@@ -250,6 +212,5 @@ out:
     json_decref(facts);
     json_decref(audit);
     rt_str_release(&recipe);
-    rt_str_release(&command);
     return st;
 }

@@ -42,7 +42,36 @@ static void add_fidelity(json_t *kept, const json_t *models, const char *key, co
                                .n = rt_json_i64(json_object_get(s, "fidelity"), "positions", 0)});
 }
 
-static json_t *kept_figures(const json_t *models)
+/* The files beside the one all other figures are of. */
+static void add_exports(json_t *kept, const json_t *exports)
+{
+    for (size_t i = 0; i < json_array_size(exports); i++) {
+        const json_t *e = json_array_get(exports, i);
+        char what[128];
+        snprintf(what, sizeof what, "KL to the teacher, held-out text, %s", rt_json_str(e, "file", "?"));
+        add_figure(kept, &(figure){.what = what, .unit = "nats a token", .student = fidelity(e, "kl", "mean"),
+                                   .teacher = NAN, .baseline = NAN, .se = fidelity(e, "kl", "stderr"),
+                                   .n = rt_json_i64(json_object_get(e, "fidelity"), "positions", 0)});
+    }
+}
+
+/* Accuracy by length, or the plain one of a task that has no other; `like` says which of the two, so that the models of
+ * one row are measured alike. */
+typedef struct accuracy {
+    double mean, se;
+    const char *name;
+} accuracy;
+
+static accuracy accuracy_of(const json_t *entry, const json_t *like)
+{
+    if (json_is_number(json_object_get(like, "acc_norm"))) {
+        return (accuracy){rt_json_f64(entry, "acc_norm", NAN), rt_json_f64(entry, "acc_norm_stderr", NAN),
+                          "accuracy by length"};
+    }
+    return (accuracy){rt_json_f64(entry, "acc", NAN), rt_json_f64(entry, "stderr", NAN), "accuracy"};
+}
+
+static json_t *kept_figures(const json_t *models, const json_t *exports)
 {
     json_t *kept = json_array();
     const json_t *s = rt_facts_model(models, "student"), *t = rt_facts_model(models, "teacher"), *c = rt_facts_model(models, "cut");
@@ -55,14 +84,16 @@ static json_t *kept_figures(const json_t *models)
     add_fidelity(kept, models, "nll", "negative log-likelihood, held-out text", "nats a token", fidelity(t, "nll", "mean"));
     const json_t *tasks = json_object_get(s, "tasks");
     for (size_t i = 0; i < json_array_size(tasks); i++) {
-        const json_t *a = json_array_get(tasks, i), *b = json_array_get(json_object_get(t, "tasks"), i);
+        const json_t *a = json_array_get(tasks, i);
+        const accuracy student = accuracy_of(a, a);
         char what[96];
-        snprintf(what, sizeof what, "%s, accuracy by length", rt_json_str(a, "task", "task"));
-        add_figure(kept, &(figure){.what = what, .unit = "share", .student = rt_json_f64(a, "acc_norm", NAN),
-                                   .teacher = rt_json_f64(b, "acc_norm", NAN),
-                                   .baseline = rt_json_f64(json_array_get(json_object_get(c, "tasks"), i), "acc_norm", NAN),
-                                   .se = rt_json_f64(a, "acc_norm_stderr", NAN), .n = rt_json_i64(a, "n", 0)});
+        snprintf(what, sizeof what, "%s, %s", rt_json_str(a, "task", "task"), student.name);
+        add_figure(kept, &(figure){.what = what, .unit = "share", .student = student.mean,
+                                   .teacher = accuracy_of(json_array_get(json_object_get(t, "tasks"), i), a).mean,
+                                   .baseline = accuracy_of(json_array_get(json_object_get(c, "tasks"), i), a).mean,
+                                   .se = student.se, .n = rt_json_i64(a, "n", 0)});
     }
+    add_exports(kept, exports);
     return kept;
 }
 
@@ -81,8 +112,8 @@ static json_t *lost_sentences(const json_t *models)
     const json_t *tasks = json_object_get(s, "tasks");
     for (size_t i = 0; i < json_array_size(tasks); i++) {
         const json_t *a = json_array_get(tasks, i), *b = json_array_get(json_object_get(t, "tasks"), i);
-        const double gap = rt_json_f64(b, "acc_norm", NAN) - rt_json_f64(a, "acc_norm", NAN);
-        const double se = hypot(rt_json_f64(a, "acc_norm_stderr", NAN), rt_json_f64(b, "acc_norm_stderr", NAN));
+        const accuracy mine_of_task = accuracy_of(a, a), its_of_task = accuracy_of(b, a);
+        const double gap = its_of_task.mean - mine_of_task.mean, se = hypot(mine_of_task.se, its_of_task.se);
         if (isfinite(gap) && isfinite(se)) {
             json_array_append_new(lost, json_sprintf("%s: %.1f points below the teacher, %s twice the standard error of the difference (%.1f) "
                                                      "on %lld items.", rt_json_str(a, "task", "task"), 100.0 * gap,
@@ -127,7 +158,7 @@ json_t *rt_facts_card(const json_t *facts)
                                   rt_json_str(json_object_get(facts, "machine"), "cpu", "unknown"), "targets",
                                   rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0), "temperature",
                                   rt_json_f64(train, "temperature", 1)));
-    json_object_set_new(card, "kept", kept_figures(models));
+    json_object_set_new(card, "kept", kept_figures(models, json_object_get(facts, "exports")));
     json_object_set_new(card, "lost", lost_sentences(models));
     return card;
 }

@@ -13,18 +13,8 @@ enum { SAMPLES = 3, SAMPLE_PROMPT = 32, SAMPLE_TOKENS = 48 };
 /* A model under judgement; `file` below the run directory, NULL: the teacher. */
 typedef struct judged {
     const char *id, *label, *file;
+    bool text_only; /* a further file of a model whose tasks and samples are known */
 } judged;
-
-/* The shipped file is the first export. */
-static const char *shipped_file(const rt_flow *f)
-{
-    for (size_t i = 0; i < f->recipe.n_exports; i++) {
-        if (strcmp(f->recipe.exports[i].type, "safetensors") != 0) {
-            return "export/model.gguf";
-        }
-    }
-    return "export/model.safetensors";
-}
 
 static rt_status run_tasks(const rt_flow *f, const rt_model *m, const judged *j, json_t *out, rt_err *err)
 {
@@ -65,11 +55,11 @@ static rt_status write_samples(const rt_flow *f, const rt_model *m, const judged
     rt_generation gen = {0};
     rt_str text = {0};
     size_t n = 0;
-    const size_t stride = f->valid.n_docs > SAMPLES ? f->valid.n_docs / SAMPLES : 1;
-    for (size_t d = 0; d < f->valid.n_docs && n < SAMPLES; d += stride) {
-        const rt_document *doc = &f->valid.docs[d];
+    const size_t stride = f->audited.n_docs > SAMPLES ? f->audited.n_docs / SAMPLES : 1;
+    for (size_t d = 0; d < f->audited.n_docs && n < SAMPLES; d += stride) {
+        const rt_document *doc = &f->audited.docs[d];
         if (doc->n > SAMPLE_PROMPT) {
-            prompts[n++] = (rt_prompt){.ids = f->valid.ids.p + doc->first, .n = SAMPLE_PROMPT};
+            prompts[n++] = (rt_prompt){.ids = f->audited.ids.p + doc->first, .n = SAMPLE_PROMPT};
         }
     }
     if (n == 0) {
@@ -107,9 +97,11 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, const judged *j, json_t 
     }
     rt_log(RT_LOG_INFO, "audit: held-out text on %s", j->label);
     RT_TRY(rt_heldout_measure(heldout, m, &fid, err));
-    RT_TRY(run_tasks(f, m, j, tasks, err));
-    RT_TRY(write_samples(f, m, j, samples, err));
-    entry = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "id", j->id, "label", j->label, "file",
+    if (!j->text_only) {
+        RT_TRY(run_tasks(f, m, j, tasks, err));
+        RT_TRY(write_samples(f, m, j, samples, err));
+    }
+    entry = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "architecture", m->arch->name, "id", j->id, "label", j->label, "file",
                       j->file != NULL ? j->file : f->recipe.teacher, "bytes",
                       (json_int_t)rt_path_size(path != NULL ? path : f->recipe.teacher), "parameters", (json_int_t)m->n_elements,
                       "layers", (json_int_t)m->hp.n_layer, "type", rt_dtype_name(m->file_dtype), "fidelity", rt_fidelity_json(&fid),
@@ -118,6 +110,7 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, const judged *j, json_t 
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     json_array_append_new(models, entry);
+    RT_TRY(rt_flow_tick(f, "audit", err));
 out:
     rt_model_close(own);
     rt_free(path);
@@ -125,30 +118,58 @@ out:
     return st;
 }
 
+/* Every file that ships is read and judged, not only the one that speaks for the student. */
+static rt_status judge_exports(rt_flow *f, rt_heldout *heldout, json_t *exports, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_run_recipe *r = &f->recipe;
+    for (size_t i = 0; i < r->n_exports; i++) {
+        char id[32], label[48], file[64], earlier[64];
+        bool seen = i == rt_export_first(r);
+        rt_export_file(r, i, file);
+        for (size_t k = 0; k < i && !seen; k++) {
+            rt_export_file(r, k, earlier);
+            seen = strcmp(earlier, file) == 0;
+        }
+        if (seen) {
+            continue;
+        }
+        snprintf(id, sizeof id, "student-%s", r->exports[i].type);
+        snprintf(label, sizeof label, "student as %s", r->exports[i].type);
+        RT_TRY(judge(f, heldout, &(judged){id, label, file, true}, exports, NULL, err));
+    }
+out:
+    return st;
+}
+
 rt_status rt_stage_audit(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_heldout *heldout = NULL;
-    json_t *models = json_array(), *samples = json_array(), *all = NULL;
-    char *dir = NULL;
+    json_t *models = json_array(), *exports = json_array(), *samples = json_array(), *all = NULL;
+    char *dir = NULL, shipped[64];
+    rt_export_file(&f->recipe, rt_export_first(&f->recipe), shipped);
     const judged list[] = {
-        {"teacher", "teacher", NULL},
-        {"student", "student, as exported", shipped_file(f)},
-        {"twin", "twin, trained on the text alone", "twin/model.safetensors"},
-        {"cut", "cut, not trained", "student/init.safetensors"},
+        {"teacher", "teacher", NULL, false},
+        {"student", "student, as exported", shipped, false},
+        {"twin", "twin, trained on the text alone", "twin/model.safetensors", false},
+        {"cut", "cut, not trained", "student/init.safetensors", false},
     };
     RT_TRY(rt_flow_need_teacher(f, err));
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "audit", &dir, err));
     RT_TRY(rt_mkdirs(dir, err));
-    RT_TRY(rt_heldout_new(&heldout, f->teacher, &f->valid, (int)f->recipe.sequence, f->split.audit_tokens, err));
+    RT_TRY(rt_heldout_new(&heldout, f->teacher, &f->audited, (int)f->recipe.sequence, f->split.audit_tokens, err));
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         if (strcmp(list[i].id, "twin") == 0 && !f->recipe.twin) {
             continue;
         }
         RT_TRY(judge(f, heldout, &list[i], models, samples, err));
     }
-    all = json_pack("{s:O, s:O}", "models", models, "samples", samples);
+    RT_TRY(judge_exports(f, heldout, exports, err));
+    all = json_pack("{s:O, s:O, s:O, s:{s:I, s:I, s:b}}", "models", models, "exports", exports, "samples", samples,
+                    "held_out", "audit_documents", (json_int_t)f->audited.n_docs, "validation_documents",
+                    (json_int_t)f->watched.n_docs, "shared", (int)f->held_out_shared);
     if (all == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
@@ -156,6 +177,7 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
 out:
     rt_heldout_free(heldout);
     json_decref(models);
+    json_decref(exports);
     json_decref(samples);
     json_decref(all);
     rt_free(dir);
