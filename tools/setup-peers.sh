@@ -1,12 +1,14 @@
 #!/bin/sh
 # tools/setup-peers.sh: a Python environment with what others use for the same work (PyTorch, transformers, gguf), in
 # build/interop-venv: 600 MB to fetch, 1.7 GB on disk. $RETORT_PEERS names one that is there already instead.
-# Versions: packaging/peers-requirements.txt.
+# Versions: packaging/peers-requirements.txt. Can be stopped and run again: packages that arrived whole are kept in
+# build/peers-wheels until the environment works, the one that broke off starts over, for pip keeps no part of it.
 set -eu
 cd "$(dirname "$0")/.."
 
 list=packaging/peers-requirements.txt
 venv=${RETORT_PEERS:-build/interop-venv}
+wheels=build/peers-wheels
 
 say() { printf '%s\n' "peers: $*"; }
 die() { printf '%s\n' "peers: $*" >&2; exit 1; }
@@ -41,10 +43,24 @@ python=/usr/bin/python3
 say "making $venv"
 rm -rf "$venv"
 "$python" -m venv "$venv" || die "cannot make '$venv': install python3-venv (tools/setup.sh packaging/apt-packages-interop.txt does)"
-say "installing what $list names, about 600 MB"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r "$list" || die "pip cannot install $list"
+pip() { # subcommand, options...: pip that leaves nothing outside build/
+    TMPDIR=$PWD/$wheels/tmp "$venv/bin/python" -m pip "$@" --quiet --disable-pip-version-check --no-cache-dir --no-deps
+}
+say "downloading what $list names, about 600 MB, less what $wheels has"
+rm -rf "$wheels/tmp"
+mkdir -p "$wheels/tmp" "$wheels/done"
+sed 's/[[:space:]]*#.*//; /^$/d' "$list" >"$wheels/list"
+while read -r package; do
+    [ ! -e "$wheels/done/$package" ] || continue
+    pip download --retries 10 --dest "$wheels" "$package" </dev/null ||
+        die "cannot download $package: run again to go on with it; the packages before it are kept"
+    touch "$wheels/done/$package"
+done <"$wheels/list"
+say "installing"
+pip install --no-compile --no-index --find-links "$wheels" -r "$list" || die "pip cannot install $list"
 "$python" tools/torch_stand_ins.py "$venv"/lib/python3*/site-packages || die "torch's missing libraries cannot be stood in for"
 versions=$(works "$venv") || die "'$venv' does not work:
 $versions"
 cp "$list" "$venv/requirements.txt"
+rm -rf "$wheels"
 say "$venv is ready: $versions"
