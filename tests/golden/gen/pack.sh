@@ -2,7 +2,10 @@
 # usage: pack.sh DIR: makes tests/golden/golden.tar.xz of all that is in DIR; the same files give the same bytes.
 # To change a fixture: `tar -xJf tests/golden/golden.tar.xz -C DIR`, change it there, pack.
 set -eu
-[ $# = 1 ] && [ -d "$1" ] || { echo "usage: pack.sh DIR" >&2; exit 2; }
+if [ $# != 1 ] || [ ! -d "$1" ]; then
+    echo "usage: pack.sh DIR" >&2
+    exit 2
+fi
 out=$(dirname "$0")/../golden.tar.xz
 
 # Most of it is floats: literals are told apart by their place within eight bytes (lp, pb) rather than by what
