@@ -22,6 +22,8 @@ RT_MUST_USE rt_status rt_evidence_declare(rt_evidence *e, const rt_licence_table
                                           const char *licence, const char *base_model, rt_err *err);
 /* Terms of the hosted service behind `host`. */
 RT_MUST_USE rt_status rt_evidence_add_host(rt_evidence *e, const rt_licence_table *t, const char *host, rt_err *err);
+/* Names by which a licence text lies in a model's folder; NULL ends the list. */
+extern const char *const rt_licence_file_names[];
 void rt_evidence_release(rt_evidence *e);
 
 #endif

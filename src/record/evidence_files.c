@@ -143,12 +143,13 @@ out:
     return st;
 }
 
+const char *const rt_licence_file_names[] = {"LICENSE",     "LICENSE.txt", "LICENSE.md", "LICENCE",
+                                             "LICENCE.txt", "license.txt", "COPYING",    NULL};
+
 static rt_status read_licence_file(rt_evidence *e, const rt_licence_table *t, const char *dir, rt_err *err)
 {
-    static const char *const names[] = {"LICENSE",     "LICENSE.txt", "LICENSE.md", "LICENCE",
-                                        "LICENCE.txt", "license.txt", "COPYING"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = rt_path_join(dir, names[i]);
+    for (const char *const *name = rt_licence_file_names; *name; name++) {
+        char *path = rt_path_join(dir, *name);
         if (!path) {
             return rt_fail(err, RT_MEMORY, 0, "no memory for a path");
         }
@@ -157,7 +158,7 @@ static rt_status read_licence_file(rt_evidence *e, const rt_licence_table *t, co
         if (rt_path_exists(path) && !rt_path_is_dir(path)) {
             st = rt_file_read(&text, path, LICENCE_BYTES, err);
             st = st == RT_OK
-                     ? rt_evidence_add_text(e, t, "licence file", names[i], (rt_slice){rt_str_cstr(&text), text.n}, err)
+                     ? rt_evidence_add_text(e, t, "licence file", *name, (rt_slice){rt_str_cstr(&text), text.n}, err)
                      : st;
         }
         rt_str_release(&text);

@@ -28,8 +28,19 @@ static bool find_block(const char *card, size_t n, rt_slice *out)
     return false;
 }
 
+/* "retort_teacher_sha256": what retort itself wrote. */
+static bool is_own(const char *key, size_t n)
+{
+    static const char prefix[] = "retort_";
+    return n > strlen(prefix) && memcmp(key, prefix, strlen(prefix)) == 0 &&
+           strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
 static bool is_wanted(const yaml_node_t *key)
 {
+    if (key && key->type == YAML_SCALAR_NODE && is_own((const char *)key->data.scalar.value, key->data.scalar.length)) {
+        return true;
+    }
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         size_t n = strlen(wanted[i]);
         if (key && key->type == YAML_SCALAR_NODE && key->data.scalar.length == n &&

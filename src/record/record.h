@@ -8,4 +8,5 @@
 #include "record/ledger.h"
 #include "record/licence.h"
 #include "record/manifest.h"
+#include "record/provenance.h"
 #endif
