@@ -1,33 +1,20 @@
-/* provenance.c - reading what a model says of its origin, adding to it, and printing it as the head of a card. */
-#include "record/provenance.h"
+/* provenance.c - reading what a model says of its origin, and adding to it. */
+#include "record/provenance_impl.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <strings.h>
 
 #include "format/gguf.h"
-#include "format/json.h"
 #include "format/safetensors.h"
-#include "record/card.h"
 #include "record/front_matter.h"
 
-enum { CARD_BYTES = 1 << 20, TEXT_BYTES = 1 << 16, TAG_BYTES = 160, MAX_BASES = 16 };
+enum { CARD_BYTES = 1 << 20, TEXT_BYTES = 1 << 16, MAX_BASES = 16 };
 
-#define LICENCE "general.license"
-#define LICENCE_NAME "general.license.name"
-#define LICENCE_LINK "general.license.link"
-#define BASES "general.base_model.count"
 #define HUB "https://huggingface.co/"
-#define AND " AND "
 
 static rt_status out_of_memory(rt_err *err)
 {
     return rt_fail(err, RT_MEMORY, 0, "no memory for a model's provenance");
-}
-
-static bool begins_with(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
 /* ---- adding ---- */
@@ -41,17 +28,17 @@ static rt_status set_text(json_t *p, const char *key, const char *text, size_t n
 static rt_status set_count(json_t *p, int64_t n, rt_err *err)
 {
     n = n < 0 ? 0 : n > MAX_BASES ? MAX_BASES : n;
-    return json_object_set_new(p, BASES, json_integer(n)) == 0 ? RT_OK : out_of_memory(err);
+    return json_object_set_new(p, RT_PROVENANCE_BASES, json_integer(n)) == 0 ? RT_OK : out_of_memory(err);
 }
 
-/* "A AND B" has part "A"; the text of a part may be written in another way that `same` knows. */
+/* "A AND B" has part "A"; with a table also where it is written in another way that the table knows. */
 static bool has_part(const char *expression, const char *part, const rt_licence_table *t)
 {
     rt_str one = {0};
     bool found = false;
     for (const char *at = expression, *next; at != NULL && !found; at = next) {
-        const char *end = strstr(at, AND);
-        next = end != NULL ? end + strlen(AND) : NULL;
+        const char *end = strstr(at, RT_PROVENANCE_AND);
+        next = end != NULL ? end + strlen(RT_PROVENANCE_AND) : NULL;
         rt_str_clear(&one);
         rt_str_add(&one, at, end != NULL ? (size_t)(end - at) : strlen(at));
         const char *id = t != NULL ? rt_licence_find(t, rt_str_cstr(&one)) : NULL;
@@ -68,22 +55,16 @@ static rt_status add_part(json_t *p, const char *key, const char *part, rt_err *
     if (has_part(before, part, NULL)) {
         return RT_OK;
     }
-    rt_str_printf(&all, "%s%s%s", before, *before ? AND : "", part);
+    rt_str_printf(&all, "%s%s%s", before, *before ? RT_PROVENANCE_AND : "", part);
     const rt_status st = all.failed ? out_of_memory(err) : set_text(p, key, all.p, all.n, err);
     rt_str_release(&all);
     return st;
 }
 
-/* A whole licence text where a tag belongs. */
-static bool is_licence_text(const char *v)
-{
-    return strchr(v, '\n') != NULL || strlen(v) > TAG_BYTES;
-}
-
 /* Nothing can be added to a text; what it was recognised as takes its place. */
 static void drop_licence_text(json_t *p, const char *key)
 {
-    if (is_licence_text(rt_json_str(p, key, ""))) {
+    if (rt_is_licence_text(rt_json_str(p, key, ""))) {
         json_object_del(p, key);
     }
 }
@@ -91,16 +72,20 @@ static void drop_licence_text(json_t *p, const char *key)
 rt_status rt_provenance_add_licence(json_t *p, const rt_licence_table *t, const char *id, rt_err *err)
 {
     const char *tag = rt_licence_tag(t, id);
-    drop_licence_text(p, LICENCE);
-    drop_licence_text(p, LICENCE_NAME);
-    if (has_part(rt_json_str(p, LICENCE, ""), id, t) || has_part(rt_json_str(p, LICENCE_NAME, ""), id, t)) {
+    drop_licence_text(p, RT_PROVENANCE_LICENCE);
+    drop_licence_text(p, RT_PROVENANCE_LICENCE_NAME);
+    if (has_part(rt_json_str(p, RT_PROVENANCE_LICENCE, ""), id, t) ||
+        has_part(rt_json_str(p, RT_PROVENANCE_LICENCE_NAME, ""), id, t)) {
         return RT_OK;
     }
     if (tag != NULL) {
-        return add_part(p, LICENCE, tag, err);
+        return add_part(p, RT_PROVENANCE_LICENCE, tag, err);
     }
-    const rt_status st = json_object_get(p, LICENCE) != NULL ? RT_OK : set_text(p, LICENCE, "other", 5, err);
-    return st == RT_OK ? add_part(p, LICENCE_NAME, id, err) : st;
+    rt_status st = RT_OK;
+    if (json_object_get(p, RT_PROVENANCE_LICENCE) == NULL) {
+        st = set_text(p, RT_PROVENANCE_LICENCE, "other", 5, err);
+    }
+    return st == RT_OK ? add_part(p, RT_PROVENANCE_LICENCE_NAME, id, err) : st;
 }
 
 void rt_provenance_label(rt_str *out, const json_t *p, const char *prefix)
@@ -112,19 +97,14 @@ void rt_provenance_label(rt_str *out, const json_t *p, const char *prefix)
     const char *organization = rt_json_str(p, key, "");
     snprintf(key, sizeof key, "%s.name", prefix);
     const char *name = rt_json_str(p, key, "");
-    if (begins_with(url, HUB) && url[strlen(HUB)] != '\0') {
+    if (rt_begins_with(url, HUB) && url[strlen(HUB)] != '\0') {
         rt_str_puts(out, url + strlen(HUB));
     } else if (*name) {
         rt_str_printf(out, "%s%s%s", organization, *organization ? "/" : "", name);
     }
 }
 
-static int n_bases(const json_t *p)
-{
-    return (int)rt_json_i64(p, BASES, 0);
-}
-
-static void base_label(rt_str *out, const json_t *p, int i)
+void rt_provenance_base(rt_str *out, const json_t *p, int i)
 {
     char prefix[40];
     snprintf(prefix, sizeof prefix, "general.base_model.%d", i);
@@ -136,8 +116,8 @@ static bool has_base(const json_t *p, const char *label)
 {
     rt_str own = {0};
     bool found = false;
-    for (int i = 0; i < n_bases(p) && !found; i++) {
-        base_label(&own, p, i);
+    for (int i = 0; i < rt_provenance_n_bases(p) && !found; i++) {
+        rt_provenance_base(&own, p, i);
         found = strcmp(rt_str_cstr(&own), label) == 0;
     }
     rt_str_release(&own);
@@ -148,7 +128,7 @@ rt_status rt_provenance_add_base(json_t *p, const char *label, rt_err *err)
 {
     rt_status st = RT_OK;
     char key[64];
-    const int i = n_bases(p);
+    const int i = rt_provenance_n_bases(p);
     const char *slash = strchr(label, '/'), *name = label;
     if (*label == '\0' || i == MAX_BASES || has_base(p, label)) {
         return RT_OK;
@@ -172,7 +152,7 @@ void rt_provenance_drop(json_t *p, const char *prefix)
     void *next;
     json_object_foreach_safe(p, next, key, v)
     {
-        if (begins_with(key, prefix)) {
+        if (rt_begins_with(key, prefix)) {
             json_object_del(p, key);
         }
     }
@@ -182,9 +162,9 @@ void rt_provenance_drop(json_t *p, const char *prefix)
 
 static bool is_carried(const char *key)
 {
-    return begins_with(key, LICENCE) || begins_with(key, "general.base_model.") || begins_with(key, "retort.") ||
-           strcmp(key, "general.name") == 0 || strcmp(key, "general.organization") == 0 ||
-           strcmp(key, "general.repo_url") == 0;
+    return rt_begins_with(key, RT_PROVENANCE_LICENCE) || rt_begins_with(key, "general.base_model.") ||
+           rt_begins_with(key, "retort.") || strcmp(key, "general.name") == 0 ||
+           strcmp(key, "general.organization") == 0 || strcmp(key, "general.repo_url") == 0;
 }
 
 /* Text that is none for a card or another file is left out: what it may have meant, the judgement knows. */
@@ -204,7 +184,7 @@ static rt_status read_gguf(json_t *p, const char *path, rt_err *err)
         int64_t count;
         if (is_carried(kv->key) && kv->type == RT_GGUF_STRING && rt_gguf_get_str(g, kv->key, &v) && is_text(v)) {
             RT_TRY(set_text(p, kv->key, v.p, v.n, err));
-        } else if (strcmp(kv->key, BASES) == 0 && rt_gguf_get_i64(g, BASES, &count)) {
+        } else if (strcmp(kv->key, RT_PROVENANCE_BASES) == 0 && rt_gguf_get_i64(g, RT_PROVENANCE_BASES, &count)) {
             RT_TRY(set_count(p, count, err));
         }
     }
@@ -217,9 +197,9 @@ static rt_status read_safetensors(json_t *p, const char *path, rt_err *err)
 {
     static const struct {
         const char *from, *to;
-    } keys[] = {{"license", LICENCE},
-                {LICENCE, LICENCE},
-                {LICENCE_NAME, LICENCE_NAME},
+    } keys[] = {{"license", RT_PROVENANCE_LICENCE},
+                {RT_PROVENANCE_LICENCE, RT_PROVENANCE_LICENCE},
+                {RT_PROVENANCE_LICENCE_NAME, RT_PROVENANCE_LICENCE_NAME},
                 {"general.name", "general.name"}};
     rt_status st = RT_OK;
     rt_safetensors *s = NULL;
@@ -238,14 +218,6 @@ out:
     return st;
 }
 
-/* retort_teacher_sha256 -> retort.teacher.sha256, and back. */
-static void swap_in_key(char *key, char from, char to)
-{
-    for (; *key; key++) {
-        *key = *key == from ? to : *key;
-    }
-}
-
 static rt_status take_head(json_t *p, const json_t *head, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -256,7 +228,7 @@ static rt_status take_head(json_t *p, const json_t *head, rt_err *err)
     {
         char own[64];
         snprintf(own, sizeof own, "%s", key);
-        swap_in_key(own, '_', '.');
+        rt_swap_in_key(own, '_', '.');
         json_array_foreach(texts, i, v)
         {
             const rt_slice text = {json_string_value(v), json_string_length(v)};
@@ -264,14 +236,14 @@ static rt_status take_head(json_t *p, const json_t *head, rt_err *err)
                 continue;
             }
             if (strcmp(key, "license") == 0) {
-                RT_TRY(add_part(p, LICENCE, text.p, err));
+                RT_TRY(add_part(p, RT_PROVENANCE_LICENCE, text.p, err));
             } else if (strcmp(key, "license_name") == 0) {
-                RT_TRY(add_part(p, LICENCE_NAME, text.p, err));
+                RT_TRY(add_part(p, RT_PROVENANCE_LICENCE_NAME, text.p, err));
             } else if (strcmp(key, "license_link") == 0) {
-                RT_TRY(set_text(p, LICENCE_LINK, text.p, text.n, err));
+                RT_TRY(set_text(p, RT_PROVENANCE_LICENCE_LINK, text.p, text.n, err));
             } else if (strcmp(key, "base_model") == 0) {
                 RT_TRY(rt_provenance_add_base(p, text.p, err));
-            } else if (begins_with(own, "retort.")) {
+            } else if (rt_begins_with(own, "retort.")) {
                 RT_TRY(set_text(p, own, text.p, text.n, err));
             }
         }
@@ -335,110 +307,4 @@ out:
     json_decref(p);
     rt_free(dir);
     return st;
-}
-
-/* ---- printing ---- */
-
-static void yaml_line(rt_str *s, const char *key, const char *value)
-{
-    rt_str_printf(s, "%s: ", key);
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
-static void yaml_item(rt_str *s, const char *value)
-{
-    rt_str_puts(s, "- ");
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
-/* A scalar for one licence, a list for several. */
-static void print_parts(rt_str *s, const char *key, const char *expression)
-{
-    rt_str one = {0};
-    if (*expression == '\0' || is_licence_text(expression)) {
-        return;
-    }
-    if (strstr(expression, AND) == NULL) {
-        yaml_line(s, key, expression);
-        return;
-    }
-    rt_str_printf(s, "%s:\n", key);
-    for (const char *at = expression, *end; at != NULL; at = end != NULL ? end + strlen(AND) : NULL) {
-        end = strstr(at, AND);
-        rt_str_clear(&one);
-        rt_str_add(&one, at, end != NULL ? (size_t)(end - at) : strlen(at));
-        yaml_item(s, rt_str_cstr(&one));
-    }
-    s->failed = s->failed || one.failed;
-    rt_str_release(&one);
-}
-
-static void print_bases(rt_str *s, const json_t *p)
-{
-    rt_str label = {0};
-    if (n_bases(p) > 0) {
-        rt_str_puts(s, "base_model:\n");
-    }
-    for (int i = 0; i < n_bases(p); i++) {
-        base_label(&label, p, i);
-        yaml_item(s, rt_str_cstr(&label));
-    }
-    if (n_bases(p) > 0) {
-        yaml_line(s, "base_model_relation", "finetune");
-    }
-    s->failed = s->failed || label.failed;
-    rt_str_release(&label);
-}
-
-static void print_own_keys(rt_str *s, const json_t *p)
-{
-    const char *key;
-    json_t *v;
-    json_object_foreach((json_t *)p, key, v)
-    {
-        char own[64];
-        if (begins_with(key, "retort.") && json_is_string(v) && strlen(key) < sizeof own) {
-            snprintf(own, sizeof own, "%s", key);
-            swap_in_key(own, '.', '_');
-            yaml_line(s, own, json_string_value(v));
-        }
-    }
-}
-
-static void fact(rt_str *s, const char *what, const char *value)
-{
-    if (*value && !is_licence_text(value)) {
-        rt_str_printf(s, "- %s: ", what);
-        rt_md_escape(s, value);
-        rt_str_putc(s, '\n');
-    }
-}
-
-rt_status rt_provenance_print(rt_str *out, const json_t *p, const char *name, const char *what, rt_err *err)
-{
-    rt_str label = {0};
-    rt_str_puts(out, "---\n");
-    print_parts(out, "license", rt_json_str(p, LICENCE, ""));
-    print_parts(out, "license_name", rt_json_str(p, LICENCE_NAME, ""));
-    print_parts(out, "license_link", rt_json_str(p, LICENCE_LINK, ""));
-    print_bases(out, p);
-    rt_str_puts(out, "tags:\n- distillation\n- retort\n");
-    print_own_keys(out, p);
-    rt_str_puts(out, "---\n\n# ");
-    rt_md_escape(out, name);
-    rt_str_printf(out, "\n\n%s\n\n", what);
-    for (int i = 0; i < n_bases(p); i++) {
-        base_label(&label, p, i);
-        fact(out, "Made from", rt_str_cstr(&label));
-    }
-    fact(out, "Licence", rt_json_str(p, LICENCE, ""));
-    fact(out, "Licence by name", rt_json_str(p, LICENCE_NAME, ""));
-    fact(out, "Teacher", rt_json_str(p, "retort.teacher.name", ""));
-    fact(out, "SHA-256 of the teacher", rt_json_str(p, "retort.teacher.sha256", ""));
-    fact(out, "Verdict of the licence gate", rt_json_str(p, "retort.licence.verdict", ""));
-    const bool failed = out->failed || label.failed;
-    rt_str_release(&label);
-    return failed ? out_of_memory(err) : RT_OK;
 }

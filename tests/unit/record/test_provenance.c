@@ -38,9 +38,10 @@ static void what_is_printed_reads_the_same_again(void **state)
     rt_err err = {0};
     rt_str card = {0};
     char *dir = rt_test_scratch();
-    char *folder = model_folder(dir, "m",
-                                "license: [other, mit]\nlicense_name: \"rules: ours\"\nbase_model: [org/one, \"- two\"]\n"
-                                "retort_licence_verdict: unknown");
+    char *folder =
+        model_folder(dir, "m",
+                     "license: [other, mit]\nlicense_name: \"rules: ours\"\nbase_model: [org/one, \"- two\"]\n"
+                     "retort_licence_verdict: unknown");
     json_t *p = provenance_of(folder), *again;
     assert_ok(rt_provenance_print(&card, p, "m", "As it was.", &err));
     write_text(folder, "README.md", rt_str_cstr(&card));
