@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "model/describe.h"
+#include "model/identity.h"
 #include "record/record.h"
 #include "text/text.h"
 
@@ -87,7 +88,7 @@ static rt_status collect_facts(facts *f, const char *path, bool hash, bool nonco
     RT_TRY(read_tokenizer(f, path, err));
     RT_TRY(read_licence(f, path, noncommercial, err));
     if (hash) {
-        RT_TRY(rt_model_sha256(&f->model, path, &d, err));
+        RT_TRY(rt_model_sha256(path, NULL, &d, err));
         rt_digest_hex(d, f->sha256);
     }
 out:

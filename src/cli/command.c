@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "flow/permit.h"
-#include "model/describe.h"
 
 bool rt_cli_begin(rt_cli *c, const char *name, int argc, char **argv, const char *usage, const char *about,
                   const rt_opt *opts, size_t least, size_t most, const char *what, int *code)
@@ -80,17 +79,6 @@ rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
 {
     const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
     return rt_model_open(out, path, &(rt_model_options){.precision = p}, &c->err);
-}
-
-rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out)
-{
-    rt_model_description d;
-    rt_status st = rt_model_describe(&d, path, &c->err);
-    if (st == RT_OK) {
-        st = rt_model_sha256(&d, path, out, &c->err);
-        rt_model_description_release(&d);
-    }
-    return st;
 }
 
 rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,

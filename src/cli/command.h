@@ -26,8 +26,6 @@ int rt_cli_end(rt_cli *c, rt_status st);
  */
 RT_MUST_USE rt_status rt_cli_check_model(rt_cli *c, const char *path);
 RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out);
-/* The model's identity (model/describe.h). */
-RT_MUST_USE rt_status rt_cli_model_hash(rt_cli *c, const char *path, rt_digest *out);
 /* Asks the gate (flow/permit.h) for `uses` of the model; decisions lie in <dir>/decisions.jsonl. accept, reason, grant
  * may be NULL. */
 RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,

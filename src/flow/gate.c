@@ -3,22 +3,20 @@
 
 #include <string.h>
 
-/* A folder is known by its weights. */
+#include "model/identity.h"
+
 static rt_status hash_teacher(rt_flow *f, rt_err *err)
 {
-    rt_status st = RT_OK;
     rt_digest d;
-    char *file = rt_path_is_dir(f->recipe.teacher) ? rt_path_join(f->recipe.teacher, "model.safetensors") : rt_strdup(f->recipe.teacher);
-    if (file == NULL) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    if (!rt_path_exists(f->recipe.teacher)) {
+        return rt_fail(err, RT_NOT_FOUND, 0,
+                       "teacher '%s' does not exist; run ./quickstart or make fetch, or name another teacher.model",
+                       f->recipe.teacher);
     }
-    if (!rt_path_exists(file)) {
-        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "teacher '%s' does not exist; run ./quickstart or make fetch, or name another teacher.model", file);
+    const rt_status st = rt_model_sha256(f->recipe.teacher, f->hashes, &d, err);
+    if (st == RT_OK) {
+        rt_digest_hex(d, f->teacher_sha);
     }
-    RT_TRY(rt_file_sha256(file, NULL, &d, err));
-    rt_digest_hex(d, f->teacher_sha);
-out:
-    rt_free(file);
     return st;
 }
 

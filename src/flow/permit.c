@@ -1,31 +1,20 @@
 /* Asking the gate. */
 #include "flow/permit.h"
 
-#include "model/describe.h"
-
-static rt_status identify(const char *path, char hex[65], rt_err *err)
-{
-    rt_status st = RT_OK;
-    rt_model_description d;
-    rt_digest digest;
-    RT_TRY(rt_model_describe(&d, path, err));
-    RT_TRY(rt_model_sha256(&d, path, &digest, err));
-    rt_digest_hex(digest, hex);
-out:
-    rt_model_description_release(&d);
-    return st;
-}
+#include "model/identity.h"
 
 rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_licence_table *table = NULL;
     rt_evidence evidence = {0};
+    rt_digest digest;
     char hex[65], *decisions = rt_path_join(ask->dir, "decisions.jsonl");
     if (decisions == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
-    RT_TRY(identify(ask->model, hex, err));
+    RT_TRY(rt_model_sha256(ask->model, NULL, &digest, err));
+    rt_digest_hex(digest, hex);
     RT_TRY(rt_licence_table_open(&table, NULL, err));
     RT_TRY(rt_evidence_collect(&evidence, table, ask->model, err));
     const rt_gate_request r = {.model = ask->model,

@@ -25,8 +25,4 @@ void rt_model_description_release(rt_model_description *d);
 size_t rt_model_description_n_tensors(const rt_model_description *d);
 const rt_tensor_info *rt_model_description_tensor(const rt_model_description *d, size_t i);
 
-/* Identity of a model: SHA-256 of its file (of model.safetensors for a folder). A model in several files is known by
- * the names, types, shapes and bytes of its tensors in file order. */
-RT_MUST_USE rt_status rt_model_sha256(const rt_model_description *d, const char *path, rt_digest *out, rt_err *err);
-
 #endif
