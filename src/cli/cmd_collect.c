@@ -6,6 +6,7 @@
 #include <retort/distil.h>
 
 #include "cli/command.h"
+#include "teacher/cache_match.h"
 #include "teacher/verify.h"
 #include "teacher/write.h"
 
@@ -32,6 +33,7 @@ static rt_status verify(rt_cli *c, const collect_args *a)
     rt_cache *cache = NULL;
     rt_verify_report r = {0};
     RT_TRY(rt_cache_open(&cache, a->verify, &c->err));
+    RT_TRY(rt_cache_match_teacher(cache, c->operands.v[0], &c->err));
     RT_TRY(rt_cli_open_model(c, c->operands.v[0], &teacher));
     st = rt_cache_verify(cache, teacher, a->positions, (uint64_t)c->common.seed, &r, &c->err);
     if (c->common.json && r.text[0] != '\0') {

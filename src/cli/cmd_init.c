@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "flow/lineage.h"
 #include "flow/student.h"
 #include "record/record.h"
 #include "teacher/rank.h"
@@ -104,9 +105,10 @@ static void print_plan(const rt_cli *c, const rt_model *m)
     json_decref(p);
 }
 
-static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, const rt_digest *hash)
+static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, const rt_permit *permit)
 {
     rt_status st = RT_OK;
+    rt_digest hash;
     rt_tokenizer *t = NULL;
     rt_model *student = NULL, *exact = NULL;
     rt_ranking *r = NULL;
@@ -117,7 +119,8 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
     } else {
         n = (int)a->layers;
         RT_TRY(RT_NEW(&r, 1, "ranking", &c->err));
-        RT_TRY(rank(a, teacher, t, hash, r, &c->err));
+        RT_BUG_IF(rt_digest_parse(rt_permit_model_sha256(permit), &hash) != 0);
+        RT_TRY(rank(a, teacher, t, &hash, r, &c->err));
         RT_TRY(rt_ranking_keep(r, n, keep, &c->err));
     }
     /* ranking may run in bf16, the weights are taken as they are in the file */
@@ -126,6 +129,7 @@ static rt_status make(rt_cli *c, const init_args *a, const rt_model *teacher, co
                         &c->err));
     RT_TRY(rt_student_save(student, t, a->out, "model.safetensors", RT_F32, &c->err));
     RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], a->out, &c->err));
+    RT_TRY(rt_lineage_of_cut(permit, a->out, &c->err));
     json_t *list = json_array();
     for (int i = 0; i < n; i++) {
         json_array_append_new(list, json_integer(keep[i]));
@@ -168,7 +172,6 @@ int rt_cmd_init(int argc, char **argv)
     rt_status st = RT_OK;
     rt_model *teacher = NULL;
     rt_permit *permit = NULL;
-    rt_digest hash;
     if (!a.plan && (a.out == NULL || (a.keep == NULL) == (a.layers <= 0))) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "-o STUDENT and one of --layers, --keep are needed");
     }
@@ -176,12 +179,11 @@ int rt_cmd_init(int argc, char **argv)
     if (!a.plan) {
         RT_TRY(rt_cli_permit(&c, c.operands.v[0], RT_USE_DERIVE_WEIGHTS, a.out, a.accept, a.reason, a.grant, &permit));
     }
-    RT_TRY(rt_cli_model_hash(&c, c.operands.v[0], &hash));
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &teacher));
     if (a.plan) {
         print_plan(&c, teacher);
     } else {
-        RT_TRY(make(&c, &a, teacher, &hash));
+        RT_TRY(make(&c, &a, teacher, permit));
     }
 out:
     rt_permit_free(permit);

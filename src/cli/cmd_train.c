@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "flow/student.h"
+#include "teacher/cache_match.h"
 #include "train/trainer.h"
 
 static const char *const about =
@@ -63,47 +64,44 @@ static rt_status prepare(rt_cli *c, train_args *a)
     return RT_OK;
 }
 
-static rt_status save(rt_cli *c, const train_args *a, const rt_model *student)
+static bool needs_teacher(const rt_cache *cache, const train_args *a)
 {
-    rt_status st = RT_OK;
-    rt_tokenizer *t = NULL;
-    char *dir = rt_path_join(a->out, "student");
-    RT_TRY(rt_tokenizer_open(&t, c->operands.v[0], &c->err));
-    RT_TRY(rt_student_save(student, t, dir, "model.safetensors", RT_F32, &c->err));
-    RT_TRY(rt_student_save_tokenizer(t, c->operands.v[0], dir, &c->err));
-out:
-    rt_tokenizer_close(t);
-    rt_free(dir);
-    return st;
+    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && rt_loss_distils(a->o.losses[0].loss.kind);
 }
 
 static rt_status train(rt_cli *c, train_args *a)
 {
     rt_status st = RT_OK;
     rt_model *student = NULL, *teacher = NULL;
+    rt_tokenizer *t = NULL;
     rt_cache *cache = NULL;
     rt_source *source = NULL;
     rt_train_result result;
+    const char *from = c->operands.v[0];
     const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
     RT_TRY(prepare(c, a));
-    RT_TRY(rt_cli_check_model(c, c->operands.v[0]));
+    RT_TRY(rt_cli_check_model(c, from));
     RT_TRY(rt_cache_open(&cache, a->cache, &c->err));
-    RT_TRY(rt_model_open(&student, c->operands.v[0], &(rt_model_options){.precision = p, .trainable = true}, &c->err));
-    if (rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && a->loss[0] != '\0' && strcmp(a->loss, "ce") != 0) {
+    RT_TRY(rt_tokenizer_open(&t, from, &c->err));
+    RT_TRY(rt_cache_match_tokenizer(cache, t, from, a->teacher, &c->err));
+    RT_TRY(rt_model_open(&student, from, &(rt_model_options){.precision = p, .trainable = true}, &c->err));
+    if (needs_teacher(cache, a)) {
         if (a->teacher == NULL) {
             RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head",
                         a->cache);
         }
+        RT_TRY(rt_cache_match_teacher(cache, a->teacher, &c->err));
         RT_TRY(rt_model_open(&teacher, a->teacher, &(rt_model_options){.precision = p}, &c->err));
     }
     RT_TRY(rt_source_from_cache(
         &source, cache, &(rt_source_options){.seed = a->o.seed, .max_batch_tokens = a->o.batch_tokens}, &c->err));
     RT_TRY(rt_train_run(student, source, teacher, &a->o, &result, &c->err));
-    RT_TRY(save(c, a, student));
+    RT_TRY(rt_student_save_trained(student, t, from, rt_cache_get_header(cache), a->out, &c->err));
     print_result(c, a, &result);
 out:
     rt_source_close(source);
     rt_cache_close(cache);
+    rt_tokenizer_close(t);
     rt_model_close(teacher);
     rt_model_close(student);
     return st;

@@ -8,6 +8,7 @@
 #include "flow/flow.h"
 #include "flow/permit.h"
 #include "flow/student.h"
+#include "teacher/cache_match.h"
 #include "teacher/collect.h"
 #include "train/trainer.h"
 
@@ -143,23 +144,6 @@ static rt_status train_options(const retort_train_options *o, const char *run, r
     return RT_OK;
 }
 
-static rt_status save_student(const rt_model *student, const char *from, const char *run, rt_err *err)
-{
-    rt_status st = RT_OK;
-    rt_tokenizer *t = NULL;
-    char *dir = rt_path_join(run, "student");
-    if (dir == NULL) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
-    }
-    RT_TRY(rt_tokenizer_open(&t, from, err));
-    RT_TRY(rt_student_save(student, t, dir, "model.safetensors", RT_F32, err));
-    RT_TRY(rt_student_save_tokenizer(t, from, dir, err));
-out:
-    rt_tokenizer_close(t);
-    rt_free(dir);
-    return st;
-}
-
 rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *given,
                        retort_train_result *result, rt_err *err)
 {
@@ -169,20 +153,25 @@ rt_status retort_train(const char *student, const char *cache, const char *run, 
     rt_train_result r;
     rt_precision precision = RT_PRECISION_AUTO;
     rt_model *m = NULL, *teacher = NULL;
+    rt_tokenizer *t = NULL;
     rt_cache *c = NULL;
     rt_source *source = NULL;
     RT_TRY(rt_api_take_options(&o, given, err));
     RT_TRY(rt_api_precision(o.precision, &precision, err));
     RT_TRY(train_options(&o, run, &own, err));
     RT_TRY(rt_cache_open(&c, cache, err));
+    const rt_cache_header *header = rt_cache_get_header(c);
+    RT_TRY(rt_tokenizer_open(&t, student, err));
+    RT_TRY(rt_cache_match_tokenizer(c, t, student, o.teacher, err));
     RT_TRY(rt_model_open(&m, student, &(rt_model_options){.precision = precision, .trainable = true}, err));
-    if (o.teacher != NULL) {
+    if (o.teacher != NULL && header->kind == RT_CACHE_HIDDEN) {
+        RT_TRY(rt_cache_match_teacher(c, o.teacher, err));
         RT_TRY(rt_model_open(&teacher, o.teacher, &(rt_model_options){.precision = precision}, err));
     }
     RT_TRY(rt_source_from_cache(&source, c, &(rt_source_options){.seed = o.seed, .max_batch_tokens = o.batch_tokens},
                                 err));
     RT_TRY(rt_train_run(m, source, teacher, &own, &r, err));
-    RT_TRY(save_student(m, student, run, err));
+    RT_TRY(rt_student_save_trained(m, t, student, header, run, err));
     if (result != NULL) {
         *result = (retort_train_result){.steps = r.counts.step,
                                         .tokens = r.counts.tokens,
@@ -195,6 +184,7 @@ rt_status retort_train(const char *student, const char *cache, const char *run, 
 out:
     rt_source_close(source);
     rt_cache_close(c);
+    rt_tokenizer_close(t);
     rt_model_close(teacher);
     rt_model_close(m);
     return st;

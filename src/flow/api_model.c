@@ -4,6 +4,7 @@
 #include <retort/model.h>
 
 #include "flow/api_options.h"
+#include "flow/lineage.h"
 #include "flow/student.h"
 
 rt_status rt_api_take_options(void *dst, const void *given, rt_err *err)
@@ -86,7 +87,7 @@ static rt_status export_gguf(const rt_model *m, const char *path, const char *ou
     rt_status st = RT_OK;
     rt_gguf *vocabulary = NULL;
     rt_dtype dtype;
-    json_t *facts = json_pack("{s:s, s:s}", "general.name", rt_path_base(path), "retort.version", rt_version());
+    json_t *keys = NULL;
     if (!rt_dtype_from_name(type, &dtype)) {
         RT_FAIL_OUT(err, RT_USAGE, 0, "type '%s' is not one of f32, f16, bf16, q8_0, q4_0, q4_1, safetensors", type);
     }
@@ -94,9 +95,10 @@ static rt_status export_gguf(const rt_model *m, const char *path, const char *ou
     if (vocabulary == NULL) {
         rt_log(RT_LOG_WARN, "'%s' has no GGUF vocabulary beside it: the file is written without a tokenizer", path);
     }
-    RT_TRY(rt_model_save_gguf(m, out, dtype, vocabulary, facts, err));
+    RT_TRY(rt_lineage_keys(&keys, path, err));
+    RT_TRY(rt_model_save_gguf(m, out, dtype, vocabulary, keys, err));
 out:
-    json_decref(facts);
+    json_decref(keys);
     rt_gguf_close(vocabulary);
     return st;
 }
@@ -108,6 +110,7 @@ static rt_status export_folder(const rt_model *m, const char *path, const char *
     RT_TRY(rt_tokenizer_open(&t, path, err));
     RT_TRY(rt_student_save(m, t, out, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t, path, out, err));
+    RT_TRY(rt_lineage_copy(path, out, err));
 out:
     rt_tokenizer_close(t);
     return st;

@@ -1,6 +1,7 @@
 /* The student before training: which layers stay (named, from a ranking file, or ranked now) and the cut itself. */
 #include <string.h>
 
+#include "flow/lineage.h"
 #include "flow/state.h"
 #include "flow/student.h"
 #include "teacher/rank.h"
@@ -89,6 +90,7 @@ rt_status rt_stage_init(rt_flow *f, rt_err *err)
     RT_TRY(rt_model_cut(&student, exact, keep, n_keep, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
     RT_TRY(rt_student_save(student, f->tokenizer, dir, "init.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(f->tokenizer, f->recipe.teacher, dir, err));
+    RT_TRY(rt_lineage_of_cut(f->permit, dir, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "init", "student/init.safetensors", err));
     RT_TRY(save_choice(f, keep, n_keep, ranked, err));
 out:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "flow/lineage.h"
 #include "flow/state.h"
 #include "flow/student.h"
 
@@ -54,7 +55,7 @@ static rt_train_options options_of(const training *t, const char *run_dir)
 }
 
 /* The student in memory becomes <dir>/model.safetensors; each of the two folders can be opened as a model. */
-static rt_status save_model(const training *t, const rt_model *m, rt_err *err)
+static rt_status save_model(const training *t, const rt_model *m, const rt_cache_header *cache, rt_err *err)
 {
     rt_status st = RT_OK;
     char name[64], *dir = NULL;
@@ -62,6 +63,9 @@ static rt_status save_model(const training *t, const rt_model *m, rt_err *err)
     RT_TRY(rt_flow_path_to(t->f, t->dir, &dir, err));
     RT_TRY(rt_student_save(m, t->f->tokenizer, dir, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
+    /* the twin never saw what the teacher says */
+    RT_TRY(strcmp(t->dir, "student") == 0 ? rt_lineage_of_training(dir, cache, dir, err)
+                                          : rt_lineage_of_cut(t->f->permit, dir, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
 out:
     rt_free(dir);
@@ -119,7 +123,7 @@ static rt_status train(training *t, rt_err *err)
     RT_TRY(rt_heldout_new(&t->heldout, f->teacher, &f->watched, (int)f->recipe.sequence, RT_VALIDATION_TOKENS, err));
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
-    RT_TRY(save_model(t, student, err));
+    RT_TRY(save_model(t, student, rt_cache_get_header(cache), err));
     RT_TRY(save_result(t, &res, student, err));
     t->tokens = res.counts.tokens;
 out:

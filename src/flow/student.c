@@ -3,13 +3,16 @@
 
 #include <string.h>
 
+#include "flow/lineage.h"
+
 static rt_status join(char **out, const char *dir, const char *name, rt_err *err)
 {
     *out = rt_path_join(dir, name);
     return *out != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
 }
 
-rt_status rt_student_save(const rt_model *m, const rt_tokenizer *t, const char *dir, const char *weights, rt_dtype type, rt_err *err)
+rt_status rt_student_save(const rt_model *m, const rt_tokenizer *t, const char *dir, const char *weights, rt_dtype type,
+                          rt_err *err)
 {
     rt_status st = RT_OK;
     char *path = NULL, *config = NULL;
@@ -68,5 +71,19 @@ rt_status rt_student_save_tokenizer(const rt_tokenizer *t, const char *teacher, 
 out:
     rt_gguf_close(g);
     rt_free(path);
+    return st;
+}
+
+rt_status rt_student_save_trained(const rt_model *m, const rt_tokenizer *t, const char *from,
+                                  const rt_cache_header *cache, const char *run, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *dir = NULL;
+    RT_TRY(join(&dir, run, "student", err));
+    RT_TRY(rt_student_save(m, t, dir, "model.safetensors", RT_F32, err));
+    RT_TRY(rt_student_save_tokenizer(t, from, dir, err));
+    RT_TRY(rt_lineage_of_training(from, cache, dir, err));
+out:
+    rt_free(dir);
     return st;
 }

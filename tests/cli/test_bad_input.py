@@ -1,4 +1,5 @@
 """Whatever is wrong: one line that names file, place and cause, the exit code of its kind, and nothing half-written."""
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,22 @@ class BadModels(ProgramTest):
         self.write("tiny/config.json", config.replace('"intermediate_size": 160', '"intermediate_size": 192'))
         self.refused(INPUT, "logits", folder, "--ids", self.write_lines("ids.jsonl", [{"ids": [1]}]), "-o", "out",
                      says=("mlp", "160", "192"))
+
+    def test_more_experts_a_token_than_any_model_has(self):
+        folder = self.tiny_model(source="qwen3_moe")
+        config = json.loads((folder / "config.json").read_text())
+        self.write("tiny/config.json", {**config, "num_experts": 128, "num_experts_per_tok": 65})
+        self.refused(INPUT, "inspect", folder, says=("experts used is 65", "expected 1 to 64"))
+
+    def test_a_student_with_a_shorter_context_than_the_data(self):
+        folder, text = self.tiny_model(), self.texts()
+        self.ok("collect", folder, "--text", text, "-o", "cache", "--draws", 4, "--sequence", 128)
+        short = self.tiny_model("short")
+        config = json.loads((short / "config.json").read_text())
+        self.write("short/config.json", {**config, "max_position_embeddings": 100})
+        self.refused(INPUT, "train", short, "--cache", "cache", "--tokens", 1000, "-o", "run",
+                     says=("sequences of 128 tokens", "student's context is 100"))
+        self.assertFalse((self.dir / "run").exists())
 
     def test_a_model_with_another_vocabulary_is_no_teacher(self):
         """The reference over other tokens: probabilities cannot be compared."""

@@ -274,7 +274,8 @@ static void sequences_longer_than_a_context_are_refused(void **state)
     rt_err err;
     rt_step *step;
     rt_model *m = toy_model(true), *teacher = toy_teacher();
-    rt_source_info info = {.kind = RT_SOURCE_SAMPLE, .n_vocab = m->hp.n_vocab, .d_model = m->hp.d_model, .temperature = 1};
+    rt_source_info info = {
+        .kind = RT_SOURCE_SAMPLE, .n_vocab = m->hp.n_vocab, .d_model = m->hp.d_model, .temperature = 1};
     rt_step_options o = {.losses = {fkl}, .n_losses = 1, .batch_tokens = 96, .micro_tokens = 48, .teacher = teacher};
     info.sequence = (int)m->rope_rows + 1;
     assert_int_equal(rt_step_new(&step, m, &info, &o, &err), RT_INPUT);
