@@ -25,7 +25,7 @@ bench: all ## how fast this machine distils
 format: ## write sources in the house style
 	clang-format-14 -i $(SOURCES)
 
-lint: all ## layers, banned calls, clang-tidy
+lint: all ## layers, banned calls, links of pages, clang-tidy
 	ctest --preset release --label-regex lint
 	tools/tidy.sh build/release
 

@@ -95,7 +95,7 @@ foreach(name test_collect_teacher test_generate_teacher test_smollm2_golden)
     endif()
 endforeach()
 
-foreach(lint layers banned)
+foreach(lint layers banned links)
     if(EXISTS ${CMAKE_SOURCE_DIR}/tools/check_${lint}.py)
         foreach(mode "" self-test)
             set(name lint_${lint})
