@@ -1,8 +1,8 @@
 #!/bin/sh
 # bench/peers/run.sh: retort's training step from a cache against PyTorch's, in turn (A B A B) on this machine: the same
 # teacher, text, 12-layer student, 4,096 tokens a step in sequences of 512, forward KL to the top 32 with tail mass,
-# 2 threads. Prints the median rate of each and their ratio. Ten minutes; the figures mean nothing beside other work.
-#   RETORT=PROGRAM  RETORT_PEERS=VENV  STEPS=6 (a turn; the first 2 do not count)  ROUNDS=2
+# 2 threads. Prints the median rate of each and their ratio. Five minutes; the figures mean nothing beside other work.
+#   RETORT=PROGRAM  RETORT_PEERS=VENV  STEPS=6 (a turn; the first 2 do not count)  ROUNDS=2  THREADS=2
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +13,7 @@ text=examples/data/books.jsonl
 keep=0,1,2,8,9,11,20,21,24,27,28,29
 steps=${STEPS:-6}
 rounds=${ROUNDS:-2}
-threads=2
+threads=${THREADS:-2}
 warmup=2
 
 say() { printf '== %s\n' "$*" >&2; }

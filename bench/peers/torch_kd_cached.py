@@ -9,7 +9,6 @@ import argparse
 import gc
 import json
 import resource
-import statistics
 import sys
 import time
 
@@ -88,9 +87,9 @@ def main():
     student = AutoModelForCausalLM.from_pretrained(a.student, dtype=torch.float32).train()
     student.config.use_cache = False
     optimizer = torch.optim.AdamW(student.parameters(), lr=a.lr, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
-    seconds, losses = [], []
+    seconds, cpu_seconds, losses = [], [], []
     for batch, (ids, log_p) in zip(batches, cache):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = student.model(batch).last_hidden_state.flatten(0, 1)
             loss = top_k_loss(hidden, student.lm_head.weight, ids, log_p)
@@ -99,16 +98,24 @@ def main():
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         seconds.append(time.perf_counter() - start)
+        cpu_seconds.append(time.process_time() - cpu_start)
         losses.append(loss.item())
-        print(f"step {len(seconds)}: {seconds[-1]:.2f} s, KL {losses[-1]:.3f}", file=sys.stderr, flush=True)
+        print(f"step {len(seconds)}: {seconds[-1]:.2f} s, {cpu_seconds[-1]:.2f} s of CPU, KL {losses[-1]:.3f}",
+              file=sys.stderr, flush=True)
 
     tokens = a.batch * a.sequence
     counted = seconds[a.warmup :]
-    json.dump({"tokens_per_s": [tokens / s for s in counted], "median": tokens / statistics.median(counted),
-               "losses": losses, "parameters": sum(p.numel() for p in student.parameters()), "threads": a.threads,
-               "torch": torch.__version__, "transformers": transformers.__version__,
-               "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}, sys.stdout)
-    print()
+    report = {
+        "tokens_per_s": [tokens / s for s in counted],
+        "cpu_seconds": cpu_seconds[a.warmup :],
+        "losses": losses,
+        "parameters": sum(p.numel() for p in student.parameters()),
+        "threads": a.threads,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":
