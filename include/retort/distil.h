@@ -77,7 +77,8 @@ typedef struct retort_train_result {
     int resumed; /* an earlier call had begun this run */
 } retort_train_result;
 
-/* Trains the model at `student` on `cache`; the result is <run>/student, metrics and checkpoints lie in <run>. */
+/* Trains the model at `student` on `cache`; the result is <run>/student, metrics and checkpoints lie in <run>. RT_INPUT
+ * where the student's tokenizer is not the one the cache was collected with, or the teacher is another. */
 RT_API rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *o,
                               retort_train_result *result, rt_err *err);
 

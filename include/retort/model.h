@@ -41,7 +41,7 @@ RT_API int64_t retort_model_context(const retort_model *m);          /* tokens *
 RT_API const char *retort_model_architecture(const retort_model *m); /* "llama"; lives as long as the model */
 
 /* The model at `path` as file or folder `out`. `type`: "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1" for a GGUF,
- * "safetensors" for a folder. */
+ * "safetensors" for a folder. Licence and base model go along. */
 RT_API rt_status retort_export(const char *path, const char *out, const char *type, rt_err *err);
 
 /* Text to token ids and back. May be used by several threads at once. */

@@ -7,8 +7,9 @@
 
 static const char *const about =
     "Writes MODEL as OUT: a GGUF of the given type, or with --type safetensors a folder in the Hugging\n"
-    "Face layout. The tokenizer's metadata is copied byte for byte where it came from a GGUF. What the\n"
-    "format cannot say is refused, never dropped.\n"
+    "Face layout. The tokenizer's metadata is copied byte for byte where it came from a GGUF; licence, base\n"
+    "model and what retort recorded of the teacher go along. What the format cannot say is refused, never\n"
+    "dropped.\n"
     "\n"
     "example:  retort export runs/quickstart/student -o student.gguf --type q8_0";
 

@@ -9,10 +9,10 @@
 #include "teacher/rank.h"
 
 static const char *const about =
-    "Writes folder STUDENT (model.safetensors, config.json, tokenizer): the teacher with some of its\n"
-    "layers, everything else as it is. Which layers: --keep names them, --ranking reads them from a file,\n"
-    "else they are ranked on --text (minutes). The licence gate is asked first: cutting derives weights.\n"
-    "--plan prints sizes and costs of all depths and writes nothing.\n"
+    "Writes folder STUDENT (model.safetensors, config.json, tokenizer, README.md): the teacher with some of\n"
+    "its layers, everything else as it is. Which layers: --keep names them, --ranking reads them from a\n"
+    "file, else they are ranked on --text (minutes). The licence gate is asked first: cutting derives\n"
+    "weights. --plan prints sizes and costs of all depths and writes nothing.\n"
     "\n"
     "example:  retort init teacher.gguf -o student --layers 15 --text books.jsonl";
 

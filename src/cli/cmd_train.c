@@ -11,8 +11,9 @@
 static const char *const about =
     "Trains STUDENT (a folder made by `init`, or any model) on the targets in CACHE. The trained model is\n"
     "RUN/student/model.safetensors; metrics and checkpoints lie beside it. Give either --tokens or\n"
-    "--budget. The same command goes on where a killed one was, with the same bits; --replay RUN repeats\n"
-    "the schedule another run decided by the clock.\n"
+    "--budget. STUDENT must have the tokenizer the cache was collected with. The same command goes on\n"
+    "where a killed one was, with the same bits; --replay RUN repeats the schedule another run decided by\n"
+    "the clock.\n"
     "\n"
     "example:  retort train student --cache cache --tokens 200k -o run";
 

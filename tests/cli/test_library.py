@@ -4,7 +4,7 @@ import pathlib
 import re
 import subprocess
 
-from program import LICENCE, SOURCE, TEACHER, ProgramTest, main
+from program import INPUT, LICENCE, SOURCE, TEACHER, ProgramTest, main, tokenizer_json
 
 BUILD = pathlib.Path(os.environ["RETORT_BUILD"])
 HEADERS = sorted((SOURCE / "include/retort").glob("*.h"))
@@ -64,6 +64,16 @@ class Programs(ProgramTest):
         self.assertEqual(r.returncode, LICENCE, r.stderr)
         self.assertIn("unknown", r.stderr)
         self.assertFalse((self.dir / "work").exists())
+
+    def test_a_student_over_other_tokens_is_refused(self):
+        """The same number of ids, two of which mean each other's text: nothing else would notice."""
+        teacher, student, tokens = self.tiny_model(), self.tiny_model("student"), tokenizer_json()
+        vocabulary = tokens["model"]["vocab"]
+        vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+        self.write("student/tokenizer.json", tokens)
+        r = run(BUILD / "example_distil", teacher, student, self.texts(n=24), "work", 1000, cwd=self.dir)
+        self.assertEqual(r.returncode, INPUT, r.stderr)
+        self.assertIn("another tokenizer", r.stderr)
 
 
 if __name__ == "__main__":
