@@ -107,7 +107,7 @@ def llama_perplexity(model, text, context):
         found = re.search(r"Final estimate: PPL = (\S+)", done.stdout + done.stderr)
         if done.returncode != 0 or found:
             break
-    if not found:
+    if done.returncode != 0 or not found:
         raise AssertionError(f"llama-perplexity on '{model}': exit {done.returncode}\n{done.stderr[-4000:]}")
     return float(found[1])
 
