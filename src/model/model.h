@@ -73,7 +73,8 @@ double rt_model_flops_per_token(const rt_model *m);
 /* --- saving --------------------------------------------------------------------------------------------------- */
 /* Refuses what the format cannot say. `tokenizer`: GGUF whose tokenizer.* keys are copied byte for byte (may be NULL: none);
  * `extra`: JSON object of further keys, strings and integers ("general.name", "retort.ledger", ...), may be NULL. Matrices
- * are written as `type` (rows whose length is no multiple of the block stay F16), vectors as F32. */
+ * are written as `type` (embedding and head as Q8_0 when it is a four-bit type; rows whose length is no multiple of the block as
+ * F16), vectors as F32. */
 RT_MUST_USE rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer,
                                          const json_t *extra, rt_err *err);
 /* Weights (F32) as one safetensors file, and config.json beside it (bos/eos/pad ids from `ids` = {bos, eos, pad}, -1: none). */
