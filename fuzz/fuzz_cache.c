@@ -1,5 +1,6 @@
-/* fuzz_cache.c - a cache shard from anyone's hands: head, index, tables, every sequence. Size and checksum are put right first,
- * so that mutations reach what lies behind them. The reader is compiled in here: it needs neither engine nor writer. */
+/* fuzz_cache.c - a cache shard from anyone's hands: head, index, tables, every sequence. Size and checksum are put
+ * right first, so that mutations reach what lies behind them. The reader is compiled in here: it needs neither engine
+ * nor writer. */
 #include "teacher/cache_decode.c"
 #include "teacher/cache_sequence.c"
 #include "teacher/cache_shard.c"
@@ -50,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(&head, data, sizeof head);
         head.file_bytes = size;
         memcpy(copy, &head, sizeof head);
-        head.checksum = rt_xxh64(copy + offsetof(rt_shard_head, file_bytes), size - offsetof(rt_shard_head, file_bytes));
+        head.checksum =
+            rt_xxh64(copy + offsetof(rt_shard_head, file_bytes), size - offsetof(rt_shard_head, file_bytes));
         memcpy(copy, &head, sizeof head);
     }
     if (rt_shard_from_bytes(&s, copy, size, "input", &err) == RT_OK && rt_shard_check(&s, &err) == RT_OK) {

@@ -56,7 +56,8 @@ static rt_status encode_question(run *r, const rt_choice_item *item, rt_err *err
         RT_TRY(grow((void **)&r->pairs, r->n_requests, &r->cap_requests, sizeof *r->pairs, err));
         const bool same = i > 0 && q->context.p == q[-1].context.p;
         const rt_choice_pair *before = same ? &r->pairs[r->n_requests - 1] : NULL;
-        RT_TRY(rt_choice_encode(&r->pairs[r->n_requests], &r->pool, r->tokenizer, q->context, q->continuation, before, err));
+        RT_TRY(rt_choice_encode(&r->pairs[r->n_requests], &r->pool, r->tokenizer, q->context, q->continuation, before,
+                                err));
         r->n_requests++;
     }
 out:
@@ -116,11 +117,14 @@ static rt_status score(run *r, const rt_model *m, const char *name, rt_err *err)
     for (size_t i = 0; i < r->n_requests; i++) {
         rt_choice_pair *p = &r->pairs[i];
         RT_TRY(rt_choice_truncate(p, m->rope_rows, err));
-        r->requests[i] = (rt_score_request){.context = r->pool.p + p->context, .n_context = (int64_t)p->n_context,
-                                            .ids = r->pool.p + p->continuation, .n = (int64_t)p->n};
+        r->requests[i] = (rt_score_request){.context = r->pool.p + p->context,
+                                            .n_context = (int64_t)p->n_context,
+                                            .ids = r->pool.p + p->continuation,
+                                            .n = (int64_t)p->n};
     }
     rt_progress_begin(&r->progress, name);
-    st = rt_score_run(m, r->requests, r->n_requests, r->scores, &(rt_score_options){.on_progress = show_progress, .ud = r}, err);
+    st = rt_score_run(m, r->requests, r->n_requests, r->scores,
+                      &(rt_score_options){.on_progress = show_progress, .ud = r}, err);
     if (st == RT_OK) {
         rt_progress_end(&r->progress, "%zu questions", r->n);
     }
@@ -136,7 +140,8 @@ static int64_t pick(const run *r, const question *q, bool per_character)
     int64_t best = 0;
     double best_value = -INFINITY;
     for (size_t i = 0; i < q->item.n; i++) {
-        const double value = r->scores[q->first + i].logprob / (per_character ? (double)q->item.requests[i].length : 1.0);
+        const double value =
+            r->scores[q->first + i].logprob / (per_character ? (double)q->item.requests[i].length : 1.0);
         if (value > best_value) {
             best_value = value;
             best = (int64_t)i;
@@ -156,8 +161,8 @@ static json_t *item_json(const run *r, const question *q, int64_t acc, int64_t a
     if (rt_choice_task_has_norm(r->task)) {
         json_object_set_new(picks, "acc_norm", json_integer((json_int_t)acc_norm));
     }
-    return json_pack("{s:s, s:o, s:o, s:I, s:o}", "id", q->item.id, "loglikelihoods", logprobs, "n_tokens", tokens, "gold",
-                     (json_int_t)q->item.gold, "picks", picks);
+    return json_pack("{s:s, s:o, s:o, s:I, s:o}", "id", q->item.id, "loglikelihoods", logprobs, "n_tokens", tokens,
+                     "gold", (json_int_t)q->item.gold, "picks", picks);
 }
 
 /* A context shared by the choices counts once. */
@@ -199,8 +204,8 @@ out:
     return st;
 }
 
-rt_status rt_choice_run(rt_choice_result *out, const rt_model *m, const rt_tokenizer *t, const char *task, const char *path,
-                        int64_t limit, rt_err *err)
+rt_status rt_choice_run(rt_choice_result *out, const rt_model *m, const rt_tokenizer *t, const char *task,
+                        const char *path, int64_t limit, rt_err *err)
 {
     rt_status st = RT_OK;
     run r = {.task = rt_choice_task_find(task), .tokenizer = t, .path = path};
@@ -233,7 +238,8 @@ void rt_choice_result_release(rt_choice_result *r)
 
 json_t *rt_choice_json(const rt_choice_result *r)
 {
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:f}", "task", r->task, "n", (json_int_t)r->n, "acc", rt_number_json(r->acc.mean),
-                     "acc_norm", rt_number_json(r->acc_norm.mean), "stderr", rt_number_json(r->acc.stderr_), "acc_norm_stderr",
-                     rt_number_json(r->acc_norm.stderr_), "chance", r->chance);
+    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:f}", "task", r->task, "n", (json_int_t)r->n, "acc",
+                     rt_number_json(r->acc.mean), "acc_norm", rt_number_json(r->acc_norm.mean), "stderr",
+                     rt_number_json(r->acc.stderr_), "acc_norm_stderr", rt_number_json(r->acc_norm.stderr_), "chance",
+                     r->chance);
 }

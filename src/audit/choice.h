@@ -12,9 +12,9 @@ typedef struct rt_choice_result {
     char task[32];
     int64_t n;
     rt_stat acc, acc_norm; /* acc_norm: per character of the continuation (n = 0 where the task has none) */
-    json_t *items;         /* per item {id, loglikelihoods[], n_tokens[], gold, picks: {acc, acc_norm}}; owned by the result */
-    int64_t tokens;        /* read by the model, a context shared by choices once: for the cost account */
-    double chance;         /* accuracy of guessing */
+    json_t *items;  /* per item {id, loglikelihoods[], n_tokens[], gold, picks: {acc, acc_norm}}; owned by the result */
+    int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
+    double chance;  /* accuracy of guessing */
 } rt_choice_result;
 
 /* Names known: "hellaswag", ...; ", "-separated for messages. */

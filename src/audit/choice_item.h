@@ -23,7 +23,7 @@ typedef struct rt_choice_item { /* lives in the arena it was read into */
 } rt_choice_item;
 
 /* RT_INPUT names the field that is missing; the caller adds file and line. */
-RT_MUST_USE rt_status rt_choice_item_read(rt_choice_item *out, const rt_choice_task *t, const json_t *row, uint64_t line,
-                                          rt_arena *arena, rt_err *err);
+RT_MUST_USE rt_status rt_choice_item_read(rt_choice_item *out, const rt_choice_task *t, const json_t *row,
+                                          uint64_t line, rt_arena *arena, rt_err *err);
 
 #endif

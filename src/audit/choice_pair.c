@@ -1,5 +1,5 @@
-/* choice_pair.c - the harness's way from two texts to two lists of ids: white space at the end of the context belongs to
- * the continuation, and the continuation's ids are those that the joined text has more than the context alone. */
+/* choice_pair.c - the harness's way from two texts to two lists of ids: white space at the end of the context belongs
+ * to the continuation, and the continuation's ids are those that the joined text has more than the context alone. */
 #include "audit/choice_pair.h"
 
 #include <string.h>
@@ -19,14 +19,16 @@ out:
 }
 
 /* Nothing to condition on: one token, the first of the continuation when it already is that. */
-static rt_status encode_alone(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice continuation, rt_err *err)
+static rt_status encode_alone(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice continuation,
+                              rt_err *err)
 {
     rt_status st = RT_OK;
     const int32_t prefix = rt_tokenizer_bos(t) >= 0 ? rt_tokenizer_bos(t) : rt_tokenizer_eos(t);
     out->context = pool->n;
     out->n_context = 1;
     if (prefix < 0) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "the context is empty and the tokenizer has neither BOS nor EOS to stand for it");
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,
+                    "the context is empty and the tokenizer has neither BOS nor EOS to stand for it");
     }
     RT_TRY(rt_ids_push(pool, prefix, err));
     out->continuation = pool->n;
@@ -39,7 +41,8 @@ out:
     return st;
 }
 
-static rt_status encode_behind(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context, const rt_str *whole, rt_err *err)
+static rt_status encode_behind(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context,
+                               const rt_str *whole, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_ids joined = {0};
@@ -59,8 +62,8 @@ out:
     return st;
 }
 
-rt_status rt_choice_encode(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context, rt_slice continuation,
-                           const rt_choice_pair *before, rt_err *err)
+rt_status rt_choice_encode(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context,
+                           rt_slice continuation, const rt_choice_pair *before, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str whole = {0};
@@ -93,7 +96,8 @@ rt_status rt_choice_truncate(rt_choice_pair *p, int64_t n_ctx, rt_err *err)
     /* the last token is only predicted */
     const size_t room = (size_t)n_ctx;
     if (p->n > room) {
-        return rt_fail(err, RT_INPUT, 0, "a choice of %zu tokens does not fit into the model's context of %zu", p->n, room);
+        return rt_fail(err, RT_INPUT, 0, "a choice of %zu tokens does not fit into the model's context of %zu", p->n,
+                       room);
     }
     const size_t most = room + 1 - p->n;
     if (p->n_context > most) {

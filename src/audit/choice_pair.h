@@ -11,8 +11,8 @@ typedef struct rt_choice_pair {
 } rt_choice_pair;
 
 /* Appends both to the pool. `before` (may be NULL): the pair of the same context text, whose context is used again. */
-RT_MUST_USE rt_status rt_choice_encode(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context, rt_slice continuation,
-                                       const rt_choice_pair *before, rt_err *err);
+RT_MUST_USE rt_status rt_choice_encode(rt_choice_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice context,
+                                       rt_slice continuation, const rt_choice_pair *before, rt_err *err);
 /* Cuts the context from the left until a model of n_ctx positions takes the pair. */
 RT_MUST_USE rt_status rt_choice_truncate(rt_choice_pair *p, int64_t n_ctx, rt_err *err);
 

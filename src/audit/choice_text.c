@@ -49,7 +49,8 @@ void rt_text_capitalize(rt_str *out, rt_slice s)
     for (size_t i = 0; i < s.n;) {
         const bool first = i == 0;
         const uint32_t c = next(s, &i);
-        rt_utf8_add(out, (uint32_t)(first ? utf8proc_totitle((utf8proc_int32_t)c) : utf8proc_tolower((utf8proc_int32_t)c)));
+        rt_utf8_add(out,
+                    (uint32_t)(first ? utf8proc_totitle((utf8proc_int32_t)c) : utf8proc_tolower((utf8proc_int32_t)c)));
     }
 }
 

@@ -6,8 +6,8 @@
 
 #include "tensor/kernels.h"
 
-/* Sums run in independent lanes of f32, so that plain loops become vector code, and go to f64 after STRETCH elements, so
- * that 50,000 small terms do not drown in rounding. */
+/* Sums run in independent lanes of f32, so that plain loops become vector code, and go to f64 after STRETCH elements,
+ * so that 50,000 small terms do not drown in rounding. */
 enum { LANES = 16, STRETCH = 64 * LANES };
 
 static double add_lanes(const float *lane)
@@ -20,7 +20,8 @@ static double add_lanes(const float *lane)
 }
 
 /* sum p (t - z - shift) */
-static double sum_log_ratio(const float *restrict p, const float *restrict t, const float *restrict z, float shift, int64_t v)
+static double sum_log_ratio(const float *restrict p, const float *restrict t, const float *restrict z, float shift,
+                            int64_t v)
 {
     double sum = 0;
     int64_t i = 0;

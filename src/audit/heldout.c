@@ -16,12 +16,12 @@ struct rt_heldout {
     rt_document *docs; /* those used; a first that is too long is cut */
     size_t n_docs;
     rt_packed packed;
-    int32_t *cluster;  /* [n_docs] */
+    int32_t *cluster; /* [n_docs] */
     size_t n_clusters;
     int64_t n_positions;
-    int64_t longest;   /* piece of a document */
+    int64_t longest; /* piece of a document */
     int32_t max_id;
-    float *hidden;     /* [n_positions, d of the teacher] after the final norm; NULL without a teacher */
+    float *hidden; /* [n_positions, d of the teacher] after the final norm; NULL without a teacher */
 };
 
 /* --- choosing the text -------------------------------------------------------------------------------------------- */
@@ -90,7 +90,8 @@ static rt_status survey(rt_heldout *h, rt_err *err)
         h->longest = p->segments[i].n > h->longest ? p->segments[i].n : h->longest;
     }
     if (h->n_positions == 0) {
-        return rt_fail(err, RT_INPUT, 0, "the held-out text predicts nothing: no document has a second token that counts");
+        return rt_fail(err, RT_INPUT, 0,
+                       "the held-out text predicts nothing: no document has a second token that counts");
     }
     return RT_OK;
 }
@@ -104,24 +105,25 @@ typedef struct pass {
     rt_acts *acts;
     rt_head *head;
     rt_gather batch;
-    int64_t at;            /* positions before the batch */
+    int64_t at; /* positions before the batch */
     int64_t next_sequence;
-    int64_t n_vocab;       /* common ids */
-    int64_t stride;        /* of scratch */
-    float *scratch;        /* [threads][stride] */
-    float *hidden;         /* where the teacher's states go */
+    int64_t n_vocab;                /* common ids */
+    int64_t stride;                 /* of scratch */
+    float *scratch;                 /* [threads][stride] */
+    float *hidden;                  /* where the teacher's states go */
     double (*value)[RT_N_MEASURES]; /* [rows of the batch] */
 } pass;
 
 static rt_status check_model(const rt_heldout *h, const rt_model *m, rt_err *err)
 {
     if (h->longest > m->rope_rows) {
-        return rt_fail(err, RT_INPUT, 0, "pieces of %lld tokens do not fit into the model's context of %lld; use shorter sequences",
+        return rt_fail(err, RT_INPUT, 0,
+                       "pieces of %lld tokens do not fit into the model's context of %lld; use shorter sequences",
                        (long long)h->longest, (long long)m->rope_rows);
     }
     if (h->max_id >= m->hp.n_vocab) {
-        return rt_fail(err, RT_INPUT, 0, "the text has id %d, the model's vocabulary ends at %lld: wrong tokenizer", h->max_id,
-                       (long long)m->hp.n_vocab - 1);
+        return rt_fail(err, RT_INPUT, 0, "the text has id %d, the model's vocabulary ends at %lld: wrong tokenizer",
+                       h->max_id, (long long)m->hp.n_vocab - 1);
     }
     return RT_OK;
 }
@@ -192,7 +194,12 @@ static rt_status run_batch(pass *p, rt_head_visitor visit, rt_err *err)
     }
     const rt_batch b = rt_gather_batch(&p->batch);
     rt_net_forward(p->m, p->acts, &b);
-    rt_head_sweep s = {.model = p->m, .x = rt_acts_x(p->acts), .rows = p->batch.rows, .n_rows = p->batch.n_rows, .visit = visit, .ud = p};
+    rt_head_sweep s = {.model = p->m,
+                       .x = rt_acts_x(p->acts),
+                       .rows = p->batch.rows,
+                       .n_rows = p->batch.n_rows,
+                       .visit = visit,
+                       .ud = p};
     if (p->teacher != NULL) {
         s.teacher = p->teacher;
         s.teacher_hidden = p->h->hidden + p->at * p->teacher->hp.d_model;
@@ -211,7 +218,8 @@ static rt_status run_teacher(rt_heldout *h, rt_err *err)
     size_t bytes;
     if (!rt_mul_size((size_t)h->n_positions, (size_t)h->teacher->hp.d_model * sizeof(float), &bytes) ||
         (room >= 0 && bytes > (size_t)room)) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "the teacher's states over %lld positions do not fit into memory; use less held-out text",
+        RT_FAIL_OUT(err, RT_MEMORY, 0,
+                    "the teacher's states over %lld positions do not fit into memory; use less held-out text",
                     (long long)h->n_positions);
     }
     RT_TRY(check_model(h, h->teacher, err));
@@ -226,8 +234,8 @@ out:
     return st;
 }
 
-rt_status rt_heldout_new(rt_heldout **out, const rt_model *teacher, const rt_corpus *corpus, int sequence, int64_t max_tokens,
-                         rt_err *err)
+rt_status rt_heldout_new(rt_heldout **out, const rt_model *teacher, const rt_corpus *corpus, int sequence,
+                         int64_t max_tokens, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_heldout *h = NULL;
@@ -303,7 +311,8 @@ static rt_status add_batch(sums *s, const pass *p, rt_err *err)
         const int32_t g = h->cluster[segment->doc];
         for (int k = 0; k < RT_N_MEASURES; k++) {
             if (!isfinite(p->value[i][k])) {
-                return rt_fail(err, RT_NUMERIC, 0, "a value on held-out document '%s' ('%s' line %llu) is not finite: a model is damaged",
+                return rt_fail(err, RT_NUMERIC, 0,
+                               "a value on held-out document '%s' ('%s' line %llu) is not finite: a model is damaged",
                                doc->id, doc->source, (unsigned long long)doc->line);
             }
             s->total[k][g] += p->value[i][k];
@@ -322,9 +331,14 @@ static rt_fidelity conclude(const sums *s, const rt_heldout *h)
         const bool measured = k == RT_MEASURE_NLL || h->teacher != NULL;
         stat[k] = rt_stat_clustered(s->total[k], s->count, measured ? h->n_clusters : 0);
     }
-    return (rt_fidelity){.nll = stat[RT_MEASURE_NLL], .teacher_nll = stat[RT_MEASURE_TEACHER_NLL], .kl = stat[RT_MEASURE_KL],
-                         .top1 = stat[RT_MEASURE_TOP1], .acceptance = stat[RT_MEASURE_ACCEPTANCE], .positions = h->n_positions,
-                         .documents = s->documents, .own_text = stat[RT_MEASURE_NLL].clusters == 1};
+    return (rt_fidelity){.nll = stat[RT_MEASURE_NLL],
+                         .teacher_nll = stat[RT_MEASURE_TEACHER_NLL],
+                         .kl = stat[RT_MEASURE_KL],
+                         .top1 = stat[RT_MEASURE_TOP1],
+                         .acceptance = stat[RT_MEASURE_ACCEPTANCE],
+                         .positions = h->n_positions,
+                         .documents = s->documents,
+                         .own_text = stat[RT_MEASURE_NLL].clusters == 1};
 }
 
 rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err)

@@ -11,25 +11,27 @@
 
 typedef struct rt_heldout rt_heldout;
 
-/* Keeps corpus and teacher (NULL: perplexity only) until freed. Uses the first documents up to max_tokens (0: all), packed at
- * `sequence`: whole ones, but a first document that is longer is cut. */
+/* Keeps corpus and teacher (NULL: perplexity only) until freed. Uses the first documents up to max_tokens (0: all),
+ * packed at `sequence`: whole ones, but a first document that is longer is cut. */
 RT_MUST_USE rt_status rt_heldout_new(rt_heldout **out, const rt_model *teacher, const rt_corpus *corpus, int sequence,
                                      int64_t max_tokens, rt_err *err);
 void rt_heldout_free(rt_heldout *h);
 
 typedef struct rt_fidelity {
-    rt_stat nll;         /* nats a token; perplexity = exp(mean) */
-    rt_stat teacher_nll; /* this and below: n = 0 without a teacher */
-    rt_stat kl;          /* KL(teacher | student), nats a token, T = 1 */
-    rt_stat top1;        /* share of positions with the teacher's most probable token on top */
-    rt_stat acceptance;  /* mean of sum_v min(p_v, q_v) */
+    rt_stat nll;                  /* nats a token; perplexity = exp(mean) */
+    rt_stat teacher_nll;          /* this and below: n = 0 without a teacher */
+    rt_stat kl;                   /* KL(teacher | student), nats a token, T = 1 */
+    rt_stat top1;                 /* share of positions with the teacher's most probable token on top */
+    rt_stat acceptance;           /* mean of sum_v min(p_v, q_v) */
     int64_t positions, documents; /* predicted tokens; documents that have some */
-    bool own_text;       /* all text is of one cluster: standard errors are missing */
+    bool own_text;                /* all text is of one cluster: standard errors are missing */
 } rt_fidelity;
-/* Vocabulary sizes may differ by padding rows: common ids are compared, the rest is -inf on both sides. RT_NUMERIC when a value is not finite. */
+/* Vocabulary sizes may differ by padding rows: common ids are compared, the rest is -inf on both sides. RT_NUMERIC when
+ * a value is not finite. */
 RT_MUST_USE rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err);
-/* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}} and with a teacher {teacher_perplexity,
- * teacher_nll, kl, top1, acceptance}; a number that is missing is null. Owned, NULL when memory is out. */
+/* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}} and with a teacher
+ * {teacher_perplexity, teacher_nll, kl, top1, acceptance}; a number that is missing is null. Owned, NULL when memory is
+ * out. */
 json_t *rt_fidelity_json(const rt_fidelity *f);
 json_t *rt_stat_json(const rt_stat *s);
 /* null when v is not finite */

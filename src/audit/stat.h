@@ -12,8 +12,8 @@ typedef struct rt_stat {
 } rt_stat;
 
 /* Ratio estimate sum(total) / sum(count) over clusters, with the linearised (sandwich) standard error
- * sqrt(G/(G-1) sum_g (total_g - mean count_g)^2) / sum(count). count_g = observations in cluster g; a cluster without any
- * (its total is 0) is left out. */
+ * sqrt(G/(G-1) sum_g (total_g - mean count_g)^2) / sum(count). count_g = observations in cluster g; a cluster without
+ * any (its total is 0) is left out. */
 rt_stat rt_stat_clustered(const double *total, const int64_t *count, size_t n_clusters);
 /* Independent observations: sample standard deviation / sqrt(n), as lm-evaluation-harness. */
 rt_stat rt_stat_plain(const double *x, size_t n);

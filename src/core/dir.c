@@ -34,7 +34,8 @@ rt_status rt_dir_names(const char *path, char ***names, size_t *n, rt_err *err)
     *names = NULL;
     *n = 0;
     if (d == NULL) {
-        return rt_fail(err, errno == ENOENT ? RT_NOT_FOUND : RT_IO, 0, "reading directory '%s': %s", path, strerror(errno));
+        return rt_fail(err, errno == ENOENT ? RT_NOT_FOUND : RT_IO, 0, "reading directory '%s': %s", path,
+                       strerror(errno));
     }
     for (const struct dirent *e; st == RT_OK && (e = readdir(d)) != NULL;) {
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {

@@ -1,5 +1,5 @@
-/* team.c - the team of threads: workers that draw task numbers from one counter and sleep between jobs. Sleep, not spin:
- * on a machine that others use too, a spinning member takes the time of the one everybody waits for
+/* team.c - the team of threads: workers that draw task numbers from one counter and sleep between jobs. Sleep, not
+ * spin: on a machine that others use too, a spinning member takes the time of the one everybody waits for
  * (docs/decisions/0004-sleeping-team.md). */
 #include "core/team.h"
 

@@ -19,13 +19,15 @@ rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
 /* Every HOLD_OUT-th document is held out when the recipe names no held-out text. */
 #define HOLD_OUT 20
 
-/* Moves the documents whose index says so from `all` into `held`, which must be zero; both keep views into all's arena. */
+/* Moves the documents whose index says so from `all` into `held`, which must be zero; both keep views into all's arena.
+ */
 static rt_status hold_out(rt_corpus *all, rt_corpus *held, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_document *docs = NULL;
     if (all->n_docs < HOLD_OUT) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0, "%zu documents are too few to hold some out; name held-out text as data.valid", all->n_docs);
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "%zu documents are too few to hold some out; name held-out text as data.valid",
+                    all->n_docs);
     }
     RT_TRY(RT_NEW(&docs, all->n_docs / HOLD_OUT, "held-out documents", err));
     RT_TRY(RT_NEW(&held->mask, all->ids.n, "held-out mask", err));
@@ -56,7 +58,8 @@ out:
 
 static rt_status load(rt_flow *f, rt_corpus *c, const char *const *paths, size_t n, int64_t max_tokens, rt_err *err)
 {
-    return rt_corpus_load(c, f->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = n, .max_tokens = max_tokens}, err);
+    return rt_corpus_load(c, f->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = n, .max_tokens = max_tokens},
+                          err);
 }
 
 /* So much of a held-out file is read, and one document in so many of it is left to validations. */
@@ -69,7 +72,8 @@ int64_t rt_flow_held_out_tokens(const rt_flow *f)
     return wanted > HELD_OUT_TOKENS ? wanted : HELD_OUT_TOKENS;
 }
 
-/* Validations choose weights, so the audit judges on other documents: the last ones are theirs, the others the audit's. */
+/* Validations choose weights, so the audit judges on other documents: the last ones are theirs, the others the audit's.
+ */
 static void part_held_out(rt_flow *f)
 {
     const rt_corpus *all = &f->valid;

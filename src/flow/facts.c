@@ -75,9 +75,9 @@ static json_t *teacher_facts(const rt_flow *f, const json_t *models)
 {
     const json_t *entry = json_array_get(models, 0);
     const char *name = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
-    json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256", f->teacher_sha, "licence",
-                          rt_permit_licence(f->permit), "verdict", rt_verdict_name(rt_permit_verdict(f->permit)), "duties",
-                          rt_permit_duties(f->permit));
+    json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256",
+                          f->teacher_sha, "licence", rt_permit_licence(f->permit), "verdict",
+                          rt_verdict_name(rt_permit_verdict(f->permit)), "duties", rt_permit_duties(f->permit));
     static const char *const keys[] = {"architecture", "parameters", "layers", "bytes", "type"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         json_t *v = json_object_get(entry, keys[i]);
@@ -117,8 +117,9 @@ static json_t *student_facts(const rt_flow *f, const json_t *models)
     }
     if (cut != NULL) {
         const json_t *fid = json_object_get(cut, "fidelity");
-        json_object_set_new(s, "start", json_pack("{s:f, s:f}", "kl", rt_json_f64(json_object_get(fid, "kl"), "mean", 0), "perplexity",
-                                                  rt_json_f64(fid, "perplexity", 0)));
+        json_object_set_new(s, "start",
+                            json_pack("{s:f, s:f}", "kl", rt_json_f64(json_object_get(fid, "kl"), "mean", 0),
+                                      "perplexity", rt_json_f64(fid, "perplexity", 0)));
     }
     return s;
 }
@@ -136,10 +137,11 @@ static json_t *cost_facts(const rt_flow *f)
         seconds += s;
         cpu += c;
         peak = p > peak ? p : peak;
-        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:I}", "name", rt_json_str(stage, "name", "?"), "seconds", s, "cpu_seconds", c,
-                                              "peak_bytes", (json_int_t)p));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:I}", "name", rt_json_str(stage, "name", "?"),
+                                              "seconds", s, "cpu_seconds", c, "peak_bytes", (json_int_t)p));
     }
-    return json_pack("{s:f, s:f, s:I, s:o}", "seconds", seconds, "cpu_seconds", cpu, "peak_bytes", (json_int_t)peak, "stages", list);
+    return json_pack("{s:f, s:f, s:I, s:o}", "seconds", seconds, "cpu_seconds", cpu, "peak_bytes", (json_int_t)peak,
+                     "stages", list);
 }
 
 static json_t *export_files(const rt_flow *f)
@@ -200,8 +202,9 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "exports", json_incref(json_object_get(audit, "exports")));
     set(facts, "samples", json_incref(json_object_get(audit, "samples")));
     set(facts, "cost", cost_facts(f));
-    set(facts, "machine", json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
-                                    rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision));
+    set(facts, "machine",
+        json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
+                  rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision));
     set(facts, "not_measured", not_measured(f, audit));
     set(facts, "files", export_files(f));
     set(facts, "ledger", json_incref((json_t *)rt_manifest_get(&f->manifest, "ledger")));

@@ -4,7 +4,8 @@
 
 #include "flow/state.h"
 
-/* Reads run.json, stage results and metrics from the run directory; what is absent stays absent. Owned by the caller. */
+/* Reads run.json, stage results and metrics from the run directory; what is absent stays absent. Owned by the caller.
+ */
 RT_MUST_USE rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err);
 /* Entry of facts.models with this id, NULL when there is none. */
 const json_t *rt_facts_model(const json_t *models, const char *id);

@@ -34,11 +34,16 @@ static void add_figure(json_t *kept, const figure *f)
     json_array_append_new(kept, o);
 }
 
-static void add_fidelity(json_t *kept, const json_t *models, const char *key, const char *what, const char *unit, double teacher)
+static void add_fidelity(json_t *kept, const json_t *models, const char *key, const char *what, const char *unit,
+                         double teacher)
 {
     const json_t *s = rt_facts_model(models, "student"), *c = rt_facts_model(models, "cut");
-    add_figure(kept, &(figure){.what = what, .unit = unit, .student = fidelity(s, key, "mean"), .teacher = teacher,
-                               .baseline = fidelity(c, key, "mean"), .se = fidelity(s, key, "stderr"),
+    add_figure(kept, &(figure){.what = what,
+                               .unit = unit,
+                               .student = fidelity(s, key, "mean"),
+                               .teacher = teacher,
+                               .baseline = fidelity(c, key, "mean"),
+                               .se = fidelity(s, key, "stderr"),
                                .n = rt_json_i64(json_object_get(s, "fidelity"), "positions", 0)});
 }
 
@@ -49,8 +54,12 @@ static void add_exports(json_t *kept, const json_t *exports)
         const json_t *e = json_array_get(exports, i);
         char what[128];
         snprintf(what, sizeof what, "KL to the teacher, held-out text, %s", rt_json_str(e, "file", "?"));
-        add_figure(kept, &(figure){.what = what, .unit = "nats a token", .student = fidelity(e, "kl", "mean"),
-                                   .teacher = NAN, .baseline = NAN, .se = fidelity(e, "kl", "stderr"),
+        add_figure(kept, &(figure){.what = what,
+                                   .unit = "nats a token",
+                                   .student = fidelity(e, "kl", "mean"),
+                                   .teacher = NAN,
+                                   .baseline = NAN,
+                                   .se = fidelity(e, "kl", "stderr"),
                                    .n = rt_json_i64(json_object_get(e, "fidelity"), "positions", 0)});
     }
 }
@@ -74,24 +83,29 @@ static accuracy accuracy_of(const json_t *entry, const json_t *like)
 static json_t *kept_figures(const json_t *models, const json_t *exports)
 {
     json_t *kept = json_array();
-    const json_t *s = rt_facts_model(models, "student"), *t = rt_facts_model(models, "teacher"), *c = rt_facts_model(models, "cut");
+    const json_t *s = rt_facts_model(models, "student"), *t = rt_facts_model(models, "teacher"),
+                 *c = rt_facts_model(models, "cut");
     if (s == NULL || t == NULL) {
         return kept;
     }
     add_fidelity(kept, models, "kl", "KL to the teacher, held-out text", "nats a token", 0.0);
     add_fidelity(kept, models, "top1", "top-1 agreement with the teacher", "share", 1.0);
     add_fidelity(kept, models, "acceptance", "acceptance as a drafter, sum of min(p, q)", "share", 1.0);
-    add_fidelity(kept, models, "nll", "negative log-likelihood, held-out text", "nats a token", fidelity(t, "nll", "mean"));
+    add_fidelity(kept, models, "nll", "negative log-likelihood, held-out text", "nats a token",
+                 fidelity(t, "nll", "mean"));
     const json_t *tasks = json_object_get(s, "tasks");
     for (size_t i = 0; i < json_array_size(tasks); i++) {
         const json_t *a = json_array_get(tasks, i);
         const accuracy student = accuracy_of(a, a);
         char what[96];
         snprintf(what, sizeof what, "%s, %s", rt_json_str(a, "task", "task"), student.name);
-        add_figure(kept, &(figure){.what = what, .unit = "share", .student = student.mean,
+        add_figure(kept, &(figure){.what = what,
+                                   .unit = "share",
+                                   .student = student.mean,
                                    .teacher = accuracy_of(json_array_get(json_object_get(t, "tasks"), i), a).mean,
                                    .baseline = accuracy_of(json_array_get(json_object_get(c, "tasks"), i), a).mean,
-                                   .se = student.se, .n = rt_json_i64(a, "n", 0)});
+                                   .se = student.se,
+                                   .n = rt_json_i64(a, "n", 0)});
     }
     add_exports(kept, exports);
     return kept;
@@ -101,13 +115,17 @@ static json_t *lost_sentences(const json_t *models)
 {
     json_t *lost = json_array();
     const json_t *s = rt_facts_model(models, "student"), *t = rt_facts_model(models, "teacher");
-    const double mine = fidelity(s, "nll", "mean"), its = fidelity(t, "nll", "mean"), top1 = fidelity(s, "top1", "mean");
+    const double mine = fidelity(s, "nll", "mean"), its = fidelity(t, "nll", "mean"),
+                 top1 = fidelity(s, "top1", "mean");
     if (isfinite(mine) && isfinite(its)) {
-        json_array_append_new(lost, json_sprintf("On held-out text its perplexity is %.1f beside the teacher's %.1f, %.2f times as high.",
-                                                 exp(mine), exp(its), exp(mine - its)));
+        json_array_append_new(
+            lost, json_sprintf("On held-out text its perplexity is %.1f beside the teacher's %.1f, %.2f times as high.",
+                               exp(mine), exp(its), exp(mine - its)));
     }
     if (isfinite(top1)) {
-        json_array_append_new(lost, json_sprintf("In %.1f %% of positions its most probable token is not the teacher's.", 100.0 * (1.0 - top1)));
+        json_array_append_new(lost,
+                              json_sprintf("In %.1f %% of positions its most probable token is not the teacher's.",
+                                           100.0 * (1.0 - top1)));
     }
     const json_t *tasks = json_object_get(s, "tasks");
     for (size_t i = 0; i < json_array_size(tasks); i++) {
@@ -115,10 +133,12 @@ static json_t *lost_sentences(const json_t *models)
         const accuracy mine_of_task = accuracy_of(a, a), its_of_task = accuracy_of(b, a);
         const double gap = its_of_task.mean - mine_of_task.mean, se = hypot(mine_of_task.se, its_of_task.se);
         if (isfinite(gap) && isfinite(se)) {
-            json_array_append_new(lost, json_sprintf("%s: %.1f points below the teacher, %s twice the standard error of the difference (%.1f) "
-                                                     "on %lld items.", rt_json_str(a, "task", "task"), 100.0 * gap,
-                                                     fabs(gap) > 2.0 * se ? "beyond" : "within", 100.0 * se,
-                                                     (long long)rt_json_i64(a, "n", 0)));
+            json_array_append_new(
+                lost,
+                json_sprintf("%s: %.1f points below the teacher, %s twice the standard error of the difference (%.1f) "
+                             "on %lld items.",
+                             rt_json_str(a, "task", "task"), 100.0 * gap, fabs(gap) > 2.0 * se ? "beyond" : "within",
+                             100.0 * se, (long long)rt_json_i64(a, "n", 0)));
         }
     }
     return lost;
@@ -140,7 +160,8 @@ static json_t *training_data(const json_t *data)
 
 json_t *rt_facts_card(const json_t *facts)
 {
-    static const char *const same[] = {"name", "permit", "teacher", "student", "not_measured", "ledger", "files", "command", "tool"};
+    static const char *const same[] = {"name",   "permit", "teacher", "student", "not_measured",
+                                       "ledger", "files",  "command", "tool"};
     json_t *card = json_object();
     const json_t *train = json_object_get(facts, "train"), *collect = json_object_get(facts, "collect");
     const json_t *models = json_object_get(facts, "models");
@@ -151,13 +172,15 @@ json_t *rt_facts_card(const json_t *facts)
         }
     }
     json_object_set_new(card, "data", training_data(json_object_get(facts, "data")));
-    json_object_set_new(card, "how",
-                        json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:i, s:f}", "loss", rt_json_str(train, "loss", "unknown"), "tokens",
-                                  (json_int_t)rt_json_i64(train, "tokens", 0), "steps", (json_int_t)rt_json_i64(train, "steps", 0), "seconds",
-                                  rt_json_f64(train, "seconds", 0), "cpu_seconds", rt_json_f64(train, "cpu_seconds", 0), "machine",
-                                  rt_json_str(json_object_get(facts, "machine"), "cpu", "unknown"), "targets",
-                                  rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0), "temperature",
-                                  rt_json_f64(train, "temperature", 1)));
+    json_object_set_new(
+        card, "how",
+        json_pack("{s:s, s:I, s:I, s:f, s:f, s:s, s:s, s:i, s:f}", "loss", rt_json_str(train, "loss", "unknown"),
+                  "tokens", (json_int_t)rt_json_i64(train, "tokens", 0), "steps",
+                  (json_int_t)rt_json_i64(train, "steps", 0), "seconds", rt_json_f64(train, "seconds", 0),
+                  "cpu_seconds", rt_json_f64(train, "cpu_seconds", 0), "machine",
+                  rt_json_str(json_object_get(facts, "machine"), "cpu", "unknown"), "targets",
+                  rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0),
+                  "temperature", rt_json_f64(train, "temperature", 1)));
     json_object_set_new(card, "kept", kept_figures(models, json_object_get(facts, "exports")));
     json_object_set_new(card, "lost", lost_sentences(models));
     return card;

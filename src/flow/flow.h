@@ -8,17 +8,17 @@
 #include "core/core.h"
 
 typedef struct rt_flow_options {
-    const char *recipe;          /* YAML file */
-    const char *const *sets;     /* "key.sub=value" */
+    const char *recipe;      /* YAML file */
+    const char *const *sets; /* "key.sub=value" */
     size_t n_sets;
-    const char *runs_dir;        /* NULL: "runs" */
-    const char *accept_licence;  /* id of a licence whose duties (or unknown terms) the user accepts; recorded */
-    const char *accept_reason;   /* why, where the verdict is unknown */
+    const char *runs_dir;       /* NULL: "runs" */
+    const char *accept_licence; /* id of a licence whose duties (or unknown terms) the user accepts; recorded */
+    const char *accept_reason;  /* why, where the verdict is unknown */
 } rt_flow_options;
 
-/* All stages. *summary (may be NULL) gets {name, dir, report, model, active_seconds, stages: [{name, state, active_s}]};
- * `model` is the first GGUF that was exported, or the folder of the safetensors. Owned by the caller. RT_IO when another
- * process works in the run directory. */
+/* All stages. *summary (may be NULL) gets {name, dir, report, model, active_seconds, stages: [{name, state,
+ * active_s}]}; `model` is the first GGUF that was exported, or the folder of the safetensors. Owned by the caller.
+ * RT_IO when another process works in the run directory. */
 RT_MUST_USE rt_status rt_flow_run(const rt_flow_options *o, json_t **summary, rt_err *err);
 /* What a run would do: licence verdict, split of the budget, tokens, time, memory and disk. Writes nothing. */
 RT_MUST_USE rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err);

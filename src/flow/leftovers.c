@@ -37,9 +37,9 @@ static rt_status visit_dir(const rt_flow *f, const char *name, visitor visit, vo
     }
     for (size_t i = 0; i < n; i++) {
         char *path = rt_path_join(dir, names[i]);
-        st = path == NULL            ? rt_fail(err, RT_MEMORY, 0, "out of memory")
+        st = path == NULL           ? rt_fail(err, RT_MEMORY, 0, "out of memory")
              : rt_path_is_dir(path) ? RT_OK
-                                     : visit(ud, path, err);
+                                    : visit(ud, path, err);
         rt_free(path);
         RT_TRY(st);
     }

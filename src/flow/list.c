@@ -27,10 +27,12 @@ static json_t *entry_of(const char *dir, const json_t *root)
     json_array_foreach(json_object_get(root, "stages"), i, stage)
     {
         active += rt_json_f64(stage, "active_s", 0);
-        json_object_set_new(stages, rt_json_str(stage, "name", "?"), json_string(rt_json_str(stage, "state", "pending")));
+        json_object_set_new(stages, rt_json_str(stage, "name", "?"),
+                            json_string(rt_json_str(stage, "state", "pending")));
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:o}", "name", rt_json_str(root, "name", rt_path_base(dir)), "dir", dir, "state",
-                     state_of(root), "created", rt_json_str(root, "created", ""), "active_s", active, "stages", stages);
+    return json_pack("{s:s, s:s, s:s, s:s, s:f, s:o}", "name", rt_json_str(root, "name", rt_path_base(dir)), "dir", dir,
+                     "state", state_of(root), "created", rt_json_str(root, "created", ""), "active_s", active, "stages",
+                     stages);
 }
 
 rt_status rt_flow_list(const char *runs_dir, json_t **out, rt_err *err)

@@ -66,7 +66,8 @@ static rt_status time_teacher(double *tokens_per_s, const rt_model *m, bench *b,
     for (int i = 0; i < WARM + COUNTED; i++) {
         const double t0 = rt_now();
         rt_net_forward(m, acts, &b->batch);
-        rt_head_run(head, &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = b->batch.n_rows, .visit = look, .ud = b});
+        rt_head_run(head, &(rt_head_sweep){
+                              .model = m, .x = rt_acts_x(acts), .n_rows = b->batch.n_rows, .visit = look, .ud = b});
         const double rate = (double)b->batch.n_rows / (rt_now() - t0);
         best = i >= WARM && rate > best ? rate : best;
     }
@@ -91,8 +92,13 @@ static rt_status time_step(double *tokens_per_s, const rt_model *m, bench *b, in
     for (int i = 0; i < WARM + COUNTED; i++) {
         const double t0 = rt_now();
         rt_net_forward(m, acts, &b->batch);
-        rt_head_run(head, &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = b->batch.n_rows, .visit = cross_entropy,
-                                           .ud = b, .dx = dx, .grads = grads});
+        rt_head_run(head, &(rt_head_sweep){.model = m,
+                                           .x = rt_acts_x(acts),
+                                           .n_rows = b->batch.n_rows,
+                                           .visit = cross_entropy,
+                                           .ud = b,
+                                           .dx = dx,
+                                           .grads = grads});
         rt_net_backward(m, grads, acts, &b->batch, dx);
         const double rate = (double)b->batch.n_rows / (rt_now() - t0);
         best = i >= WARM && rate > best ? rate : best;
@@ -106,7 +112,8 @@ out:
     return st;
 }
 
-rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens, int64_t sequence, rt_err *err)
+rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens,
+                          int64_t sequence, rt_err *err)
 {
     rt_status st = RT_OK;
     bench b = {0};
@@ -119,7 +126,8 @@ rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_lay
     }
     RT_TRY(bench_init(&b, teacher->hp.n_vocab, batch_tokens, sequence, err));
     RT_TRY(time_teacher(&out->teacher_tokens_per_s, teacher, &b, sequence, err));
-    RT_TRY(rt_model_cut(&student, teacher, keep, student_layers, &(rt_model_options){.precision = precision, .trainable = true}, err));
+    RT_TRY(rt_model_cut(&student, teacher, keep, student_layers,
+                        &(rt_model_options){.precision = precision, .trainable = true}, err));
     RT_TRY(time_step(&out->step_tokens_per_s, student, &b, sequence, err));
     out->seconds = rt_now() - t0;
 out:

@@ -11,7 +11,7 @@ typedef struct rt_pace {
 } rt_pace;
 
 /* A few seconds: two warm runs of each are not counted, the faster of two that are is taken. */
-RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens, int64_t sequence,
-                                      rt_err *err);
+RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens,
+                                      int64_t sequence, rt_err *err);
 
 #endif

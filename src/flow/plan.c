@@ -60,15 +60,19 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     }
     const int layers = f.recipe.n_keep > 0 ? f.recipe.n_keep : f.recipe.layers;
     const double elements = student_elements(&f, layers);
-    const double train = f.split.train_seconds > 0 ? f.split.train_seconds
-                                                   : (double)(f.split.train_tokens > 0 ? f.split.train_tokens : collect) / f.split.step_tokens_per_s;
-    *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:i, s:f}, s:I, s:I, s:o, s:f, s:f}", "name", f.recipe.name, "dir", f.dir,
-                      "recipe", json_incref(f.recipe.json), "licence", "id", rt_permit_licence(f.permit), "verdict",
-                      rt_verdict_name(rt_permit_verdict(f.permit)), "teacher_sha256", f.teacher_sha, "budget_seconds", f.recipe.budget,
-                      "student", "layers", layers, "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
-                      (json_int_t)(train * f.split.step_tokens_per_s), "seconds", stage_seconds(&f, collect, train), "peak_memory_bytes",
-                      peak_bytes(&f, elements), "disk_bytes",
-                      (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) + elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
+    const double train =
+        f.split.train_seconds > 0
+            ? f.split.train_seconds
+            : (double)(f.split.train_tokens > 0 ? f.split.train_tokens : collect) / f.split.step_tokens_per_s;
+    *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:i, s:f}, s:I, s:I, s:o, s:f, s:f}", "name",
+                      f.recipe.name, "dir", f.dir, "recipe", json_incref(f.recipe.json), "licence", "id",
+                      rt_permit_licence(f.permit), "verdict", rt_verdict_name(rt_permit_verdict(f.permit)),
+                      "teacher_sha256", f.teacher_sha, "budget_seconds", f.recipe.budget, "student", "layers", layers,
+                      "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
+                      (json_int_t)(train * f.split.step_tokens_per_s), "seconds", stage_seconds(&f, collect, train),
+                      "peak_memory_bytes", peak_bytes(&f, elements), "disk_bytes",
+                      (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) +
+                          elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
     if (*plan == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }

@@ -7,8 +7,14 @@
 #include "audit/choice.h"
 
 static const rt_field teacher_fields[] = {
-    {.key = "model", .kind = RT_FIELD_STR, .required = true, .help = "GGUF file, safetensors file or Hugging Face folder"},
-    {.key = "noncommercial", .kind = RT_FIELD_BOOL, .dflt = "false", .help = "judge the licence for non-commercial use"},
+    {.key = "model",
+     .kind = RT_FIELD_STR,
+     .required = true,
+     .help = "GGUF file, safetensors file or Hugging Face folder"},
+    {.key = "noncommercial",
+     .kind = RT_FIELD_BOOL,
+     .dflt = "false",
+     .help = "judge the licence for non-commercial use"},
     {.key = "grant", .kind = RT_FIELD_STR, .help = "file with a written grant of the rights holder"},
     {0},
 };
@@ -18,48 +24,128 @@ static const rt_field data_fields[] = {
     {0},
 };
 static const rt_field collect_fields[] = {
-    {.key = "targets", .kind = RT_FIELD_ENUM, .choices = "sample|topk|hidden", .dflt = "sample", .help = "what is kept of each distribution"},
-    {.key = "draws", .kind = RT_FIELD_INT, .min = 1, .max = 255, .dflt = "50", .help = "sample: draws with replacement a position"},
-    {.key = "k", .kind = RT_FIELD_INT, .min = 1, .max = 1024, .dflt = "32", .help = "topk: entries a position, the tail is kept as one mass"},
-    {.key = "hidden_type", .kind = RT_FIELD_ENUM, .choices = "f16|f32", .dflt = "f16", .help = "hidden: type of the states"},
-    {.key = "temperature", .kind = RT_FIELD_NUM, .min = 0.05, .max = 20, .dflt = "1", .help = "of the teacher's distribution"},
-    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .help = "stop after so many; default: what the budget allows, or all"},
+    {.key = "targets",
+     .kind = RT_FIELD_ENUM,
+     .choices = "sample|topk|hidden",
+     .dflt = "sample",
+     .help = "what is kept of each distribution"},
+    {.key = "draws",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 255,
+     .dflt = "50",
+     .help = "sample: draws with replacement a position"},
+    {.key = "k",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 1024,
+     .dflt = "32",
+     .help = "topk: entries a position, the tail is kept as one mass"},
+    {.key = "hidden_type",
+     .kind = RT_FIELD_ENUM,
+     .choices = "f16|f32",
+     .dflt = "f16",
+     .help = "hidden: type of the states"},
+    {.key = "temperature",
+     .kind = RT_FIELD_NUM,
+     .min = 0.05,
+     .max = 20,
+     .dflt = "1",
+     .help = "of the teacher's distribution"},
+    {.key = "tokens",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 1e12,
+     .help = "stop after so many; default: what the budget allows, or all"},
     {0},
 };
 static const rt_field student_fields[] = {
-    {.key = "init", .kind = RT_FIELD_ENUM, .choices = "prune", .dflt = "prune", .help = "cut layers out of the teacher"},
+    {.key = "init",
+     .kind = RT_FIELD_ENUM,
+     .choices = "prune",
+     .dflt = "prune",
+     .help = "cut layers out of the teacher"},
     {.key = "layers", .kind = RT_FIELD_INT, .min = 1, .max = RT_MAX_LAYERS, .help = "how many layers to keep"},
     {.key = "keep", .kind = RT_FIELD_STRS, .help = "the very layers to keep, e.g. [0, 1, 2, 28, 29]"},
     {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for this teacher"},
     {0},
 };
 static const rt_field train_fields[] = {
-    {.key = "loss", .kind = RT_FIELD_ENUM, .choices = "forward_kl|ce", .dflt = "forward_kl", .help = "divergence to the teacher"},
+    {.key = "loss",
+     .kind = RT_FIELD_ENUM,
+     .choices = "forward_kl|ce",
+     .dflt = "forward_kl",
+     .help = "divergence to the teacher"},
     {.key = "temperature", .kind = RT_FIELD_NUM, .min = 0.05, .max = 20, .dflt = "1", .help = "of the loss"},
     {.key = "batch_tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e7, .dflt = "2k", .help = "tokens a step"},
     {.key = "sequence", .kind = RT_FIELD_INT, .min = 8, .max = 8192, .dflt = "512", .help = "longest sequence"},
-    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e13, .help = "train on so many; default: what the budget allows, or one pass"},
+    {.key = "tokens",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 1e13,
+     .help = "train on so many; default: what the budget allows, or one pass"},
     {.key = "optimizer", .kind = RT_FIELD_ENUM, .choices = "adamw", .dflt = "adamw", .help = "update rule"},
     {.key = "lr", .kind = RT_FIELD_NUM, .min = 1e-8, .max = 1, .dflt = "6e-4", .help = "peak learning rate"},
-    {.key = "schedule", .kind = RT_FIELD_ENUM, .choices = "wsd|cosine|linear", .dflt = "wsd", .help = "shape of the learning rate"},
-    {.key = "warmup", .kind = RT_FIELD_INT, .min = -1, .max = 1e9, .dflt = "-1", .help = "steps; -1: 2 % of the run, 50 at least, a tenth at most"},
-    {.key = "decay", .kind = RT_FIELD_NUM, .min = 0, .max = 1, .dflt = "0.25", .help = "wsd: share of the run that falls to zero"},
-    {.key = "weight_decay", .kind = RT_FIELD_NUM, .min = 0, .max = 10, .dflt = "0.1", .help = "of matrices other than the embedding"},
+    {.key = "schedule",
+     .kind = RT_FIELD_ENUM,
+     .choices = "wsd|cosine|linear",
+     .dflt = "wsd",
+     .help = "shape of the learning rate"},
+    {.key = "warmup",
+     .kind = RT_FIELD_INT,
+     .min = -1,
+     .max = 1e9,
+     .dflt = "-1",
+     .help = "steps; -1: 2 % of the run, 50 at least, a tenth at most"},
+    {.key = "decay",
+     .kind = RT_FIELD_NUM,
+     .min = 0,
+     .max = 1,
+     .dflt = "0.25",
+     .help = "wsd: share of the run that falls to zero"},
+    {.key = "weight_decay",
+     .kind = RT_FIELD_NUM,
+     .min = 0,
+     .max = 10,
+     .dflt = "0.1",
+     .help = "of matrices other than the embedding"},
     {.key = "clip", .kind = RT_FIELD_NUM, .min = 1e-6, .max = 1e9, .dflt = "1", .help = "largest norm of the gradient"},
-    {.key = "eval_every", .kind = RT_FIELD_INT, .min = 0, .max = 1e9, .dflt = "0", .help = "steps between validations; 0: start and end"},
-    {.key = "patience", .kind = RT_FIELD_INT, .min = 0, .max = 1e6, .dflt = "0", .help = "validations without a new best before stopping; 0: never"},
-    {.key = "precision", .kind = RT_FIELD_ENUM, .choices = "auto|f32", .dflt = "auto", .help = "auto: bf16 products where the machine is faster with them"},
+    {.key = "eval_every",
+     .kind = RT_FIELD_INT,
+     .min = 0,
+     .max = 1e9,
+     .dflt = "0",
+     .help = "steps between validations; 0: start and end"},
+    {.key = "patience",
+     .kind = RT_FIELD_INT,
+     .min = 0,
+     .max = 1e6,
+     .dflt = "0",
+     .help = "validations without a new best before stopping; 0: never"},
+    {.key = "precision",
+     .kind = RT_FIELD_ENUM,
+     .choices = "auto|f32",
+     .dflt = "auto",
+     .help = "auto: bf16 products where the machine is faster with them"},
     {0},
 };
 static const rt_field export_fields[] = {
-    {.key = "type", .kind = RT_FIELD_ENUM, .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|safetensors", .required = true, .help = "GGUF type, or a safetensors folder"},
+    {.key = "type",
+     .kind = RT_FIELD_ENUM,
+     .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|safetensors",
+     .required = true,
+     .help = "GGUF type, or a safetensors folder"},
     {0},
 };
 static const rt_field audit_fields[] = {
     {.key = "tasks", .kind = RT_FIELD_STRS, .help = "multiple-choice tasks as name or name=file.jsonl"},
     {.key = "limit", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .dflt = "100", .help = "items a task"},
     {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .dflt = "16k", .help = "held-out tokens"},
-    {.key = "twin", .kind = RT_FIELD_ENUM, .choices = "ce|none", .dflt = "ce", .help = "train a twin on the text alone, as a baseline"},
+    {.key = "twin",
+     .kind = RT_FIELD_ENUM,
+     .choices = "ce|none",
+     .dflt = "ce",
+     .help = "train a twin on the text alone, as a baseline"},
     {0},
 };
 
@@ -68,7 +154,11 @@ const rt_field rt_run_schema[] = {
     {.key = "budget", .kind = RT_FIELD_DURATION, .min = 10, .max = 3.2e7, .help = "time for the whole recipe, e.g. 8m"},
     {.key = "seed", .kind = RT_FIELD_INT, .min = 0, .max = 9e15, .dflt = "1", .help = "of every random choice"},
     {.key = "threads", .kind = RT_FIELD_INT, .min = 0, .max = RT_MAX_THREADS, .dflt = "0", .help = "0: all processors"},
-    {.key = "teacher", .kind = RT_FIELD_MAP, .required = true, .children = teacher_fields, .help = "the model to learn from"},
+    {.key = "teacher",
+     .kind = RT_FIELD_MAP,
+     .required = true,
+     .children = teacher_fields,
+     .help = "the model to learn from"},
     {.key = "data", .kind = RT_FIELD_MAP, .required = true, .children = data_fields, .help = "texts"},
     {.key = "collect", .kind = RT_FIELD_MAP, .children = collect_fields, .help = "the teacher's outputs"},
     {.key = "student", .kind = RT_FIELD_MAP, .required = true, .children = student_fields, .help = "the model to make"},
@@ -89,7 +179,8 @@ static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
             break; /* file name without its ending */
         }
         if (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL) {
-            return rt_fail(err, RT_RECIPE, 0, "%s: name '%s' may hold letters, digits, '.', '_' and '-' only", path, base);
+            return rt_fail(err, RT_RECIPE, 0, "%s: name '%s' may hold letters, digits, '.', '_' and '-' only", path,
+                           base);
         }
         r->name[n++] = *p;
     }
@@ -100,7 +191,8 @@ static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
     return RT_OK;
 }
 
-static rt_status read_strings(const json_t *list, const char *what, const char **out, size_t cap, size_t *n, rt_err *err)
+static rt_status read_strings(const json_t *list, const char *what, const char **out, size_t cap, size_t *n,
+                              rt_err *err)
 {
     *n = json_array_size(list);
     if (*n > cap) {
@@ -157,8 +249,8 @@ static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err
         return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is no task; known: %s", r->tasks[i], rt_choice_tasks());
     }
     if (!rt_path_exists(r->task_data[i])) {
-        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s reads '%s', which does not exist; write %s=FILE.jsonl", r->tasks[i],
-                       r->task_data[i], r->tasks[i]);
+        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s reads '%s', which does not exist; write %s=FILE.jsonl",
+                       r->tasks[i], r->task_data[i], r->tasks[i]);
     }
     return RT_OK;
 }
@@ -198,7 +290,9 @@ static void read_train(rt_run_recipe *r, const json_t *t)
 static void read_collect(rt_run_recipe *r, const json_t *c)
 {
     const char *targets = rt_json_str(c, "targets", "sample");
-    r->targets = strcmp(targets, "topk") == 0 ? RT_CACHE_TOPK : strcmp(targets, "hidden") == 0 ? RT_CACHE_HIDDEN : RT_CACHE_SAMPLE;
+    r->targets = strcmp(targets, "topk") == 0     ? RT_CACHE_TOPK
+                 : strcmp(targets, "hidden") == 0 ? RT_CACHE_HIDDEN
+                                                  : RT_CACHE_SAMPLE;
     r->draws = (int)rt_json_i64(c, "draws", 50);
     r->k = (int)rt_json_i64(c, "k", 32);
     r->hidden_dtype = strcmp(rt_json_str(c, "hidden_type", "f16"), "f32") == 0 ? RT_F32 : RT_F16;
@@ -229,7 +323,8 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     const json_t *exports = json_object_get(r->json, "export");
     r->n_exports = json_array_size(exports);
     if (r->n_exports > RT_MAX_EXPORTS) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0, "%s: 'export' has %zu entries, at most %d are taken", path, r->n_exports, RT_MAX_EXPORTS);
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "%s: 'export' has %zu entries, at most %d are taken", path, r->n_exports,
+                    RT_MAX_EXPORTS);
     }
     for (size_t i = 0; i < r->n_exports; i++) {
         r->exports[i].type = rt_json_str(json_array_get(exports, i), "type", NULL);
@@ -240,8 +335,10 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     RT_TRY(read_audit(r, json_object_get(r->json, "audit"), err));
     if (r->targets == RT_CACHE_SAMPLE && r->temperature != r->loss_temperature && strcmp(r->loss, "ce") != 0) {
         RT_FAIL_OUT(err, RT_RECIPE, 0,
-                    "%s: targets drawn at temperature %g cannot serve a loss at temperature %g; set train.temperature = collect.temperature "
-                    "or collect.targets = hidden", path, r->temperature, r->loss_temperature);
+                    "%s: targets drawn at temperature %g cannot serve a loss at temperature %g; set train.temperature "
+                    "= collect.temperature "
+                    "or collect.targets = hidden",
+                    path, r->temperature, r->loss_temperature);
     }
 out:
     if (st != RT_OK) {

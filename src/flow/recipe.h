@@ -19,11 +19,11 @@ typedef struct rt_export_spec {
 
 /* Strings are views into `json` unless marked owned. */
 typedef struct rt_run_recipe {
-    json_t *json;        /* canonical, owned */
+    json_t *json; /* canonical, owned */
     char name[96];
-    double budget;       /* seconds for the whole recipe; 0: none */
+    double budget; /* seconds for the whole recipe; 0: none */
     uint64_t seed;
-    int threads;         /* 0: all */
+    int threads; /* 0: all */
 
     const char *teacher;
     bool noncommercial;
@@ -38,11 +38,11 @@ typedef struct rt_run_recipe {
     double temperature;
     int64_t collect_tokens; /* 0: planner or all */
 
-    const char *init;       /* "prune" */
-    int layers;             /* 0 when `keep` is given */
+    const char *init; /* "prune" */
+    int layers;       /* 0 when `keep` is given */
     int keep[RT_MAX_LAYERS];
-    int n_keep;             /* 0: ranked */
-    const char *ranking;    /* file or NULL */
+    int n_keep;          /* 0: ranked */
+    const char *ranking; /* file or NULL */
 
     const char *loss;
     double loss_temperature;
@@ -55,15 +55,17 @@ typedef struct rt_run_recipe {
     rt_export_spec exports[RT_MAX_EXPORTS];
     size_t n_exports;
 
-    char *tasks[RT_MAX_TASKS];     /* audit tasks and the data file of each, owned */
+    char *tasks[RT_MAX_TASKS]; /* audit tasks and the data file of each, owned */
     char *task_data[RT_MAX_TASKS];
     size_t n_tasks;
     int64_t audit_limit, audit_tokens;
     bool twin;
 } rt_run_recipe;
 
-/* `sets`: "key.sub=value". Zero-initialise the recipe. Relative paths in a recipe are relative to the working directory. */
-RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets, rt_err *err);
+/* `sets`: "key.sub=value". Zero-initialise the recipe. Relative paths in a recipe are relative to the working
+ * directory. */
+RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets,
+                                         rt_err *err);
 void rt_run_recipe_release(rt_run_recipe *r);
 /* Appends docs/recipe.md. */
 void rt_run_recipe_doc(rt_str *s);

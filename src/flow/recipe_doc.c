@@ -34,8 +34,10 @@ static void describe(rt_str *s, const char *prefix, const rt_field *f)
 void rt_run_recipe_doc(rt_str *s)
 {
     rt_str_puts(s, "# Keys of a recipe\n\n"
-                   "Only `teacher`, `data` and `student` are required. Numbers take k, M and G (1000, not 1024), times s, m and h. Unknown keys, wrong\n"
-                   "types and impossible values are refused with file, line, column and the nearest valid key. `--set key.sub=value` overrides a\n"
+                   "Only `teacher`, `data` and `student` are required. Numbers take k, M and G (1000, not 1024), times "
+                   "s, m and h. Unknown keys, wrong\n"
+                   "types and impossible values are refused with file, line, column and the nearest valid key. `--set "
+                   "key.sub=value` overrides a\n"
                    "key on the command line. This page is the output of `retort run --keys`.\n\n"
                    "| key | kind | default | meaning |\n|---|---|---|---|\n");
     for (const rt_field *f = rt_run_schema; f->key != NULL; f++) {

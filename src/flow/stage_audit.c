@@ -23,7 +23,8 @@ static rt_status run_tasks(const rt_flow *f, const rt_model *m, const judged *j,
     for (size_t i = 0; i < f->recipe.n_tasks; i++) {
         char name[96], *path = NULL;
         rt_log(RT_LOG_INFO, "audit: %s on %s", f->recipe.tasks[i], j->label);
-        RT_TRY(rt_choice_run(&r, m, f->tokenizer, f->recipe.tasks[i], f->recipe.task_data[i], f->split.audit_limit, err));
+        RT_TRY(
+            rt_choice_run(&r, m, f->tokenizer, f->recipe.tasks[i], f->recipe.task_data[i], f->split.audit_limit, err));
         snprintf(name, sizeof name, "audit/%s-%s.json", f->recipe.tasks[i], j->id);
         RT_TRY(rt_flow_path_to(f, name, &path, err));
         st = rt_json_save(r.items, path, err);
@@ -101,11 +102,11 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, const judged *j, json_t 
         RT_TRY(run_tasks(f, m, j, tasks, err));
         RT_TRY(write_samples(f, m, j, samples, err));
     }
-    entry = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "architecture", m->arch->name, "id", j->id, "label", j->label, "file",
-                      j->file != NULL ? j->file : f->recipe.teacher, "bytes",
-                      (json_int_t)rt_path_size(path != NULL ? path : f->recipe.teacher), "parameters", (json_int_t)m->n_elements,
-                      "layers", (json_int_t)m->hp.n_layer, "type", rt_dtype_name(m->file_dtype), "fidelity", rt_fidelity_json(&fid),
-                      "tasks", tasks);
+    entry = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "architecture", m->arch->name, "id", j->id,
+                      "label", j->label, "file", j->file != NULL ? j->file : f->recipe.teacher, "bytes",
+                      (json_int_t)rt_path_size(path != NULL ? path : f->recipe.teacher), "parameters",
+                      (json_int_t)m->n_elements, "layers", (json_int_t)m->hp.n_layer, "type",
+                      rt_dtype_name(m->file_dtype), "fidelity", rt_fidelity_json(&fid), "tasks", tasks);
     if (entry == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }

@@ -6,11 +6,12 @@
 
 static rt_status save_report(rt_flow *f, const rt_collect_report *r, rt_err *err)
 {
-    json_t *j = json_pack("{s:s, s:i, s:i, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "targets", rt_cache_kind_name(f->recipe.targets),
-                          "draws", f->recipe.draws, "k", f->recipe.k, "temperature", f->recipe.temperature, "tokens",
-                          (json_int_t)r->tokens, "positions", (json_int_t)r->targets, "sequences", (json_int_t)r->sequences, "bytes",
-                          (json_int_t)r->bytes, "bytes_per_token", r->bytes_per_token, "seconds", r->seconds, "tokens_per_s",
-                          r->tokens_per_s, "teacher_nll", r->teacher_nll);
+    json_t *j = json_pack("{s:s, s:i, s:i, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "targets",
+                          rt_cache_kind_name(f->recipe.targets), "draws", f->recipe.draws, "k", f->recipe.k,
+                          "temperature", f->recipe.temperature, "tokens", (json_int_t)r->tokens, "positions",
+                          (json_int_t)r->targets, "sequences", (json_int_t)r->sequences, "bytes", (json_int_t)r->bytes,
+                          "bytes_per_token", r->bytes_per_token, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s,
+                          "teacher_nll", r->teacher_nll);
     if (j == NULL) {
         return rt_fail(err, RT_NUMERIC, 0, "the teacher's mean log-likelihood is not finite");
     }
@@ -26,7 +27,8 @@ static rt_status note_ledger(rt_flow *f, const char *path, rt_err *err)
     rt_status st = rt_ledger_verify(&rep, path, err);
     if (st == RT_OK) {
         json_t *mark = rt_ledger_mark_json(&rep.mark);
-        st = mark != NULL ? rt_manifest_set(&f->manifest, "ledger", mark, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
+        st = mark != NULL ? rt_manifest_set(&f->manifest, "ledger", mark, err)
+                          : rt_fail(err, RT_MEMORY, 0, "out of memory");
         json_decref(mark);
     }
     rt_ledger_report_release(&rep);
@@ -49,14 +51,21 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     o.temperature = f->recipe.temperature;
     o.seed = f->recipe.seed;
     o.hidden_dtype = f->recipe.hidden_dtype;
-    RT_TRY(rt_collect(&(rt_collect_job){.teacher = f->teacher, .tokenizer = f->tokenizer, .corpus = &f->text, .packed = &f->packed,
-                                        .permit = f->permit, .dir = dir, .ledger = ledger, .name = "cache", .options = o},
+    RT_TRY(rt_collect(&(rt_collect_job){.teacher = f->teacher,
+                                        .tokenizer = f->tokenizer,
+                                        .corpus = &f->text,
+                                        .packed = &f->packed,
+                                        .permit = f->permit,
+                                        .dir = dir,
+                                        .ledger = ledger,
+                                        .name = "cache",
+                                        .options = o},
                       &report, err));
     RT_TRY(note_ledger(f, ledger, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "collect", "cache/cache.json", err));
     RT_TRY(save_report(f, &report, err));
-    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token with %d draws, teacher perplexity %.1f", (long long)report.tokens,
-           report.bytes_per_token, report.draws, exp(report.teacher_nll));
+    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token with %d draws, teacher perplexity %.1f",
+           (long long)report.tokens, report.bytes_per_token, report.draws, exp(report.teacher_nll));
 out:
     rt_free(dir);
     rt_free(ledger);

@@ -6,7 +6,8 @@
 #include "flow/student.h"
 #include "teacher/rank.h"
 
-/* Finds or makes a ranking that reaches down to `layers`. Rankings made here are kept under rankings/ by teacher hash. */
+/* Finds or makes a ranking that reaches down to `layers`. Rankings made here are kept under rankings/ by teacher hash.
+ */
 static rt_status find_ranking(rt_flow *f, rt_ranking *r, int layers, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -67,7 +68,8 @@ static rt_status save_choice(rt_flow *f, const int *keep, int n_keep, double ran
         json_array_append_new(list, json_integer(keep[i]));
     }
     json_t *j = json_pack("{s:s, s:o, s:f}", "init", f->recipe.init, "keep", list, "ranked_perplexity", ranked);
-    const rt_status st = j != NULL ? rt_flow_save_json(f, "init", "student/init.json", j, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    const rt_status st = j != NULL ? rt_flow_save_json(f, "init", "student/init.json", j, err)
+                                   : rt_fail(err, RT_MEMORY, 0, "out of memory");
     json_decref(j);
     return st;
 }
@@ -87,7 +89,8 @@ rt_status rt_stage_init(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_path_to(f, "student", &dir, err));
     /* the running teacher may hold its matrices in bf16 only */
     RT_TRY(rt_model_open(&exact, f->recipe.teacher, &(rt_model_options){.precision = RT_PRECISION_F32}, err));
-    RT_TRY(rt_model_cut(&student, exact, keep, n_keep, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
+    RT_TRY(rt_model_cut(&student, exact, keep, n_keep,
+                        &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
     RT_TRY(rt_student_save(student, f->tokenizer, dir, "init.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(f->tokenizer, f->recipe.teacher, dir, err));
     RT_TRY(rt_lineage_of_cut(f->permit, dir, err));

@@ -10,7 +10,7 @@
 
 typedef struct training {
     rt_flow *f;
-    const char *stage, *dir;     /* "student" or "twin": below the run directory */
+    const char *stage, *dir; /* "student" or "twin": below the run directory */
     rt_train_loss loss;
     double budget;
     int64_t tokens;
@@ -79,11 +79,11 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
     snprintf(name, sizeof name, "%s/train.json", t->dir);
     json_t *j = json_pack("{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:I, s:b}", "loss",
                           rt_loss_name(t->loss.loss.kind), "formula", rt_loss_formula(t->loss.loss.kind), "temperature",
-                          t->loss.loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens, "positions",
-                          (json_int_t)c->rows, "seconds", c->active, "cpu_seconds", c->cpu, "tokens_per_s",
-                          c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss", c->first_loss, "last_loss", c->last_loss,
-                          "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped, "parameters",
-                          (json_int_t)m->n_elements, "comparable", (int)res->comparable);
+                          t->loss.loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens,
+                          "positions", (json_int_t)c->rows, "seconds", c->active, "cpu_seconds", c->cpu, "tokens_per_s",
+                          c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss", c->first_loss, "last_loss",
+                          c->last_loss, "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped,
+                          "parameters", (json_int_t)m->n_elements, "comparable", (int)res->comparable);
     if (j == NULL) {
         return rt_fail(err, RT_INTERNAL, 0, "training result of '%s' has a value that is no number", t->stage);
     }
@@ -94,8 +94,9 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
 
 static rt_status open_source(const training *t, const rt_cache *cache, rt_source **out, rt_err *err)
 {
-    return rt_source_from_cache(out, cache, &(rt_source_options){.seed = t->f->recipe.seed, .max_batch_tokens = t->f->recipe.batch_tokens},
-                                err);
+    return rt_source_from_cache(
+        out, cache, &(rt_source_options){.seed = t->f->recipe.seed, .max_batch_tokens = t->f->recipe.batch_tokens},
+        err);
 }
 
 static rt_status train(training *t, rt_err *err)
@@ -114,7 +115,8 @@ static rt_status train(training *t, rt_err *err)
     /* the student's metrics and checkpoints belong to the run itself, the twin's to its own folder */
     RT_TRY(rt_flow_path_to(f, strcmp(t->dir, "student") == 0 ? "." : t->dir, &dir, err));
     RT_TRY(rt_mkdirs(dir, err));
-    RT_TRY(rt_model_open(&student, init, &(rt_model_options){.precision = rt_flow_precision(f), .trainable = true}, err));
+    RT_TRY(
+        rt_model_open(&student, init, &(rt_model_options){.precision = rt_flow_precision(f), .trainable = true}, err));
     RT_TRY(rt_cache_open(&cache, cache_dir, err));
     if (t->budget == 0 && t->tokens == 0) {
         t->tokens = rt_cache_get_header(cache)->n_tokens;
@@ -139,7 +141,10 @@ out:
 
 rt_status rt_stage_train(rt_flow *f, rt_err *err)
 {
-    training t = {.f = f, .stage = "train", .dir = "student", .budget = f->split.train_seconds,
+    training t = {.f = f,
+                  .stage = "train",
+                  .dir = "student",
+                  .budget = f->split.train_seconds,
                   .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens};
     t.loss = (rt_train_loss){.loss = {.temperature = f->recipe.loss_temperature}, .weight = 1.0};
     if (!rt_loss_from_name(f->recipe.loss, &t.loss.loss.kind)) {
@@ -156,7 +161,11 @@ rt_status rt_stage_twin(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_path_to(f, "student/train.json", &path, err));
     RT_TRY(rt_json_load(&student, path, err));
     const int64_t tokens = rt_json_i64(student, "tokens", 0);
-    training t = {.f = f, .stage = "twin", .dir = "twin", .tokens = tokens, .to_the_end = true,
+    training t = {.f = f,
+                  .stage = "twin",
+                  .dir = "twin",
+                  .tokens = tokens,
+                  .to_the_end = true,
                   .loss = {.loss = {.kind = RT_LOSS_CE, .temperature = 1.0}, .weight = 1.0}};
     RT_TRY(train(&t, err));
     rt_log(RT_LOG_INFO, "twin: saw %lld tokens, the student %lld", (long long)t.tokens, (long long)tokens);

@@ -7,15 +7,16 @@
 #include "flow/recipe.h"
 #include "record/record.h"
 
-/* How the budget is spent; decided once for a recipe and kept in run.json, so that a resumed run follows the same plan. */
+/* How the budget is spent; decided once for a recipe and kept in run.json, so that a resumed run follows the same plan.
+ */
 typedef struct rt_split {
     char inputs[65]; /* digest of what the plan was made from; another recipe gets another plan */
     double teacher_tokens_per_s, step_tokens_per_s, measured_seconds; /* 0: there was no budget to split */
-    double student_share;   /* of the teacher's layers */
-    int64_t collect_tokens; /* 0: all */
-    double train_seconds;   /* 0: by tokens */
-    int64_t train_tokens;   /* 0: by seconds */
-    bool settled;           /* train_seconds counts the time collecting really took */
+    double student_share;                                             /* of the teacher's layers */
+    int64_t collect_tokens;                                           /* 0: all */
+    double train_seconds;                                             /* 0: by tokens */
+    int64_t train_tokens;                                             /* 0: by seconds */
+    bool settled; /* train_seconds counts the time collecting really took */
     int64_t audit_tokens, audit_limit;
 } rt_split;
 
@@ -37,7 +38,7 @@ typedef struct rt_flow {
     rt_split split;
 
     rt_tokenizer *tokenizer;
-    rt_model *teacher;       /* frozen, recipe's precision */
+    rt_model *teacher; /* frozen, recipe's precision */
     rt_corpus text, valid;
     rt_corpus audited, watched; /* views of `valid`: documents of the audit, and those validations see while training */
     bool held_out_shared;       /* too few documents to keep the two apart */

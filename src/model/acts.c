@@ -113,7 +113,10 @@ static void carve_all(carver *c, rt_acts *a, bool train)
 
 static rt_acts describe(const rt_model *m, int64_t max_rows, int64_t max_span, rt_net_mode mode)
 {
-    return (rt_acts){.m = m, .mode = mode, .max_rows = max_rows, .max_span = max_span,
+    return (rt_acts){.m = m,
+                     .mode = mode,
+                     .max_rows = max_rows,
+                     .max_span = max_span,
                      .type = mode == RT_NET_ROWS ? RT_F32 : m->compute};
 }
 
@@ -125,7 +128,8 @@ size_t rt_acts_bytes(const rt_model *m, int64_t max_rows, int64_t max_span, rt_n
     return c.used;
 }
 
-rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_t max_span, rt_net_mode mode, rt_err *err)
+rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_t max_span, rt_net_mode mode,
+                      rt_err *err)
 {
     rt_status st = RT_OK;
     rt_acts *a = NULL;

@@ -1,5 +1,6 @@
 /* acts.h - activation memory of a batch: what each layer keeps for the backward pass and the scratch all layers share.
- * N = rows, D = d_model, Q = heads x head size, KV = key/value heads x head size, W = Q + 2 KV, F = d_ff. Private to model. */
+ * N = rows, D = d_model, Q = heads x head size, KV = key/value heads x head size, W = Q + 2 KV, F = d_ff. Private to
+ * model. */
 #ifndef RT_MODEL_ACTS_H
 #define RT_MODEL_ACTS_H
 
@@ -7,26 +8,26 @@
 
 /* Mixture of experts: (row, choice) pairs sorted by expert are "slots". S = N x experts used, I = d_expert. */
 typedef struct rt_moe_acts {
-    float *logits;      /* [N, E] */
-    int32_t *expert;    /* [N, k] chosen, ascending by rank */
-    float *weight;      /* [N, k] after normalisation */
-    int32_t *slot;      /* [N, k] slot of each choice */
-    int32_t *slot_row;  /* [S] */
-    int32_t *first;     /* [E + 1] first slot of each expert */
-    float *gate_up;     /* [S, 2I] */
-    float *out;         /* [S, D] expert outputs before weighting */
+    float *logits;     /* [N, E] */
+    int32_t *expert;   /* [N, k] chosen, ascending by rank */
+    float *weight;     /* [N, k] after normalisation */
+    int32_t *slot;     /* [N, k] slot of each choice */
+    int32_t *slot_row; /* [S] */
+    int32_t *first;    /* [E + 1] first slot of each expert */
+    float *gate_up;    /* [S, 2I] */
+    float *out;        /* [S, D] expert outputs before weighting */
 } rt_moe_acts;
 
 typedef struct rt_layer_acts {
-    float *x;           /* [N, D] input */
-    float *qk_raw;      /* [N, Q + KV] before the per-head norm, architectures with qk_norm */
-    float *qkv;         /* [N, W] after norm and rotation */
-    float *o;           /* [N, Q] attention output before the projection */
-    float *lse;         /* [heads, N] */
-    float *attn_out;    /* [N, D] before the post-norm, architectures with post_norms */
-    float *x_mid;       /* [N, D] between attention and FFN */
-    float *gate_up;     /* [N, 2F] */
-    float *ffn_out;     /* [N, D] before the post-norm */
+    float *x;        /* [N, D] input */
+    float *qk_raw;   /* [N, Q + KV] before the per-head norm, architectures with qk_norm */
+    float *qkv;      /* [N, W] after norm and rotation */
+    float *o;        /* [N, Q] attention output before the projection */
+    float *lse;      /* [heads, N] */
+    float *attn_out; /* [N, D] before the post-norm, architectures with post_norms */
+    float *x_mid;    /* [N, D] between attention and FFN */
+    float *gate_up;  /* [N, 2F] */
+    float *ffn_out;  /* [N, D] before the post-norm */
     rt_moe_acts moe;
 } rt_layer_acts;
 
@@ -34,34 +35,34 @@ struct rt_acts {
     const rt_model *m;
     rt_net_mode mode;
     int64_t max_rows, max_span;
-    rt_dtype type;          /* of GEMM operands: the model's compute type; F32 in RT_NET_ROWS mode */
-    rt_layer_acts *layers;  /* [n_layer] in TRAIN mode, else one that all share */
-    float *x;               /* [N, D] after the last layer */
+    rt_dtype type;         /* of GEMM operands: the model's compute type; F32 in RT_NET_ROWS mode */
+    rt_layer_acts *layers; /* [n_layer] in TRAIN mode, else one that all share */
+    float *x;              /* [N, D] after the last layer */
 
-    float *cs[2];           /* [N, head_dim] rotation of each row; [1] for sliding layers */
-    float *attn_scratch;    /* [threads] */
+    float *cs[2];        /* [N, head_dim] rotation of each row; [1] for sliding layers */
+    float *attn_scratch; /* [threads] */
     size_t attn_scratch_floats;
 
-    void *op_d;             /* [N, D] operand: normed input */
-    void *op_dy;            /* [N, D] operand: gradient of a block's output */
-    void *op_mid;           /* [N, max(F, Q)] operand */
-    void *op_wide;          /* [N, max(2F, W)] operand */
-    float *f_d;             /* [N, D] */
-    float *f_mid;           /* [N, max(F, Q)] */
-    float *f_wide;          /* [N, W] */
-    float *f_raw;           /* [N, Q + KV] */
-    float *partial;         /* [row blocks, D] sums for norm weights */
+    void *op_d;     /* [N, D] operand: normed input */
+    void *op_dy;    /* [N, D] operand: gradient of a block's output */
+    void *op_mid;   /* [N, max(F, Q)] operand */
+    void *op_wide;  /* [N, max(2F, W)] operand */
+    float *f_d;     /* [N, D] */
+    float *f_mid;   /* [N, max(F, Q)] */
+    float *f_wide;  /* [N, W] */
+    float *f_raw;   /* [N, Q + KV] */
+    float *partial; /* [row blocks, D] sums for norm weights */
 
     /* mixture scratch: S slots */
-    void *moe_op_d;         /* [S, D] operand: gathered rows */
-    void *moe_op_dy;        /* [S, D] operand: gradients of expert outputs, TRAIN mode */
-    void *moe_op_i;         /* [S, I] operand */
-    void *moe_op_2i;        /* [S, 2I] operand */
-    float *moe_f_i;         /* [S, I] */
-    float *moe_f_d;         /* [S, D] */
-    float *moe_dlogits;     /* [N, E] */
+    void *moe_op_d;     /* [S, D] operand: gathered rows */
+    void *moe_op_dy;    /* [S, D] operand: gradients of expert outputs, TRAIN mode */
+    void *moe_op_i;     /* [S, I] operand */
+    void *moe_op_2i;    /* [S, 2I] operand */
+    float *moe_f_i;     /* [S, I] */
+    float *moe_f_d;     /* [S, D] */
+    float *moe_dlogits; /* [N, E] */
 
-    void *block;            /* all of the above */
+    void *block; /* all of the above */
 };
 
 /* Rows of one task in element-wise work; fixed, so sums do not depend on the number of threads. */

@@ -14,7 +14,17 @@ typedef enum rt_role {
 } rt_role;
 
 /* Symbolic dimensions of shapes. */
-typedef enum rt_dim { RT_DIM_NONE, RT_DIM_D, RT_DIM_V, RT_DIM_Q, RT_DIM_KV, RT_DIM_HD, RT_DIM_F, RT_DIM_E, RT_DIM_I } rt_dim;
+typedef enum rt_dim {
+    RT_DIM_NONE,
+    RT_DIM_D,
+    RT_DIM_V,
+    RT_DIM_Q,
+    RT_DIM_KV,
+    RT_DIM_HD,
+    RT_DIM_F,
+    RT_DIM_E,
+    RT_DIM_I
+} rt_dim;
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
 
@@ -28,9 +38,9 @@ typedef struct rt_tensor_desc {
     rt_role role;
     rt_scope scope;
     rt_when when;
-    rt_dim shape[2];      /* [out, in] or [n] */
+    rt_dim shape[2]; /* [out, in] or [n] */
     rt_form gguf_form;
-    const char *hf;       /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
+    const char *hf; /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
 } rt_tensor_desc;
 
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3 } rt_rope_scaling;
@@ -50,24 +60,25 @@ typedef struct rt_hparams {
     rt_rope_scaling rope_scaling;
     double rope_factor, rope_low_freq, rope_high_freq;
     int64_t rope_original_ctx;
-    float *rope_divisors;    /* [head_dim/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by the model */
+    float *rope_divisors; /* [head_dim/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by
+                             the model */
 
-    int64_t window;                        /* sliding layers: keys seen, itself included */
-    uint8_t layer_sliding[RT_MAX_LAYERS];  /* 1: sliding attention */
+    int64_t window;                       /* sliding layers: keys seen, itself included */
+    uint8_t layer_sliding[RT_MAX_LAYERS]; /* 1: sliding attention */
 
     int64_t n_expert, n_expert_used, d_expert;
     bool norm_topk;
-    uint8_t layer_moe[RT_MAX_LAYERS];      /* 1: mixture of experts in place of the dense FFN */
+    uint8_t layer_moe[RT_MAX_LAYERS]; /* 1: mixture of experts in place of the dense FFN */
 } rt_hparams;
 
 typedef struct rt_arch {
-    const char *name;      /* GGUF's general.architecture */
-    const char *hf_type;   /* config.json model_type */
-    const char *hf_class;  /* config.json architectures[0] */
+    const char *name;     /* GGUF's general.architecture */
+    const char *hf_type;  /* config.json model_type */
+    const char *hf_class; /* config.json architectures[0] */
     bool qkv_bias, qk_norm;
-    bool post_norms;       /* norm after attention and after FFN, before the residual (Gemma) */
-    float norm_offset;     /* weights act as w + offset */
-    bool embed_scaled;     /* embeddings times sqrt(d_model) */
+    bool post_norms;   /* norm after attention and after FFN, before the residual (Gemma) */
+    float norm_offset; /* weights act as w + offset */
+    bool embed_scaled; /* embeddings times sqrt(d_model) */
     bool always_tied;
     rt_activation act;
     int64_t sliding_period; /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */

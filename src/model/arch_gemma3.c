@@ -18,9 +18,16 @@ static const rt_tensor_desc tensors[] = {
 };
 
 const rt_arch rt_arch_gemma3 = {
-    .name = "gemma3", .hf_type = "gemma3_text", .hf_class = "Gemma3ForCausalLM",
-    .qk_norm = true, .post_norms = true, .norm_offset = 1.0f,
-    .embed_scaled = true, .always_tied = true,
-    .act = RT_ACT_GELU_TANH, .sliding_period = 6,
-    .tensors = tensors, .n_tensors = COUNT(tensors),
+    .name = "gemma3",
+    .hf_type = "gemma3_text",
+    .hf_class = "Gemma3ForCausalLM",
+    .qk_norm = true,
+    .post_norms = true,
+    .norm_offset = 1.0f,
+    .embed_scaled = true,
+    .always_tied = true,
+    .act = RT_ACT_GELU_TANH,
+    .sliding_period = 6,
+    .tensors = tensors,
+    .n_tensors = COUNT(tensors),
 };

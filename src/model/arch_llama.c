@@ -16,7 +16,10 @@ static const rt_tensor_desc tensors[] = {
 };
 
 const rt_arch rt_arch_llama = {
-    .name = "llama", .hf_type = "llama", .hf_class = "LlamaForCausalLM",
+    .name = "llama",
+    .hf_type = "llama",
+    .hf_class = "LlamaForCausalLM",
     .act = RT_ACT_SILU,
-    .tensors = tensors, .n_tensors = COUNT(tensors),
+    .tensors = tensors,
+    .n_tensors = COUNT(tensors),
 };

@@ -5,19 +5,30 @@
 #include "model/arch.h"
 
 #define LAYER "model.layers.%d."
-#define VEC(role_, dim, form, hf_) \
-    {.role = RT_ROLE_##role_, .scope = RT_SCOPE_LAYER, .when = RT_WHEN_ALWAYS, .shape = {RT_DIM_##dim, RT_DIM_NONE}, .gguf_form = RT_FORM_##form, .hf = LAYER hf_}
-#define MAT(role_, out, in, when_, form, hf_) \
-    {.role = RT_ROLE_##role_, .scope = RT_SCOPE_LAYER, .when = RT_WHEN_##when_, .shape = {RT_DIM_##out, RT_DIM_##in}, .gguf_form = RT_FORM_##form, .hf = LAYER hf_}
-#define EXPERT(role_, out, in, hf_) \
-    {.role = RT_ROLE_##role_, .scope = RT_SCOPE_EXPERT, .when = RT_WHEN_MOE, .shape = {RT_DIM_##out, RT_DIM_##in}, .gguf_form = RT_FORM_SAME, .hf = LAYER "mlp.experts.%d." hf_}
-#define TOP(role_, d0, d1, when_, form, hf_) \
-    {.role = RT_ROLE_##role_, .scope = RT_SCOPE_MODEL, .when = RT_WHEN_##when_, .shape = {RT_DIM_##d0, RT_DIM_##d1}, .gguf_form = RT_FORM_##form, .hf = hf_}
+#define VEC(role_, dim, form, hf_)                                                         \
+    {                                                                                      \
+        .role = RT_ROLE_##role_, .scope = RT_SCOPE_LAYER, .when = RT_WHEN_ALWAYS,          \
+        .shape = {RT_DIM_##dim, RT_DIM_NONE}, .gguf_form = RT_FORM_##form, .hf = LAYER hf_ \
+    }
+#define MAT(role_, out, in, when_, form, hf_)                                              \
+    {                                                                                      \
+        .role = RT_ROLE_##role_, .scope = RT_SCOPE_LAYER, .when = RT_WHEN_##when_,         \
+        .shape = {RT_DIM_##out, RT_DIM_##in}, .gguf_form = RT_FORM_##form, .hf = LAYER hf_ \
+    }
+#define EXPERT(role_, out, in, hf_)                                                                                   \
+    {                                                                                                                 \
+        .role = RT_ROLE_##role_, .scope = RT_SCOPE_EXPERT, .when = RT_WHEN_MOE, .shape = {RT_DIM_##out, RT_DIM_##in}, \
+        .gguf_form = RT_FORM_SAME, .hf = LAYER "mlp.experts.%d." hf_                                                  \
+    }
+#define TOP(role_, d0, d1, when_, form, hf_)                                        \
+    {                                                                               \
+        .role = RT_ROLE_##role_, .scope = RT_SCOPE_MODEL, .when = RT_WHEN_##when_,  \
+        .shape = {RT_DIM_##d0, RT_DIM_##d1}, .gguf_form = RT_FORM_##form, .hf = hf_ \
+    }
 
-#define DENSE_FFN                                                         \
-    MAT(FFN_GATE, F, D, DENSE, SAME, "mlp.gate_proj.weight"),             \
-    MAT(FFN_UP, F, D, DENSE, SAME, "mlp.up_proj.weight"),                 \
-    MAT(FFN_DOWN, D, F, DENSE, SAME, "mlp.down_proj.weight")
+#define DENSE_FFN                                                                                                   \
+    MAT(FFN_GATE, F, D, DENSE, SAME, "mlp.gate_proj.weight"), MAT(FFN_UP, F, D, DENSE, SAME, "mlp.up_proj.weight"), \
+        MAT(FFN_DOWN, D, F, DENSE, SAME, "mlp.down_proj.weight")
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -29,7 +29,7 @@ static const float *rotation(const rt_block_run *r)
 
 typedef struct prep_job {
     const rt_block_run *r;
-    float *dqkv;    /* backward */
+    float *dqkv; /* backward */
 } prep_job;
 
 static void add_bias(float *row, const rt_param *bias)
@@ -62,8 +62,8 @@ static void prepare_rows(void *ud, int64_t task, int thread)
         }
     }
     /* q and k heads lie side by side in a row: one call rotates both */
-    k->rope(r->la->qkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd, rotation(r) + row0 * s.hd, 1.0f,
-            end - row0);
+    k->rope(r->la->qkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd,
+            rotation(r) + row0 * s.hd, 1.0f, end - row0);
 }
 
 /* Head norms of a block of rows: raw gradients into f_raw, sums for the two norm weights into partial[task]. */
@@ -79,8 +79,8 @@ static void unnorm_rows(const rt_block_run *r, const shape *s, float *dqkv, int6
         const float *raw = r->la->qk_raw + i * qk;
         memset(out, 0, (size_t)qk * sizeof(float));
         k->rmsnorm_backward(out, partial, d, raw, r->layer->p[RT_ROLE_ATTN_Q_NORM]->w, offset, eps, hp->n_head, s->hd);
-        k->rmsnorm_backward(out + s->q, partial + s->hd, d + s->q, raw + s->q, r->layer->p[RT_ROLE_ATTN_K_NORM]->w, offset, eps,
-                            hp->n_head_kv, s->hd);
+        k->rmsnorm_backward(out + s->q, partial + s->hd, d + s->q, raw + s->q, r->layer->p[RT_ROLE_ATTN_K_NORM]->w,
+                            offset, eps, hp->n_head_kv, s->hd);
         memcpy(d, out, (size_t)qk * sizeof(float));
     }
 }
@@ -108,12 +108,19 @@ static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *s
     const int64_t kv_head = head / (hp->n_head / hp->n_head_kv);
     float *q = r->la->qkv + sp->row0 * s->w;
     rt_attn a = {
-        .n_q = sp->n, .n_kv = sp->n, .window = sliding(r) ? hp->window : 0,
-        .head_dim = (int)s->hd, .scale = (float)hp->attn_scale,
-        .q = q + head * s->hd, .ldq = s->w,
-        .k = q + s->q + kv_head * s->hd, .ldk = s->w,
-        .v = q + s->q + s->kv + kv_head * s->hd, .ldv = s->w,
-        .o = r->la->o + sp->row0 * s->q + head * s->hd, .ldo = s->q,
+        .n_q = sp->n,
+        .n_kv = sp->n,
+        .window = sliding(r) ? hp->window : 0,
+        .head_dim = (int)s->hd,
+        .scale = (float)hp->attn_scale,
+        .q = q + head * s->hd,
+        .ldq = s->w,
+        .k = q + s->q + kv_head * s->hd,
+        .ldk = s->w,
+        .v = q + s->q + s->kv + kv_head * s->hd,
+        .ldv = s->w,
+        .o = r->la->o + sp->row0 * s->q + head * s->hd,
+        .ldo = s->q,
         .lse = r->la->lse + head * r->a->max_rows + sp->row0,
         .scratch = r->a->attn_scratch + (size_t)thread * r->a->attn_scratch_floats,
     };

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in, float *x_out)
+void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in,
+                       float *x_out)
 {
     const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
     if (r->m->arch->post_norms) {

@@ -66,8 +66,8 @@ static void gather_rows(const rt_block_run *r, const moe_shape *s)
 {
     const size_t row_bytes = (size_t)s->d * (size_t)rt_dtype_block_bytes(r->a->type);
     for (int64_t t = 0; t < s->n * s->k; t++) {
-        memcpy((char *)r->a->moe_op_d + (size_t)t * row_bytes, (const char *)r->a->op_d + (size_t)r->la->moe.slot_row[t] * row_bytes,
-               row_bytes);
+        memcpy((char *)r->a->moe_op_d + (size_t)t * row_bytes,
+               (const char *)r->a->op_d + (size_t)r->la->moe.slot_row[t] * row_bytes, row_bytes);
     }
 }
 
@@ -120,8 +120,10 @@ void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_block_residual(r, RT_ROLE_FFN_POST_NORM, r->la->ffn_out, a->f_d, x_in, x_out);
 }
 
-/* Gradient of the router's logits of one row, given dw = d loss / d weight of each choice. p: softmax over all experts. */
-static void router_gradient(float *p, const moe_shape *s, bool normalise, const int32_t *expert, const float *weight, float *dw)
+/* Gradient of the router's logits of one row, given dw = d loss / d weight of each choice. p: softmax over all experts.
+ */
+static void router_gradient(float *p, const moe_shape *s, bool normalise, const int32_t *expert, const float *weight,
+                            float *dw)
 {
     float sum = 0.0f, dot = 0.0f;
     for (int64_t j = 0; j < s->k; j++) {

@@ -13,7 +13,7 @@ typedef struct rt_block_run {
     const rt_layer *layer;
     rt_layer_acts *la;
     int l;
-    float *grads;   /* flat block, backward only */
+    float *grads; /* flat block, backward only */
 } rt_block_run;
 
 /* x_out = x_in + block(x_in); x_out may be x_in. What backward needs is left in la. */
@@ -28,8 +28,10 @@ void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_moe_backward(const rt_block_run *r, const float *x_in, float *dx);
 
-/* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`). */
-void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in, float *x_out);
+/* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`).
+ */
+void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in,
+                       float *x_out);
 /* Gradient of the block's own output y, from dx; the result is dx itself or lies in a->f_d. */
 const float *rt_block_residual_backward(const rt_block_run *r, rt_role post_norm, const float *saved, const float *dx);
 

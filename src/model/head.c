@@ -12,15 +12,15 @@
 
 struct rt_head {
     int64_t chunk;
-    rt_dtype type;        /* operands of the model */
-    float *x;             /* [chunk, D] rows gathered */
-    float *hidden;        /* [chunk, D] after the norm */
-    void *operand;        /* [chunk, D] */
-    float *logits;        /* [chunk, V] */
-    void *dlogits;        /* [chunk, V] operand, bf16 only */
-    float *dhidden;       /* [chunk, D] */
-    float *dx;            /* [chunk, D] */
-    float *partial;       /* [row blocks, D] */
+    rt_dtype type;                    /* operands of the model */
+    float *x;                         /* [chunk, D] rows gathered */
+    float *hidden;                    /* [chunk, D] after the norm */
+    void *operand;                    /* [chunk, D] */
+    float *logits;                    /* [chunk, V] */
+    void *dlogits;                    /* [chunk, V] operand, bf16 only */
+    float *dhidden;                   /* [chunk, D] */
+    float *dx;                        /* [chunk, D] */
+    float *partial;                   /* [row blocks, D] */
     float *t_x, *t_hidden, *t_logits; /* the teacher's, [chunk, Dt], [chunk, Dt], [chunk, Vt] */
     void *t_operand;
     void *block;

@@ -1,42 +1,44 @@
 /* head.h - the one sweep over chunks of rows of final norm + vocabulary projection. [rows x vocab] is never whole in
  * memory: each chunk's logits are shown to a visitor row by row; with gradients the visitor leaves d loss / d logits in
- * place and the two backward products follow while the chunk is warm. Collect, evaluation, generation and training are its clients. */
+ * place and the two backward products follow while the chunk is warm. Collect, evaluation, generation and training are
+ * its clients. */
 #ifndef RT_MODEL_HEAD_H
 #define RT_MODEL_HEAD_H
 
 #include "model/net.h"
 
 typedef struct rt_head_row {
-    int64_t index;          /* 0 .. n_rows-1 of the sweep */
-    int64_t row;            /* row in x */
-    float *logits;          /* [n_vocab], may be overwritten; in a gradient sweep must be */
-    const float *hidden;    /* [d_model] state after the final norm */
-    const float *teacher;   /* [n_vocab of the teacher] logits when the sweep has a teacher, else NULL */
-    int thread;             /* 0 .. rt_team_threads()-1, for the visitor's scratch */
+    int64_t index;        /* 0 .. n_rows-1 of the sweep */
+    int64_t row;          /* row in x */
+    float *logits;        /* [n_vocab], may be overwritten; in a gradient sweep must be */
+    const float *hidden;  /* [d_model] state after the final norm */
+    const float *teacher; /* [n_vocab of the teacher] logits when the sweep has a teacher, else NULL */
+    int thread;           /* 0 .. rt_team_threads()-1, for the visitor's scratch */
 } rt_head_row;
 /* Called from several threads at once, each row exactly once; must not fail: note troubles in `ud`. */
 typedef void (*rt_head_visitor)(void *ud, const rt_head_row *row);
 
 typedef struct rt_head_sweep {
     const rt_model *model;
-    const float *x;         /* [*, d_model] residual stream before the final norm */
-    const int32_t *rows;    /* [n_rows] rows of x to visit in this order; NULL: 0 .. n_rows-1 */
+    const float *x;      /* [*, d_model] residual stream before the final norm */
+    const int32_t *rows; /* [n_rows] rows of x to visit in this order; NULL: 0 .. n_rows-1 */
     int64_t n_rows;
-    rt_net_mode mode;       /* RT_NET_ROWS: bits of a row independent of the others; no gradient */
+    rt_net_mode mode; /* RT_NET_ROWS: bits of a row independent of the others; no gradient */
     rt_head_visitor visit;
     void *ud;
     /* gradients: both set or both NULL */
-    float *dx;              /* [*, d_model]: rows visited are overwritten, the others are the caller's (zero them) */
-    float *grads;           /* flat block, added to */
+    float *dx;    /* [*, d_model]: rows visited are overwritten, the others are the caller's (zero them) */
+    float *grads; /* flat block, added to */
     /* optional second model whose logits the visitor sees */
     const rt_model *teacher;
-    const float *teacher_x;       /* its residual stream, rows as in `x` */
-    const float *teacher_hidden;  /* or: its states after the final norm, [n_rows, d] in sweep order */
+    const float *teacher_x;      /* its residual stream, rows as in `x` */
+    const float *teacher_hidden; /* or: its states after the final norm, [n_rows, d] in sweep order */
 } rt_head_sweep;
 
 /* Buffers of the sweep, sized once. */
 typedef struct rt_head rt_head;
-RT_MUST_USE rt_status rt_head_new(rt_head **out, const rt_model *m, const rt_model *teacher, bool gradients, rt_err *err);
+RT_MUST_USE rt_status rt_head_new(rt_head **out, const rt_model *m, const rt_model *teacher, bool gradients,
+                                  rt_err *err);
 void rt_head_free(rt_head *h);
 size_t rt_head_bytes(const rt_model *m, const rt_model *teacher, bool gradients);
 void rt_head_run(rt_head *h, const rt_head_sweep *s);

@@ -6,8 +6,14 @@
 
 static rt_hparams defaults(void)
 {
-    return (rt_hparams){.norm_eps = 1e-6, .embed_scale = 1.0, .rope_theta = 10000.0, .rope_theta_local = 10000.0,
-                        .rope_factor = 1.0, .rope_low_freq = 1.0, .rope_high_freq = 4.0, .norm_topk = true};
+    return (rt_hparams){.norm_eps = 1e-6,
+                        .embed_scale = 1.0,
+                        .rope_theta = 10000.0,
+                        .rope_theta_local = 10000.0,
+                        .rope_factor = 1.0,
+                        .rope_low_freq = 1.0,
+                        .rope_high_freq = 4.0,
+                        .norm_topk = true};
 }
 
 /* Fields that follow from others once all keys are read. */
@@ -28,7 +34,8 @@ static void derive(const rt_arch *arch, rt_hparams *hp)
 static rt_status in_range(const char *what, int64_t v, int64_t lo, int64_t hi, rt_err *err)
 {
     if (v < lo || v > hi) {
-        return rt_fail(err, RT_INPUT, 0, "%s is %lld, expected %lld to %lld", what, (long long)v, (long long)lo, (long long)hi);
+        return rt_fail(err, RT_INPUT, 0, "%s is %lld, expected %lld to %lld", what, (long long)v, (long long)lo,
+                       (long long)hi);
     }
     return RT_OK;
 }
@@ -45,15 +52,16 @@ rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *er
     RT_TRY(in_range("vocabulary size", hp->n_vocab, 1, 1 << 22, err));
     RT_TRY(in_range("context length", hp->n_ctx, 1, (int64_t)1 << 31, err));
     if (hp->n_head % hp->n_head_kv != 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "%lld attention heads cannot share %lld key/value heads evenly", (long long)hp->n_head,
-                    (long long)hp->n_head_kv);
+        RT_FAIL_OUT(err, RT_INPUT, 0, "%lld attention heads cannot share %lld key/value heads evenly",
+                    (long long)hp->n_head, (long long)hp->n_head_kv);
     }
     if (hp->head_dim % 2 != 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "head size %lld is odd, rotary embedding needs pairs", (long long)hp->head_dim);
     }
     if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !(hp->rope_theta > 0.0) || !isfinite(hp->rope_theta) ||
         !(hp->rope_factor > 0.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon, rotary base, rotary factor or attention scale is not a usable number");
+        RT_FAIL_OUT(err, RT_INPUT, 0,
+                    "norm epsilon, rotary base, rotary factor or attention scale is not a usable number");
     }
     bool any_moe = false, any_sliding = false;
     for (int64_t l = 0; l < hp->n_layer; l++) {
@@ -137,8 +145,9 @@ static rt_status read_rope_scaling_gguf(rt_hparams *hp, const key_reader *r)
         return RT_OK;
     }
     if (!rt_slice_eq(type, "linear")) {
-        return rt_fail(r->err, RT_UNSUPPORTED, 0, "key '%s': rotary scaling '%.*s' is not supported (none, linear, llama3 factors)",
-                       key, (int)(type.n < 40 ? type.n : 40), type.p);
+        return rt_fail(r->err, RT_UNSUPPORTED, 0,
+                       "key '%s': rotary scaling '%.*s' is not supported (none, linear, llama3 factors)", key,
+                       (int)(type.n < 40 ? type.n : 40), type.p);
     }
     hp->rope_scaling = RT_ROPE_LINEAR;
     hp->rope_factor = key_f64(r, "rope.scaling.factor", 1.0);
@@ -156,7 +165,8 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     arch_name[name.n] = '\0';
     *arch = rt_arch_by_gguf(arch_name);
     if (*arch == NULL) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name, rt_arch_list());
+        return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name,
+                       rt_arch_list());
     }
     key_reader r = {.g = g, .arch = arch_name, .err = err, .st = RT_OK};
     *hp = defaults();
@@ -179,10 +189,12 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     hp->rope_theta = key_f64(&r, "rope.freq_base", hp->rope_theta);
     hp->rope_theta_local = key_f64(&r, "rope.freq_base_swa", hp->rope_theta_local);
     if (key_i64(&r, "rope.dimension_count", false, hp->head_dim) != hp->head_dim) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.rope.dimension_count': rotation of part of a head is not supported", arch_name);
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "key '%s.rope.dimension_count': rotation of part of a head is not supported", arch_name);
     }
     if (key_i64(&r, "attention.value_length", false, hp->head_dim) != hp->head_dim) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length", arch_name);
+        return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length",
+                       arch_name);
     }
     hp->n_expert = key_i64(&r, "expert_count", false, 0);
     hp->n_expert_used = key_i64(&r, "expert_used_count", false, 0);
@@ -246,11 +258,13 @@ static rt_status read_rope_hf(rt_hparams *hp, const json_t *rope, rt_err *err)
         hp->rope_high_freq = rt_json_f64(rope, "high_freq_factor", 4.0);
         hp->rope_original_ctx = rt_json_i64(rope, "original_max_position_embeddings", 8192);
         if (!(hp->rope_high_freq > hp->rope_low_freq) || !(hp->rope_low_freq > 0.0) || hp->rope_original_ctx < 1) {
-            return rt_fail(err, RT_INPUT, 0, "config.json: llama3 rotary scaling needs 0 < low_freq_factor < high_freq_factor");
+            return rt_fail(err, RT_INPUT, 0,
+                           "config.json: llama3 rotary scaling needs 0 < low_freq_factor < high_freq_factor");
         }
         return RT_OK;
     }
-    return rt_fail(err, RT_UNSUPPORTED, 0, "config.json: rotary scaling '%.40s' is not supported (default, linear, llama3)", type);
+    return rt_fail(err, RT_UNSUPPORTED, 0,
+                   "config.json: rotary scaling '%.40s' is not supported (default, linear, llama3)", type);
 }
 
 static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_t *c)
@@ -259,11 +273,13 @@ static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_
     const json_t *dense_only = json_object_get(c, "mlp_only_layers");
     const int64_t step = rt_json_i64(c, "decoder_sparse_step", 1);
     const bool windowed = arch->sliding_period > 0;
-    const int64_t period = rt_json_i64(c, "sliding_window_pattern", rt_json_i64(c, "_sliding_window_pattern", arch->sliding_period));
+    const int64_t period =
+        rt_json_i64(c, "sliding_window_pattern", rt_json_i64(c, "_sliding_window_pattern", arch->sliding_period));
     for (int64_t l = 0; l < hp->n_layer; l++) {
         const char *type = json_string_value(json_array_get(types, (size_t)l));
         if (windowed) {
-            hp->layer_sliding[l] = type != NULL ? strcmp(type, "sliding_attention") == 0 : period > 0 && (l + 1) % period != 0;
+            hp->layer_sliding[l] =
+                type != NULL ? strcmp(type, "sliding_attention") == 0 : period > 0 && (l + 1) % period != 0;
         }
         if (hp->n_expert > 0) {
             bool moe = step > 0 && (l + 1) % step == 0;
@@ -284,13 +300,17 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     }
     *arch = rt_arch_by_hf(type);
     if (*arch == NULL) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: model type '%.60s' is not supported; known: %s", type, rt_arch_list());
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: model type '%.60s' is not supported; known: %s", type,
+                    rt_arch_list());
     }
     if (rt_json_bool(config, "use_sliding_window", false) && (*arch)->sliding_period == 0) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: 'use_sliding_window' is not supported for model type '%s'", type);
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: 'use_sliding_window' is not supported for model type '%s'",
+                    type);
     }
-    if (rt_json_bool(config, "mlp_bias", false) || (rt_json_bool(config, "attention_bias", false) && !(*arch)->qkv_bias)) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: biases ('attention_bias', 'mlp_bias') are not supported for '%s'", type);
+    if (rt_json_bool(config, "mlp_bias", false) ||
+        (rt_json_bool(config, "attention_bias", false) && !(*arch)->qkv_bias)) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,
+                    "config.json: biases ('attention_bias', 'mlp_bias') are not supported for '%s'", type);
     }
     *hp = defaults();
     RT_TRY(need_i64(config, "num_hidden_layers", &hp->n_layer, err));

@@ -22,7 +22,8 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
 {
     if (fabs(hp->attn_scale * sqrt((double)hp->head_dim) - 1.0) > 1e-6) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
-                       "GGUF readers compute the attention scale of '%s' from the head size (%.6g); this model's is %.6g and would be lost",
+                       "GGUF readers compute the attention scale of '%s' from the head size (%.6g); this model's is "
+                       "%.6g and would be lost",
                        arch->name, 1.0 / sqrt((double)hp->head_dim), hp->attn_scale);
     }
     set_u32(w, arch, "context_length", hp->n_ctx);
@@ -46,12 +47,14 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
     if (hp->n_expert > 0) {
         for (int64_t l = 0; l < hp->n_layer; l++) {
             if (!hp->layer_moe[l]) {
-                return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' has no way to say that layer %d is dense while others are mixtures",
+                return rt_fail(err, RT_UNSUPPORTED, 0,
+                               "GGUF '%s' has no way to say that layer %d is dense while others are mixtures",
                                arch->name, (int)l);
             }
         }
         if (!hp->norm_topk) {
-            return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' readers normalise the chosen experts' weights; this model does not", arch->name);
+            return rt_fail(err, RT_UNSUPPORTED, 0,
+                           "GGUF '%s' readers normalise the chosen experts' weights; this model does not", arch->name);
         }
         set_u32(w, arch, "expert_count", hp->n_expert);
         set_u32(w, arch, "expert_used_count", hp->n_expert_used);
@@ -60,8 +63,10 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
     if (arch->sliding_period > 0) {
         for (int64_t l = 0; l < hp->n_layer; l++) {
             if (hp->layer_sliding[l] != ((l + 1) % arch->sliding_period != 0)) {
-                return rt_fail(err, RT_UNSUPPORTED, 0, "GGUF '%s' readers expect every %lldth layer to be full attention; layer %d is not so here",
-                               arch->name, (long long)arch->sliding_period, (int)l);
+                return rt_fail(
+                    err, RT_UNSUPPORTED, 0,
+                    "GGUF '%s' readers expect every %lldth layer to be full attention; layer %d is not so here",
+                    arch->name, (long long)arch->sliding_period, (int)l);
             }
         }
         set_u32(w, arch, "attention.sliding_window", hp->window);
@@ -122,13 +127,14 @@ json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_
 {
     const char *dtype = type == RT_BF16 ? "bfloat16" : type == RT_F16 ? "float16" : "float32";
     const char *act = arch->act == RT_ACT_SILU ? "silu" : "gelu_pytorch_tanh";
-    json_t *c = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:s, s:s}",
-                          "architectures", arch->hf_class, "model_type", arch->hf_type, "hidden_size", (json_int_t)hp->d_model,
-                          "intermediate_size", (json_int_t)hp->d_ff, "num_hidden_layers", (json_int_t)hp->n_layer,
-                          "num_attention_heads", (json_int_t)hp->n_head, "num_key_value_heads", (json_int_t)hp->n_head_kv,
-                          "head_dim", (json_int_t)hp->head_dim, "vocab_size", (json_int_t)hp->n_vocab,
-                          "max_position_embeddings", (json_int_t)hp->n_ctx, "rms_norm_eps", hp->norm_eps,
-                          "tie_word_embeddings", (int)hp->tied, "hidden_act", act, "hidden_activation", act, "torch_dtype", dtype);
+    json_t *c =
+        json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:s, s:s}", "architectures",
+                  arch->hf_class, "model_type", arch->hf_type, "hidden_size", (json_int_t)hp->d_model,
+                  "intermediate_size", (json_int_t)hp->d_ff, "num_hidden_layers", (json_int_t)hp->n_layer,
+                  "num_attention_heads", (json_int_t)hp->n_head, "num_key_value_heads", (json_int_t)hp->n_head_kv,
+                  "head_dim", (json_int_t)hp->head_dim, "vocab_size", (json_int_t)hp->n_vocab,
+                  "max_position_embeddings", (json_int_t)hp->n_ctx, "rms_norm_eps", hp->norm_eps, "tie_word_embeddings",
+                  (int)hp->tied, "hidden_act", act, "hidden_activation", act, "torch_dtype", dtype);
     if (c == NULL) {
         return NULL;
     }

@@ -9,15 +9,15 @@
 /* Where a parameter's values lie in the file. */
 typedef struct source {
     const rt_tensor_info *info;
-    int64_t first_row;  /* experts are stacked in GGUF */
+    int64_t first_row; /* experts are stacked in GGUF */
     const rt_tensor_desc *desc;
     bool gguf;
 } source;
 
 typedef struct loader {
     rt_model *m;
-    source *sources;    /* [n_params] */
-    float **scratch;    /* [threads] one row */
+    source *sources; /* [n_params] */
+    float **scratch; /* [threads] one row */
 } loader;
 
 static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked, rt_err *err)
@@ -37,12 +37,14 @@ static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked
         same = t->dims[i] == want[i];
     }
     if (!same) {
-        return rt_fail(err, RT_INPUT, 0, "tensor '%s' has shape [%lld, %lld, ...] in %d dims, expected [%lld, %lld, ...] in %d", t->name,
-                       (long long)t->dims[0], (long long)(t->n_dims > 1 ? t->dims[1] : 1), t->n_dims, (long long)want[0],
-                       (long long)(n > 1 ? want[1] : 1), n);
+        return rt_fail(err, RT_INPUT, 0,
+                       "tensor '%s' has shape [%lld, %lld, ...] in %d dims, expected [%lld, %lld, ...] in %d", t->name,
+                       (long long)t->dims[0], (long long)(t->n_dims > 1 ? t->dims[1] : 1), t->n_dims,
+                       (long long)want[0], (long long)(n > 1 ? want[1] : 1), n);
     }
     if (!rt_dtype_can_decode(t->dtype)) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "tensor '%s' is stored as %s, which cannot be decoded", t->name, rt_dtype_name(t->dtype));
+        return rt_fail(err, RT_UNSUPPORTED, 0, "tensor '%s' is stored as %s, which cannot be decoded", t->name,
+                       rt_dtype_name(t->dtype));
     }
     return RT_OK;
 }

@@ -5,7 +5,8 @@
 
 #include "model/params.h"
 
-rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o, rt_err *err)
+rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
+                       rt_err *err)
 {
     return rt_params_build(out, arch, hp, o, err);
 }
@@ -68,7 +69,8 @@ double rt_model_flops_per_token(const rt_model *m)
     return 2.0 * n;
 }
 
-rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep, int n_keep, const rt_model_options *o, rt_err *err)
+rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep, int n_keep, const rt_model_options *o,
+                       rt_err *err)
 {
     rt_status st = RT_OK;
     rt_model *m = NULL;
@@ -79,8 +81,8 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
     }
     for (int i = 0; i < n_keep; i++) {
         if (keep[i] < 0 || keep[i] >= teacher->hp.n_layer || (i > 0 && keep[i] <= keep[i - 1])) {
-            RT_FAIL_OUT(err, RT_USAGE, 0, "keep-list entry %d is layer %d: layers must ascend within 0..%lld", i, keep[i],
-                        (long long)teacher->hp.n_layer - 1);
+            RT_FAIL_OUT(err, RT_USAGE, 0, "keep-list entry %d is layer %d: layers must ascend within 0..%lld", i,
+                        keep[i], (long long)teacher->hp.n_layer - 1);
         }
         hp.layer_moe[i] = teacher->hp.layer_moe[keep[i]];
         hp.layer_sliding[i] = teacher->hp.layer_sliding[keep[i]];
@@ -96,7 +98,8 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
     for (size_t i = 0, j = 0; i < m->n_params; i++, j++) {
         rt_param *p = &m->params[i];
         const int wanted = p->layer < 0 ? -1 : keep[p->layer];
-        while (teacher->params[j].layer != wanted || teacher->params[j].role != p->role || teacher->params[j].expert != p->expert) {
+        while (teacher->params[j].layer != wanted || teacher->params[j].role != p->role ||
+               teacher->params[j].expert != p->expert) {
             j++; /* both lists have one order, the teacher's has more layers */
             RT_BUG_IF(j >= teacher->n_params);
         }

@@ -9,20 +9,21 @@
 /* One parameter tensor. Matrices are [dims[0] = out, dims[1] = in] row-major. At least one of w, wb is set:
  * trainable models and vectors have w; bf16 compute adds wb (frozen bf16 models have only wb for matrices). */
 typedef struct rt_param {
-    char name[96];   /* Hugging Face name */
+    char name[96]; /* Hugging Face name */
     rt_role role;
-    int layer;       /* -1: model scope */
-    int expert;      /* -1: none */
+    int layer;  /* -1: model scope */
+    int expert; /* -1: none */
     int n_dims;
     int64_t dims[2];
-    int64_t n;       /* elements */
-    int64_t offset;  /* of the first element in a flat f32 block over all parameters (gradients, moments) */
+    int64_t n;      /* elements */
+    int64_t offset; /* of the first element in a flat f32 block over all parameters (gradients, moments) */
     float *w;
     uint16_t *wb;
 } rt_param;
 
 typedef struct rt_layer {
-    const rt_param *p[RT_ROLE_COUNT]; /* NULL where absent; expert roles: the first expert, the others follow it at stride 3 */
+    const rt_param
+        *p[RT_ROLE_COUNT]; /* NULL where absent; expert roles: the first expert, the others follow it at stride 3 */
 } rt_layer;
 
 typedef struct rt_model {
@@ -30,16 +31,16 @@ typedef struct rt_model {
     rt_hparams hp;
     rt_param *params;
     size_t n_params;
-    int64_t n_elements;  /* sum of n: length of the flat block */
-    rt_layer *layers;    /* [n_layer] */
+    int64_t n_elements;                           /* sum of n: length of the flat block */
+    rt_layer *layers;                             /* [n_layer] */
     const rt_param *embed, *output_norm, *output; /* output == embed when tied */
-    rt_dtype compute;    /* F32 or BF16: type of GEMM inputs */
-    bool trainable;      /* has f32 masters of everything */
-    float *weights;      /* flat block when trainable: params[i].w = weights + offset */
-    void *blocks[3];     /* memory behind the parameters */
-    char *path;          /* where it was opened, NULL: made in memory */
-    rt_dtype file_dtype; /* most frequent matrix type in the file, for show */
-    float *rope_cs[2];   /* tables [rope_rows][head_dim]: cos then sin; 0 = full-attention layers, 1 = sliding */
+    rt_dtype compute;                             /* F32 or BF16: type of GEMM inputs */
+    bool trainable;                               /* has f32 masters of everything */
+    float *weights;                               /* flat block when trainable: params[i].w = weights + offset */
+    void *blocks[3];                              /* memory behind the parameters */
+    char *path;                                   /* where it was opened, NULL: made in memory */
+    rt_dtype file_dtype;                          /* most frequent matrix type in the file, for show */
+    float *rope_cs[2]; /* tables [rope_rows][head_dim]: cos then sin; 0 = full-attention layers, 1 = sliding */
     int64_t rope_rows;
 } rt_model;
 
@@ -53,8 +54,10 @@ typedef struct rt_model_options {
 RT_MUST_USE rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options *o, rt_err *err);
 void rt_model_close(rt_model *m); /* accepts NULL */
 
-/* Fresh trainable model with zeroed parameters. Copies hp (not rope_divisors: pass a block the model takes over, or NULL). */
-RT_MUST_USE rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o, rt_err *err);
+/* Fresh trainable model with zeroed parameters. Copies hp (not rope_divisors: pass a block the model takes over, or
+ * NULL). */
+RT_MUST_USE rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
+                                   rt_err *err);
 /* Student from the teacher's weights: the layers keep[0..n_keep-1] (ascending), everything else as it is. */
 RT_MUST_USE rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep, int n_keep,
                                    const rt_model_options *o, rt_err *err);
@@ -71,14 +74,16 @@ void rt_param_read(const rt_param *p, float *dst);
 double rt_model_flops_per_token(const rt_model *m);
 
 /* --- saving --------------------------------------------------------------------------------------------------- */
-/* Refuses what the format cannot say. `tokenizer`: GGUF whose tokenizer.* keys are copied byte for byte (may be NULL: none);
- * `extra`: JSON object of further keys, strings and integers ("general.name", "retort.ledger", ...), may be NULL. Matrices
- * are written as `type` (embedding and head as Q8_0 when it is a four-bit type; rows whose length is no multiple of the block as
- * F16), vectors as F32. */
+/* Refuses what the format cannot say. `tokenizer`: GGUF whose tokenizer.* keys are copied byte for byte (may be NULL:
+ * none); `extra`: JSON object of further keys, strings and integers ("general.name", "retort.ledger", ...), may be
+ * NULL. Matrices are written as `type` (embedding and head as Q8_0 when it is a four-bit type; rows whose length is no
+ * multiple of the block as F16), vectors as F32. */
 RT_MUST_USE rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer,
                                          const json_t *extra, rt_err *err);
-/* Weights (F32) as one safetensors file, and config.json beside it (bos/eos/pad ids from `ids` = {bos, eos, pad}, -1: none). */
+/* Weights (F32) as one safetensors file, and config.json beside it (bos/eos/pad ids from `ids` = {bos, eos, pad}, -1:
+ * none). */
 RT_MUST_USE rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtype type, rt_err *err);
-RT_MUST_USE rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_t ids[3], rt_dtype type, rt_err *err);
+RT_MUST_USE rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_t ids[3], rt_dtype type,
+                                           rt_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 typedef struct embed_job {
     const rt_model *m;
     const rt_batch *b;
-    float *x;       /* forward */
+    float *x; /* forward */
     const float *dx;
     float *grads;
 } embed_job;
@@ -70,11 +70,12 @@ static void fill_rotations(const rt_model *m, rt_acts *a, const rt_batch *b)
 
 static rt_block_run layer_run(const rt_model *m, rt_acts *a, const rt_batch *b, int l)
 {
-    return (rt_block_run){.m = m, .a = a, .b = b, .layer = &m->layers[l], .l = l,
-                          .la = &a->layers[a->mode == RT_NET_TRAIN ? l : 0]};
+    return (rt_block_run){
+        .m = m, .a = a, .b = b, .layer = &m->layers[l], .l = l, .la = &a->layers[a->mode == RT_NET_TRAIN ? l : 0]};
 }
 
-static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, const float *x_in, float *x_mid, float *x_out)
+static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, const float *x_in, float *x_mid,
+                      float *x_out)
 {
     const rt_block_run r = layer_run(m, a, b, l);
     rt_attn_forward(&r, x_in, x_mid);

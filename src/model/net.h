@@ -7,13 +7,13 @@
 
 /* Keys and values of one timeline: per layer [cap][n_head_kv * head_dim]. infer owns it. */
 typedef struct rt_kv {
-    int64_t cap, n;     /* rows allocated, rows filled (rt_net_forward appends and advances n) */
-    float *k, *v;       /* [n_layer][cap][kv width] */
+    int64_t cap, n; /* rows allocated, rows filled (rt_net_forward appends and advances n) */
+    float *k, *v;   /* [n_layer][cap][kv width] */
 } rt_kv;
 
 typedef struct rt_span {
-    int64_t row0, n;    /* rows of the batch */
-    rt_kv *kv;          /* NULL: no past. Else rows stand at positions kv->n .. and are appended */
+    int64_t row0, n; /* rows of the batch */
+    rt_kv *kv;       /* NULL: no past. Else rows stand at positions kv->n .. and are appended */
 } rt_span;
 
 typedef struct rt_batch {
@@ -24,20 +24,22 @@ typedef struct rt_batch {
 } rt_batch;
 
 typedef enum rt_net_mode {
-    RT_NET_FORWARD,  /* nothing is kept for a backward pass */
-    RT_NET_TRAIN,    /* activations kept */
-    RT_NET_ROWS      /* few rows: every row computed in an order of its own, bits independent of the other rows (decoding) */
+    RT_NET_FORWARD, /* nothing is kept for a backward pass */
+    RT_NET_TRAIN,   /* activations kept */
+    RT_NET_ROWS /* few rows: every row computed in an order of its own, bits independent of the other rows (decoding) */
 } rt_net_mode;
 
 /* Activation memory for up to max_rows rows. One per thread of control. */
 typedef struct rt_acts rt_acts;
-RT_MUST_USE rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_t max_span, rt_net_mode mode, rt_err *err);
+RT_MUST_USE rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_t max_span,
+                                  rt_net_mode mode, rt_err *err);
 void rt_acts_free(rt_acts *a);
 /* Bytes rt_acts_new will take. */
 size_t rt_acts_bytes(const rt_model *m, int64_t max_rows, int64_t max_span, rt_net_mode mode);
 
 /* Whole stack: afterwards rt_acts_x is the residual stream after the last layer, before the final norm.
- * Ids must be inside the vocabulary, spans (with their past) inside max_span and m->rope_rows: checked by callers that take input. */
+ * Ids must be inside the vocabulary, spans (with their past) inside max_span and m->rope_rows: checked by callers that
+ * take input. */
 void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b);
 float *rt_acts_x(rt_acts *a); /* [n_rows, d_model] */
 
@@ -45,8 +47,8 @@ float *rt_acts_x(rt_acts *a); /* [n_rows, d_model] */
 void rt_net_embed(const rt_model *m, const rt_batch *b, float *x);
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x);
 
-/* After rt_net_forward in RT_NET_TRAIN mode with the same batch. dx: gradient of the loss with respect to rt_acts_x, overwritten.
- * Adds parameter gradients to the flat block `grads` (params[i].offset). */
+/* After rt_net_forward in RT_NET_TRAIN mode with the same batch. dx: gradient of the loss with respect to rt_acts_x,
+ * overwritten. Adds parameter gradients to the flat block `grads` (params[i].offset). */
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx);
 
 /* Tests and measures, TRAIN mode: input of layer l (l == n_layer: same as rt_acts_x). */

@@ -169,7 +169,8 @@ out:
     return st;
 }
 
-rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o, rt_err *err)
+rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
+                          rt_err *err)
 {
     rt_status st = RT_OK;
     rt_model *m = NULL;
@@ -179,7 +180,8 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
     m->hp = *hp;
     m->hp.rope_divisors = NULL;
     m->trainable = o->trainable;
-    const bool bf16 = o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
+    const bool bf16 =
+        o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
     m->compute = bf16 ? RT_BF16 : RT_F32;
     m->file_dtype = RT_F32;
     add_all(m);

@@ -4,8 +4,10 @@
 
 #include "model/model.h"
 
-/* An empty model with arch, hp (rope_divisors taken over on success), compute type, parameter list and zeroed memory. */
-RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o, rt_err *err);
+/* An empty model with arch, hp (rope_divisors taken over on success), compute type, parameter list and zeroed memory.
+ */
+RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp,
+                                      const rt_model_options *o, rt_err *err);
 /* The description a parameter was made from. */
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p);
 /* Row of the GGUF tensor that holds row `r` of the parameter in memory. */

@@ -37,29 +37,60 @@ static void matvec_task(void *ud, int64_t task, int thread)
     const int64_t out0 = task * OUTPUT_BLOCK, k = j->w->dims[1];
     const rt_dtype t = j->w->wb != NULL ? RT_BF16 : RT_F32;
     const void *w = t == RT_BF16 ? (const void *)(j->w->wb + out0 * k) : (const void *)(j->w->w + out0 * k);
-    rt_kernels_get()->matvec(j->y + out0, j->ldy, j->x, j->ldx, j->n, w, t, k, block_len(j->w->dims[0], OUTPUT_BLOCK, task), k);
+    rt_kernels_get()->matvec(j->y + out0, j->ldy, j->x, j->ldx, j->n, w, t, k,
+                             block_len(j->w->dims[0], OUTPUT_BLOCK, task), k);
 }
 
-void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n, rt_net_mode mode)
+void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n,
+               rt_net_mode mode)
 {
     if (mode == RT_NET_ROWS) {
         rt_team_for(blocks(w->dims[0], OUTPUT_BLOCK), matvec_task, &(matvec_job){y, x, w, ldy, ldx, n});
         return;
     }
-    rt_gemm_run(&(rt_gemm){.m = n, .n = w->dims[0], .k = w->dims[1], .type = t, .a = x, .lda = ldx,
-                           .b = weight_operand(w, t), .ldb = w->dims[1], .trans_b = true, .c = y, .ldc = ldy});
+    rt_gemm_run(&(rt_gemm){.m = n,
+                           .n = w->dims[0],
+                           .k = w->dims[1],
+                           .type = t,
+                           .a = x,
+                           .lda = ldx,
+                           .b = weight_operand(w, t),
+                           .ldb = w->dims[1],
+                           .trans_b = true,
+                           .c = y,
+                           .ldc = ldy});
 }
 
 void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n)
 {
-    rt_gemm_run(&(rt_gemm){.m = n, .n = w->dims[1], .k = w->dims[0], .type = t, .a = dy, .lda = lddy,
-                           .b = weight_operand(w, t), .ldb = w->dims[1], .c = dx, .ldc = w->dims[1], .accumulate = accumulate});
+    rt_gemm_run(&(rt_gemm){.m = n,
+                           .n = w->dims[1],
+                           .k = w->dims[0],
+                           .type = t,
+                           .a = dy,
+                           .lda = lddy,
+                           .b = weight_operand(w, t),
+                           .ldb = w->dims[1],
+                           .c = dx,
+                           .ldc = w->dims[1],
+                           .accumulate = accumulate});
 }
 
-void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w, int64_t n)
+void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
+                  int64_t n)
 {
-    rt_gemm_run(&(rt_gemm){.m = w->dims[0], .n = w->dims[1], .k = n, .type = t, .a = dy, .lda = lddy, .trans_a = true,
-                           .b = x, .ldb = ldx, .c = grads + w->offset, .ldc = w->dims[1], .accumulate = true});
+    rt_gemm_run(&(rt_gemm){.m = w->dims[0],
+                           .n = w->dims[1],
+                           .k = n,
+                           .type = t,
+                           .a = dy,
+                           .lda = lddy,
+                           .trans_a = true,
+                           .b = x,
+                           .ldb = ldx,
+                           .c = grads + w->offset,
+                           .ldc = w->dims[1],
+                           .accumulate = true});
 }
 
 /* --- element-wise --------------------------------------------------------------------------------------------- */
@@ -127,8 +158,14 @@ static void norm_task(void *ud, int64_t task, int thread)
 void rt_rows_norm(void *y, rt_dtype t, const float *x, const rt_param *w, const rt_model *m, int64_t rows)
 {
     rt_team_for(blocks(rows, RT_ROW_BLOCK), norm_task,
-                &(norm_job){.y = y, .t = t, .x = x, .w = w->w, .offset = m->arch->norm_offset, .eps = (float)m->hp.norm_eps,
-                            .rows = rows, .d = w->n});
+                &(norm_job){.y = y,
+                            .t = t,
+                            .x = x,
+                            .w = w->w,
+                            .offset = m->arch->norm_offset,
+                            .eps = (float)m->hp.norm_eps,
+                            .rows = rows,
+                            .d = w->n});
 }
 
 static void norm_backward_task(void *ud, int64_t task, int thread)
@@ -142,13 +179,20 @@ static void norm_backward_task(void *ud, int64_t task, int thread)
                                        block_len(j->rows, RT_ROW_BLOCK, task), j->d);
 }
 
-void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w, const rt_model *m,
-                           int64_t rows, float *partial)
+void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w,
+                           const rt_model *m, int64_t rows, float *partial)
 {
     const int64_t n = blocks(rows, RT_ROW_BLOCK);
     rt_team_for(n, norm_backward_task,
-                &(norm_job){.dy = dy, .x = x, .w = w->w, .dx = dx, .partial = partial, .offset = m->arch->norm_offset,
-                            .eps = (float)m->hp.norm_eps, .rows = rows, .d = w->n});
+                &(norm_job){.dy = dy,
+                            .x = x,
+                            .w = w->w,
+                            .dx = dx,
+                            .partial = partial,
+                            .offset = m->arch->norm_offset,
+                            .eps = (float)m->hp.norm_eps,
+                            .rows = rows,
+                            .d = w->n});
     for (int64_t i = 0; i < n; i++) {
         rt_kernels_get()->add(grads + w->offset, partial + i * w->n, w->n);
     }
@@ -176,7 +220,8 @@ static void glu_task(void *ud, int64_t task, int thread)
 
 void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, rt_activation act, int64_t rows, int64_t f)
 {
-    rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_task, &(glu_job){.y = y, .t = t, .gate_up = gate_up, .act = act, .rows = rows, .f = f});
+    rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_task,
+                &(glu_job){.y = y, .t = t, .gate_up = gate_up, .act = act, .rows = rows, .f = f});
 }
 
 static void glu_backward_task(void *ud, int64_t task, int thread)
@@ -185,12 +230,13 @@ static void glu_backward_task(void *ud, int64_t task, int thread)
     const glu_job *j = ud;
     const int64_t r = task * RT_ROW_BLOCK;
     const float *gate = j->gate_up + r * 2 * j->f;
-    rt_kernels_get()->glu_backward(rt_operand_at(j->y, j->t, r * 2 * j->f), rt_operand_at(j->y, j->t, r * 2 * j->f + j->f), j->t,
-                                   2 * j->f, j->dy + r * j->f, j->f, gate, gate + j->f, 2 * j->f, j->act,
-                                   block_len(j->rows, RT_ROW_BLOCK, task), j->f);
+    rt_kernels_get()->glu_backward(
+        rt_operand_at(j->y, j->t, r * 2 * j->f), rt_operand_at(j->y, j->t, r * 2 * j->f + j->f), j->t, 2 * j->f,
+        j->dy + r * j->f, j->f, gate, gate + j->f, 2 * j->f, j->act, block_len(j->rows, RT_ROW_BLOCK, task), j->f);
 }
 
-void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act, int64_t rows, int64_t f)
+void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act,
+                          int64_t rows, int64_t f)
 {
     rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_backward_task,
                 &(glu_job){.y = dgate_up, .t = t, .gate_up = gate_up, .dy = dy, .act = act, .rows = rows, .f = f});

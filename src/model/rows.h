@@ -7,24 +7,27 @@
 #include "tensor/gemm.h"
 
 /* y[n, out] = x[n, in] W^T; x in type t. RT_NET_ROWS: t is F32 and each row has an order of its own. */
-void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n, rt_net_mode mode);
+void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n,
+               rt_net_mode mode);
 /* dx[n, in] (+)= dy[n, out] W */
 void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n);
 /* dW += dy^T x, in the flat gradient block */
-void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w, int64_t n);
+void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
+                  int64_t n);
 
 /* f32 [n] as an operand: itself when t is F32, else rounded into `buf`. */
 const void *rt_rows_operand(const float *x, void *buf, rt_dtype t, int64_t n);
 
 void rt_rows_norm(void *y, rt_dtype t, const float *x, const rt_param *w, const rt_model *m, int64_t rows);
 /* dx += gradient, dW += in the flat block; partial: [row blocks][d] scratch */
-void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w, const rt_model *m,
-                           int64_t rows, float *partial);
+void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w,
+                           const rt_model *m, int64_t rows, float *partial);
 /* y = a + b */
 void rt_rows_add(float *y, const float *a, const float *b, int64_t n);
 /* act(gate) * up over [rows, 2f] -> operand [rows, f] */
 void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, rt_activation act, int64_t rows, int64_t f);
-void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act, int64_t rows, int64_t f);
+void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act,
+                          int64_t rows, int64_t f);
 
 /* Element `i` of an operand buffer. */
 static inline void *rt_operand_at(void *p, rt_dtype t, int64_t i)

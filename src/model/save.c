@@ -5,7 +5,10 @@
 #include "model/hparams.h"
 #include "model/params.h"
 
-static const struct { rt_dtype type; uint32_t id; } file_types[] = {
+static const struct {
+    rt_dtype type;
+    uint32_t id;
+} file_types[] = {
     {RT_F32, 0}, {RT_F16, 1}, {RT_Q4_0, 2}, {RT_Q4_1, 3}, {RT_Q8_0, 7}, {RT_BF16, 32},
 };
 
@@ -65,8 +68,9 @@ static rt_status set_extra(rt_gguf_writer *w, const json_t *extra, rt_err *err)
     return RT_OK;
 }
 
-/* Type a tensor is written in: vectors and the router stay F32, rows that do not fill blocks fall back to F16. Four bits are
- * too few for embedding and head (perplexity of SmolLM2-135M 21.1 instead of 18.5): they get eight, as is usual. */
+/* Type a tensor is written in: vectors and the router stay F32, rows that do not fill blocks fall back to F16. Four
+ * bits are too few for embedding and head (perplexity of SmolLM2-135M 21.1 instead of 18.5): they get eight, as is
+ * usual. */
 static rt_dtype stored_type(const rt_param *p, rt_dtype type)
 {
     if ((type == RT_Q4_0 || type == RT_Q4_1) && (p->role == RT_ROLE_EMBED || p->role == RT_ROLE_OUTPUT)) {
@@ -102,14 +106,16 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
             at += p->n;
         }
         if (p->expert == 0) {
-            rt_gguf_add_tensor(w, name, stored_type(p, type), 3, (const int64_t[]){stacked, p->dims[0], p->dims[1]}, first);
+            rt_gguf_add_tensor(w, name, stored_type(p, type), 3, (const int64_t[]){stacked, p->dims[0], p->dims[1]},
+                               first);
         } else {
             rt_gguf_add_tensor(w, name, stored_type(p, type), p->n_dims, p->dims, first);
         }
     }
 }
 
-rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer, const json_t *extra, rt_err *err)
+rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer,
+                             const json_t *extra, rt_err *err)
 {
     rt_status st = RT_OK;
     float *values = NULL, *row = NULL, *divisors = NULL;
@@ -118,7 +124,8 @@ rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type,
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     if (file_type_id(type) < 0) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "models cannot be written as %s (f32, f16, bf16, q8_0, q4_0, q4_1)", rt_dtype_name(type));
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "models cannot be written as %s (f32, f16, bf16, q8_0, q4_0, q4_1)",
+                    rt_dtype_name(type));
     }
     rt_gguf_set_str(w, "general.architecture", m->arch->name);
     rt_gguf_set_str(w, "general.type", "model");
@@ -184,7 +191,8 @@ rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_
 {
     if (m->hp.rope_divisors != NULL) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
-                       "config.json cannot say this model's rotary factors: they came as a tensor, without the settings they were made from");
+                       "config.json cannot say this model's rotary factors: they came as a tensor, without the "
+                       "settings they were made from");
     }
     json_t *c = rt_hparams_to_hf(m->arch, &m->hp, ids, type);
     if (c == NULL) {

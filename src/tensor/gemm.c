@@ -20,7 +20,8 @@ static int64_t pieces(int64_t n, int64_t size)
 }
 
 /* Tall tiles reuse what the library packs of B, so rows are cut finer only when the columns alone do not give enough
- * tiles to keep a team busy to the end; pieces are of equal size up to whole vectors. (docs/kernels.md has the rates.) */
+ * tiles to keep a team busy to the end; pieces are of equal size up to whole vectors. (docs/kernels.md has the rates.)
+ */
 static void cut(gemm_job *job)
 {
     enum { ENOUGH = 8, MOST_COLUMNS = 2048, FEWEST_COLUMNS = 256 };

@@ -5,8 +5,8 @@
 
 #include "core/core.h"
 
-/* C[m,n] = op(A)[m,k] op(B)[k,n] (+ C when accumulate). Row-major. trans_a: A is stored [k,m]; trans_b: B is stored [n,k].
- * A and B both F32 or both BF16; C is F32; accumulation f32. */
+/* C[m,n] = op(A)[m,k] op(B)[k,n] (+ C when accumulate). Row-major. trans_a: A is stored [k,m]; trans_b: B is stored
+ * [n,k]. A and B both F32 or both BF16; C is F32; accumulation f32. */
 typedef struct rt_gemm {
     int64_t m, n, k;
     rt_dtype type;
@@ -18,7 +18,8 @@ typedef struct rt_gemm {
     bool accumulate;
 } rt_gemm;
 
-/* Runs on the whole team. Creates the shape's primitives on first use, none later. Cannot fail (falls back to the portable loop). */
+/* Runs on the whole team. Creates the shape's primitives on first use, none later. Cannot fail (falls back to the
+ * portable loop). */
 void rt_gemm_run(const rt_gemm *g);
 /* How many primitives exist: a steady step leaves it unchanged. */
 int64_t rt_gemm_n_primitives(void);

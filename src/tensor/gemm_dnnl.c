@@ -92,8 +92,15 @@ static void stay_on_this_thread(void)
 
 static plan_key key_of(const rt_gemm *g)
 {
-    return (plan_key){.m = g->m, .n = g->n, .k = g->k, .lda = g->lda, .ldb = g->ldb, .ldc = g->ldc,
-                      .trans_a = g->trans_a, .trans_b = g->trans_b, .accumulate = g->accumulate};
+    return (plan_key){.m = g->m,
+                      .n = g->n,
+                      .k = g->k,
+                      .lda = g->lda,
+                      .ldb = g->ldb,
+                      .ldc = g->ldc,
+                      .trans_a = g->trans_a,
+                      .trans_b = g->trans_b,
+                      .accumulate = g->accumulate};
 }
 
 static rt_dnnl_plan **bucket_of(const plan_key *key)

@@ -17,13 +17,13 @@ typedef struct rt_attn {
     float scale;
     const float *q, *k, *v; /* [n_q, ldq], [n_kv, ldk], [n_kv, ldv]; already at the head's first column */
     int64_t ldq, ldk, ldv;
-    float *o;               /* [n_q, ldo] */
+    float *o; /* [n_q, ldo] */
     int64_t ldo;
-    float *lse;             /* [n_q] stride 1: log-sum-exp of the scaled scores; NULL when no backward follows */
+    float *lse; /* [n_q] stride 1: log-sum-exp of the scaled scores; NULL when no backward follows */
     /* backward only: reads q k v o lse do_, writes dq, ADDS to dk, dv (several query heads share one kv head) */
-    const float *do_;       /* [n_q, ldo] */
-    float *dq, *dk, *dv;    /* strides ldq, ldk, ldv */
-    float *scratch;         /* rt_attn_scratch_floats(n_kv, head_dim) of this thread */
+    const float *do_;    /* [n_q, ldo] */
+    float *dq, *dk, *dv; /* strides ldq, ldk, ldv */
+    float *scratch;      /* rt_attn_scratch_floats(n_kv, head_dim) of this thread */
 } rt_attn;
 size_t rt_attn_scratch_floats(int64_t n_kv, int head_dim);
 
@@ -38,26 +38,30 @@ typedef struct rt_kernels {
 
     void (*f32_to_bf16)(uint16_t *y, const float *x, int64_t n); /* nearest even */
     void (*bf16_to_f32)(float *y, const uint16_t *x, int64_t n);
-    void (*add)(float *y, const float *x, int64_t n);            /* y += x */
-    void (*axpy)(float *y, float a, const float *x, int64_t n);  /* y += a x */
+    void (*add)(float *y, const float *x, int64_t n);           /* y += x */
+    void (*axpy)(float *y, float a, const float *x, int64_t n); /* y += a x */
     void (*scale)(float *y, float a, int64_t n);
     float (*dot)(const float *x, const float *y, int64_t n);
     double (*sum_squares)(const float *x, int64_t n);
 
     /* y = x * rstd * (w + w_offset), rstd = 1/sqrt(mean(x^2) + eps) saved per row when rstd != NULL.
      * y is f32 or bf16 by `ytype`. (Zhang & Sennrich 2019; Gemma: w_offset = 1) */
-    void (*rmsnorm)(void *y, rt_dtype ytype, float *rstd, const float *x, const float *w, float w_offset, float eps, int64_t rows, int64_t d);
+    void (*rmsnorm)(void *y, rt_dtype ytype, float *rstd, const float *x, const float *w, float w_offset, float eps,
+                    int64_t rows, int64_t d);
     /* dx += gradient; dw += sum over rows. rstd is recomputed from x. */
-    void (*rmsnorm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float w_offset, float eps, int64_t rows, int64_t d);
+    void (*rmsnorm_backward)(float *dx, float *dw, const float *dy, const float *x, const float *w, float w_offset,
+                             float eps, int64_t rows, int64_t d);
 
     /* Rotary embedding of `n_head` heads of `head_dim` in rows of stride ld, pairs (i, i + n_rot/2). cs: [rows][n_rot]:
      * cos of the n_rot/2 angles then sin. `sign` = 1 forward, -1 backward (inverse rotation). */
     void (*rope)(float *x, int64_t ld, int n_head, int head_dim, int n_rot, const float *cs, float sign, int64_t rows);
 
     /* y = act(gate) * up, rows with strides; y f32 or bf16 */
-    void (*glu)(void *y, rt_dtype ytype, int64_t ldy, const float *gate, const float *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f);
+    void (*glu)(void *y, rt_dtype ytype, int64_t ldy, const float *gate, const float *up, int64_t ldx,
+                rt_activation act, int64_t rows, int64_t f);
     /* dgate, dup (f32 or bf16 by dtype_, stride ldd) from dy, gate, up */
-    void (*glu_backward)(void *dgate, void *dup, rt_dtype dtype_, int64_t ldd, const float *dy, int64_t lddy, const float *gate, const float *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f);
+    void (*glu_backward)(void *dgate, void *dup, rt_dtype dtype_, int64_t ldd, const float *dy, int64_t lddy,
+                         const float *gate, const float *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f);
 
     void (*attn)(const rt_attn *a);
     void (*attn_backward)(const rt_attn *a);
@@ -69,10 +73,13 @@ typedef struct rt_kernels {
     int64_t (*argmax)(const float *z, int64_t n); /* first of equals */
 
     /* y[r][j] = sum_k x[r][k] w[j][k] for n_rows rows and n_out outputs, w f32 or bf16 row-major [n_out, k].
-     * The sum over k runs in one fixed order for every (r, j): bits of a row do not depend on the other rows. x, y f32. */
-    void (*matvec)(float *y, int64_t ldy, const float *x, int64_t ldx, int64_t n_rows, const void *w, rt_dtype wtype, int64_t ldw, int64_t n_out, int64_t k);
+     * The sum over k runs in one fixed order for every (r, j): bits of a row do not depend on the other rows. x, y f32.
+     */
+    void (*matvec)(float *y, int64_t ldy, const float *x, int64_t ldx, int64_t n_rows, const void *w, rt_dtype wtype,
+                   int64_t ldw, int64_t n_out, int64_t k);
 
-    /* One AdamW step (Loshchilov & Hutter 2019, decoupled decay) over n parameters; wb (may be NULL) gets the bf16 copy. */
+    /* One AdamW step (Loshchilov & Hutter 2019, decoupled decay) over n parameters; wb (may be NULL) gets the bf16
+     * copy. */
     void (*adamw)(float *w, uint16_t *wb, float *m, float *v, const float *g, const rt_adamw *p, int64_t n);
 } rt_kernels;
 

@@ -27,7 +27,8 @@ static int close_teacher(void **state)
 /* A pick may differ where the harness's two candidates are closer than the tolerance of their scores. */
 static void check_pick(const json_t *item, const json_t *want, const char *metric, const double *lengths)
 {
-    const int64_t a = rt_json_i64(json_object_get(item, "picks"), metric, -1), b = rt_json_i64(json_object_get(want, "picks"), metric, -2);
+    const int64_t a = rt_json_i64(json_object_get(item, "picks"), metric, -1),
+                  b = rt_json_i64(json_object_get(want, "picks"), metric, -2);
     if (a == b) {
         return;
     }
@@ -45,7 +46,8 @@ static double check_item(const json_t *item, const json_t *want, const json_t *r
     size_t i;
     json_t *score;
     assert_string_equal(rt_json_str(item, "id", ""), rt_json_str(want, "id", "?"));
-    const json_t *expected = json_object_get(want, "loglikelihoods"), *tokens = json_object_get(want, "continuation_tokens");
+    const json_t *expected = json_object_get(want, "loglikelihoods"),
+                 *tokens = json_object_get(want, "continuation_tokens");
     assert_int_equal(json_array_size(json_object_get(item, "loglikelihoods")), json_array_size(expected));
     json_array_foreach(json_object_get(item, "loglikelihoods"), i, score)
     {

@@ -30,7 +30,8 @@ static void hellaswag_text_is_cleaned_as_by_the_harness(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"  [header] How to bake bread [title] Mix it. [step] Stir   well. ", " How to bake bread. Mix it. Stir  well."},
+        {"  [header] How to bake bread [title] Mix it. [step] Stir   well. ",
+         " How to bake bread. Mix it. Stir  well."},
         {"a[b\n]c [d]", "a[b\n]c "},
         {"x [title] [title]y", "x. . y"},
         {"[[a]] b", "] b"},
@@ -50,7 +51,8 @@ static void hellaswag_text_is_cleaned_as_by_the_harness(void **state)
 static void capitals_and_lengths_are_python_s(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"hE IS", "He is"}, {"éCOLE ÀÉ", "École àé"}, {"ǆ x", "ǅ x"}, {"", ""}, {"the Man", "The man"}};
+    static const char *const cases[][2] = {
+        {"hE IS", "He is"}, {"éCOLE ÀÉ", "École àé"}, {"ǆ x", "ǅ x"}, {"", ""}, {"the Man", "The man"}};
     static const int64_t lengths[] = {5, 8, 3, 0, 7};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_str s = {0};
@@ -81,16 +83,23 @@ static void original_rows_become_the_harness_s_texts(void **state)
         int64_t gold, length;
     } cases[] = {
         {"hellaswag",
-         "{\"ind\": 4, \"activity_label\": \"Roof [x] work\", \"ctx_a\": \"A man sits.\", \"ctx_b\": \"he IS\", \"endings\": [\"a\", \"b\", \"c\", "
+         "{\"ind\": 4, \"activity_label\": \"Roof [x] work\", \"ctx_a\": \"A man sits.\", \"ctx_b\": \"he IS\", "
+         "\"endings\": [\"a\", \"b\", \"c\", "
          "\" r\\u00fcde [substeps] end \"], \"label\": \"3\"}",
          "Roof work: A man sits. He is", " rüde end", 4, 3, 8},
-        {"hellaswag", "{\"activity_label\": \"Food\", \"ctx_a\": \"Stir.\", \"ctx_b\": \"\", \"endings\": [\"a\", \"b\"], \"label\": 1}",
+        {"hellaswag",
+         "{\"activity_label\": \"Food\", \"ctx_a\": \"Stir.\", \"ctx_b\": \"\", \"endings\": [\"a\", \"b\"], "
+         "\"label\": 1}",
          "Food: Stir.", " b", 2, 1, 1},
         {"arc_easy",
-         "{\"id\": \"q\", \"question\": \"Why?\", \"choices\": {\"text\": [\"x\", \"yy\", \"zzz\"], \"label\": [\"1\", \"2\", \"3\"]}, \"answerKey\": \"2\"}",
+         "{\"id\": \"q\", \"question\": \"Why?\", \"choices\": {\"text\": [\"x\", \"yy\", \"zzz\"], \"label\": [\"1\", "
+         "\"2\", \"3\"]}, \"answerKey\": \"2\"}",
          "Question: Why?\nAnswer:", " zzz", 3, 1, 3},
-        {"piqa", "{\"goal\": \"Rest\", \"sol1\": \"sit\", \"sol2\": \"sleep\", \"label\": 0}", "Question: Rest\nAnswer:", " sleep", 2, 0, 5},
-        {"openbookqa", "{\"question_stem\": \"Oaks\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, \"answerKey\": \"B\"}",
+        {"piqa", "{\"goal\": \"Rest\", \"sol1\": \"sit\", \"sol2\": \"sleep\", \"label\": 0}",
+         "Question: Rest\nAnswer:", " sleep", 2, 0, 5},
+        {"openbookqa",
+         "{\"question_stem\": \"Oaks\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, "
+         "\"answerKey\": \"B\"}",
          "Oaks", " y", 2, 1, 1},
         {"piqa", "{\"context\": \"C [x]:\", \"choices\": [\"x\", \"y  z\"], \"gold\": 1}", "C [x]:", " y  z", 2, 1, 4},
     };
@@ -117,13 +126,21 @@ static void rows_that_are_no_question_are_refused(void **state)
         const char *task, *json, *words;
     } cases[] = {
         {"hellaswag", "{}", "'activity_label' is missing"},
-        {"hellaswag", "{\"activity_label\": \"a\", \"ctx_a\": \"b\", \"ctx_b\": \"c\", \"endings\": [\"x\", 3], \"label\": 0}", "'endings'"},
-        {"hellaswag", "{\"activity_label\": \"a\", \"ctx_a\": \"b\", \"ctx_b\": \"c\", \"endings\": [\"x\", \"y\"], \"label\": \"\"}", "'label'"},
+        {"hellaswag",
+         "{\"activity_label\": \"a\", \"ctx_a\": \"b\", \"ctx_b\": \"c\", \"endings\": [\"x\", 3], \"label\": 0}",
+         "'endings'"},
+        {"hellaswag",
+         "{\"activity_label\": \"a\", \"ctx_a\": \"b\", \"ctx_b\": \"c\", \"endings\": [\"x\", \"y\"], \"label\": "
+         "\"\"}",
+         "'label'"},
         {"piqa", "{\"goal\": \"a\", \"sol1\": \"x\", \"label\": 0}", "'sol1 sol2'"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"y\"], \"gold\": 2}", "'gold'"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\"], \"gold\": 0}", "1 choices"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"\"], \"gold\": 0}", "empty"},
-        {"arc_easy", "{\"question\": \"a\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, \"answerKey\": \"C\"}", "'answerKey'"},
+        {"arc_easy",
+         "{\"question\": \"a\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, \"answerKey\": "
+         "\"C\"}",
+         "'answerKey'"},
         {"winogrande", "{\"sentence\": \"a\"}", "'context'"},
         {"winogrande", "{\"contexts\": [\"a\", \"b\"], \"gold\": 0}", "'continuation'"},
     };
@@ -169,8 +186,10 @@ static void check_ids(const rt_tokenizer *t, const golden_task *task)
             const rt_choice_request *q = &item.requests[i];
             const bool same = i > 0 && q->context.p == q[-1].context.p;
             assert_ok(rt_choice_encode(&pair, &pool, t, q->context, q->continuation, same ? &before : NULL, &err));
-            assert_int_equal(pair.n_context, json_integer_value(json_array_get(json_object_get(want, "n_context_tokens"), i)));
-            assert_ids(&pool, pair.continuation, pair.n, json_array_get(json_object_get(want, "continuation_tokens"), i));
+            assert_int_equal(pair.n_context,
+                             json_integer_value(json_array_get(json_object_get(want, "n_context_tokens"), i)));
+            assert_ids(&pool, pair.continuation, pair.n,
+                       json_array_get(json_object_get(want, "continuation_tokens"), i));
             before = pair;
         }
         json_decref(row);
@@ -265,14 +284,18 @@ static void refusals_name_file_and_line(void **state)
 {
     (void)state;
     rt_err err = {0};
-    assert_int_equal(run_text("piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"y\"], \"gold\": 0}\n\n{\"id\": 3}\n", &err), RT_INPUT);
+    assert_int_equal(
+        run_text("piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"y\"], \"gold\": 0}\n\n{\"id\": 3}\n", &err),
+        RT_INPUT);
     assert_says(err.msg, "rows.jsonl' line 3");
     assert_says(err.msg, "'goal'");
     assert_int_equal(run_text("piqa", "", &err), RT_INPUT);
     assert_says(err.msg, "no rows");
     assert_int_equal(run_text("chess", "{}", &err), RT_USAGE);
     assert_says(err.msg, "hellaswag");
-    assert_int_equal(run_text("piqa", "{\"context\": \"zebra\", \"choices\": [\"elephant\", \"yak\"], \"gold\": 0}\n", &err), RT_INPUT);
+    assert_int_equal(
+        run_text("piqa", "{\"context\": \"zebra\", \"choices\": [\"elephant\", \"yak\"], \"gold\": 0}\n", &err),
+        RT_INPUT);
     assert_says(err.msg, "vocabulary");
 }
 

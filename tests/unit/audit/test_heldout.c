@@ -9,7 +9,8 @@ static rt_model *tiny(bool trainable)
 {
     rt_err err = {0};
     rt_model *m = NULL;
-    assert_ok(rt_model_open(&m, RT_TEST_GOLDEN "/models/llama", &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = trainable}, &err));
+    assert_ok(rt_model_open(&m, RT_TEST_GOLDEN "/models/llama",
+                            &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = trainable}, &err));
     return m;
 }
 
@@ -17,7 +18,8 @@ static rt_model *cut(const rt_model *m)
 {
     rt_err err = {0};
     rt_model *out = NULL;
-    assert_ok(rt_model_cut(&out, m, (const int[]){0, 2}, 2, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
+    assert_ok(rt_model_cut(&out, m, (const int[]){0, 2}, 2,
+                           &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
     return out;
 }
 
@@ -57,7 +59,8 @@ static void log_softmax(const rt_model *m, const int32_t *ids, int64_t n, double
     assert_ok(rt_acts_new(&acts, m, n, n, RT_NET_FORWARD, &err));
     assert_ok(rt_head_new(&head, m, NULL, false, &err));
     rt_net_forward(m, acts, &(rt_batch){.ids = ids, .n_rows = n, .n_spans = 1, .spans = &(rt_span){.n = n}});
-    rt_head_run(head, &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = n, .visit = copy_logits, .ud = logits});
+    rt_head_run(head,
+                &(rt_head_sweep){.model = m, .x = rt_acts_x(acts), .n_rows = n, .visit = copy_logits, .ud = logits});
     for (int64_t i = 0; i < n; i++) {
         double sum = 0;
         for (int64_t v = 0; v < TINY_VOCAB; v++) {
@@ -214,7 +217,8 @@ static rt_model *padded(const rt_model *m)
     rt_hparams hp = m->hp;
     hp.n_vocab += 5;
     hp.rope_divisors = NULL;
-    assert_ok(rt_model_new(&out, m->arch, &hp, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
+    assert_ok(
+        rt_model_new(&out, m->arch, &hp, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *to = rt_model_find(out, m->params[i].name);
         memcpy(to->w, m->params[i].w, (size_t)m->params[i].n * sizeof(float));

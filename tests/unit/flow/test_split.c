@@ -65,9 +65,16 @@ static void test_a_plan_depends_on_budget_and_lengths_but_not_on_the_size_of_the
 static void test_a_plan_in_json_is_read_back_as_it_was(void **state)
 {
     (void)state;
-    const rt_split s = {.inputs = "abc", .teacher_tokens_per_s = 700.25, .step_tokens_per_s = 650.5,
-                        .measured_seconds = 3.125, .student_share = 0.1, .collect_tokens = 12345,
-                        .train_seconds = 61.7, .settled = true, .audit_tokens = 4000, .audit_limit = 20};
+    const rt_split s = {.inputs = "abc",
+                        .teacher_tokens_per_s = 700.25,
+                        .step_tokens_per_s = 650.5,
+                        .measured_seconds = 3.125,
+                        .student_share = 0.1,
+                        .collect_tokens = 12345,
+                        .train_seconds = 61.7,
+                        .settled = true,
+                        .audit_tokens = 4000,
+                        .audit_limit = 20};
     rt_split back;
     json_t *j = rt_split_json(&s);
     assert_true(rt_split_parse(j, &back));

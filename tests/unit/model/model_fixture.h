@@ -38,13 +38,15 @@ static inline const float *golden_f32(const fixture *f, const char *name, int64_
     return t->data;
 }
 
-static inline void fixture_open(fixture *f, const char *name, const char *weights, rt_precision precision, bool trainable)
+static inline void fixture_open(fixture *f, const char *name, const char *weights, rt_precision precision,
+                                bool trainable)
 {
     rt_err err = {0};
     char path[512];
     memset(f, 0, sizeof *f);
     snprintf(path, sizeof path, "%s/%s", RT_TEST_GOLDEN, weights);
-    check_ok(rt_model_open(&f->m, path, &(rt_model_options){.precision = precision, .trainable = trainable}, &err), &err);
+    check_ok(rt_model_open(&f->m, path, &(rt_model_options){.precision = precision, .trainable = trainable}, &err),
+             &err);
     snprintf(path, sizeof path, "%s/models/%s/golden.safetensors", RT_TEST_GOLDEN, name);
     check_ok(rt_safetensors_open(&f->golden, path, &err), &err);
     const rt_tensor_info *ids = rt_safetensors_find(f->golden, "input_ids");

@@ -1,7 +1,7 @@
-/* The engine equals transformers on the reference models: logits, hidden states, router choices, losses and the gradient
- * of every parameter, in f32, within the tolerances of the reference set. Gradients are not kept of llama3_rope, which
- * differs from llama by its table of rotations alone, nor of qwen3, whose normed queries and keys qwen3_moe and
- * gemma3_text have too. */
+/* The engine equals transformers on the reference models: logits, hidden states, router choices, losses and the
+ * gradient of every parameter, in f32, within the tolerances of the reference set. Gradients are not kept of
+ * llama3_rope, which differs from llama by its table of rotations alone, nor of qwen3, whose normed queries and keys
+ * qwen3_moe and gemma3_text have too. */
 #include "model_fixture.h"
 
 #include "tensor/loss.h"
@@ -44,12 +44,14 @@ static void visit(void *ud, const rt_head_row *row)
         }
         const rt_target target = {.kind = RT_TARGET_LABEL, .label = s->f->batch.ids[row->row + 1]};
         const rt_loss ce = {.kind = RT_LOSS_CE, .temperature = 1.0};
-        s->value[row->row] = rt_loss_row(&ce, row->logits, v, &target, true, 1.0f / (float)(2 * (t - 1)), s->scratch + row->thread * v);
+        s->value[row->row] =
+            rt_loss_row(&ce, row->logits, v, &target, true, 1.0f / (float)(2 * (t - 1)), s->scratch + row->thread * v);
     } else if (s->goal == OBJECTIVE_KL) {
         const float *teacher = golden_f32(s->f, "teacher_logits", 2 * t * v);
         const rt_target target = {.kind = RT_TARGET_DENSE, .logits = teacher + row->row * v};
         const rt_loss kl = {.kind = RT_LOSS_FORWARD_KL, .temperature = 2.0};
-        s->value[row->row] = rt_loss_row(&kl, row->logits, v, &target, true, 1.0f / (float)(2 * t), s->scratch + row->thread * v);
+        s->value[row->row] =
+            rt_loss_row(&kl, row->logits, v, &target, true, 1.0f / (float)(2 * t), s->scratch + row->thread * v);
     }
 }
 
@@ -71,12 +73,19 @@ static void run(run_state *s, const model_case *c, objective goal)
     check_ok(rt_head_new(&s->head, m, NULL, goal != OBJECTIVE_NONE, &err), &err);
     s->dx = rt_calloc((size_t)(n * d), sizeof(float));
     s->grads = goal != OBJECTIVE_NONE ? rt_calloc((size_t)m->n_elements, sizeof(float)) : NULL;
-    s->log = (sweep_log){.f = &s->f, .goal = goal, .logits = rt_calloc((size_t)(n * v), sizeof(float)),
+    s->log = (sweep_log){.f = &s->f,
+                         .goal = goal,
+                         .logits = rt_calloc((size_t)(n * v), sizeof(float)),
                          .hidden = rt_calloc((size_t)(n * d), sizeof(float)),
                          .scratch = rt_calloc((size_t)(rt_team_threads() * v), sizeof(float))};
     rt_net_forward(m, s->acts, &s->f.batch);
-    rt_head_run(s->head, &(rt_head_sweep){.model = m, .x = rt_acts_x(s->acts), .n_rows = n, .visit = visit, .ud = &s->log,
-                                          .dx = goal != OBJECTIVE_NONE ? s->dx : NULL, .grads = s->grads});
+    rt_head_run(s->head, &(rt_head_sweep){.model = m,
+                                          .x = rt_acts_x(s->acts),
+                                          .n_rows = n,
+                                          .visit = visit,
+                                          .ud = &s->log,
+                                          .dx = goal != OBJECTIVE_NONE ? s->dx : NULL,
+                                          .grads = s->grads});
     if (goal != OBJECTIVE_NONE) {
         rt_net_backward(m, s->grads, s->acts, &s->f.batch, s->dx);
     }

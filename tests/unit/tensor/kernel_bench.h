@@ -36,9 +36,18 @@ static inline void report(const char *name, const char *unit, double work, void 
     fflush(stdout);
 }
 
-static inline void run_to_bf16(bench *b) { b->k->f32_to_bf16(b->h, b->x, BENCH_N); }
-static inline void run_axpy(bench *b) { b->k->axpy(b->y, 0.5f, b->x, BENCH_N); }
-static inline void run_squares(bench *b) { b->y[0] = (float)b->k->sum_squares(b->x, BENCH_N); }
+static inline void run_to_bf16(bench *b)
+{
+    b->k->f32_to_bf16(b->h, b->x, BENCH_N);
+}
+static inline void run_axpy(bench *b)
+{
+    b->k->axpy(b->y, 0.5f, b->x, BENCH_N);
+}
+static inline void run_squares(bench *b)
+{
+    b->y[0] = (float)b->k->sum_squares(b->x, BENCH_N);
+}
 
 static inline void run_norm(bench *b)
 {
@@ -50,7 +59,10 @@ static inline void run_norm_backward(bench *b)
     b->k->rmsnorm_backward(b->y, b->z, b->v, b->x, b->w, 0, 1e-5f, BENCH_T, BENCH_D);
 }
 
-static inline void run_rope(bench *b) { b->k->rope(b->y, BENCH_D, 9, 64, 64, b->x, 1.0f, BENCH_T); }
+static inline void run_rope(bench *b)
+{
+    b->k->rope(b->y, BENCH_D, 9, 64, 64, b->x, 1.0f, BENCH_T);
+}
 
 static inline void run_glu(bench *b)
 {
@@ -91,17 +103,37 @@ static inline void run_matvec_batch(bench *b)
     b->k->matvec(b->y, BENCH_F, b->x, BENCH_D, 32, b->h, RT_BF16, BENCH_D, BENCH_F, BENCH_D);
 }
 
-static inline void run_attn(bench *b) { b->k->attn(&b->attn); }
-static inline void run_attn_backward(bench *b) { b->k->attn_backward(&b->attn); }
+static inline void run_attn(bench *b)
+{
+    b->k->attn(&b->attn);
+}
+static inline void run_attn_backward(bench *b)
+{
+    b->k->attn_backward(&b->attn);
+}
 
 static inline void bench_attention(bench *b, int64_t t, const char *forward, const char *backward)
 {
     enum { HEAD = 64, LD = 576 };
     float *scratch = rt_malloc(rt_attn_scratch_floats(t, HEAD) * sizeof *scratch);
     float *lse = new_floats(t);
-    b->attn = (rt_attn){.n_q = t, .n_kv = t, .head_dim = HEAD, .scale = 0.125f, .q = b->x, .k = b->x + HEAD,
-                        .v = b->x + 2 * HEAD, .ldq = LD, .ldk = LD, .ldv = LD, .o = b->y, .ldo = LD, .lse = lse,
-                        .do_ = b->x + 3 * HEAD, .dq = b->z, .dk = b->z + HEAD, .dv = b->z + 2 * HEAD,
+    b->attn = (rt_attn){.n_q = t,
+                        .n_kv = t,
+                        .head_dim = HEAD,
+                        .scale = 0.125f,
+                        .q = b->x,
+                        .k = b->x + HEAD,
+                        .v = b->x + 2 * HEAD,
+                        .ldq = LD,
+                        .ldk = LD,
+                        .ldv = LD,
+                        .o = b->y,
+                        .ldo = LD,
+                        .lse = lse,
+                        .do_ = b->x + 3 * HEAD,
+                        .dq = b->z,
+                        .dk = b->z + HEAD,
+                        .dv = b->z + 2 * HEAD,
                         .scratch = scratch};
     /* products of the visible half of the square: two forward, five backward */
     double half = (double)t * (double)(t + 1) / 2 * HEAD * 2;

@@ -23,9 +23,24 @@ static head new_head(int64_t n_q, int64_t n_kv, int64_t window, int head_dim, fl
     h.dq = new_floats(h.nq);
     h.lse = new_floats(n_q);
     rt_kernels_get()->scale(h.q, spread, h.nq);
-    h.a = (rt_attn){.n_q = n_q, .n_kv = n_kv, .window = window, .head_dim = head_dim,
-                    .scale = 1.0f / sqrtf((float)head_dim), .q = h.q, .k = h.k, .v = h.v, .ldq = ldq, .ldk = ldk,
-                    .ldv = ldk, .o = h.o, .ldo = ldq, .lse = h.lse, .do_ = h.d_o, .dq = h.dq, .dk = h.dk, .dv = h.dv};
+    h.a = (rt_attn){.n_q = n_q,
+                    .n_kv = n_kv,
+                    .window = window,
+                    .head_dim = head_dim,
+                    .scale = 1.0f / sqrtf((float)head_dim),
+                    .q = h.q,
+                    .k = h.k,
+                    .v = h.v,
+                    .ldq = ldq,
+                    .ldk = ldk,
+                    .ldv = ldk,
+                    .o = h.o,
+                    .ldo = ldq,
+                    .lse = h.lse,
+                    .do_ = h.d_o,
+                    .dq = h.dq,
+                    .dk = h.dk,
+                    .dv = h.dv};
     return h;
 }
 
@@ -49,8 +64,8 @@ static double *doubled(const float *x, int64_t n)
 }
 
 /* Rows of `width` at stride ld, each to `bound` of the largest element of the array; the gaps are untouched. */
-static void assert_rows(const char *what, const char *level, const float *got, const float *before,
-                        const double *want, int64_t rows, int64_t width, int64_t ld, double bound)
+static void assert_rows(const char *what, const char *level, const float *got, const float *before, const double *want,
+                        int64_t rows, int64_t width, int64_t ld, double bound)
 {
     double scale = 0.3; /* gradients that cancel to 0 keep the rounding of their terms, of order 1 */
     for (int64_t r = 0; r < rows; r++) {
@@ -75,9 +90,24 @@ static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t w
     for (int i = 0; i < 8; i++) {
         d[i] = doubled(f[i], i == 1 || i == 2 || i >= 6 ? h.nk : h.nq);
     }
-    rt_ref_attn_args_f64 ref = {.n_q = n_q, .n_kv = n_kv, .window = window, .head_dim = head_dim, .scale = a->scale,
-                                .q = d[0], .k = d[1], .v = d[2], .ldq = a->ldq, .ldk = a->ldk, .ldv = a->ldv,
-                                .o = d[3], .ldo = a->ldo, .lse = lse, .do_ = d[4], .dq = d[5], .dk = d[6], .dv = d[7]};
+    rt_ref_attn_args_f64 ref = {.n_q = n_q,
+                                .n_kv = n_kv,
+                                .window = window,
+                                .head_dim = head_dim,
+                                .scale = a->scale,
+                                .q = d[0],
+                                .k = d[1],
+                                .v = d[2],
+                                .ldq = a->ldq,
+                                .ldk = a->ldk,
+                                .ldv = a->ldv,
+                                .o = d[3],
+                                .ldo = a->ldo,
+                                .lse = lse,
+                                .do_ = d[4],
+                                .dq = d[5],
+                                .dk = d[6],
+                                .dv = d[7]};
     float *dk = new_copy(h.dk, h.nk), *dv = new_copy(h.dv, h.nk);
     size_t n_scratch = rt_attn_scratch_floats(n_kv, head_dim);
     h.a.scratch = new_floats((int64_t)n_scratch);
@@ -161,11 +191,11 @@ static void check_scratch(const rt_kernels *k)
     drop_head(&h);
 }
 
-#define LEVELS(name, check)          \
-    static void name(void **unused)  \
-    {                                \
-        (void)unused;                \
-        at_every_level(check);       \
+#define LEVELS(name, check)         \
+    static void name(void **unused) \
+    {                               \
+        (void)unused;               \
+        at_every_level(check);      \
     }
 LEVELS(any_head_width_matches, check_widths)
 LEVELS(any_length_and_cache_matches, check_lengths)

@@ -19,10 +19,10 @@ static const float GUARD_VALUE = 12345.0f;
 
 typedef struct fixture {
     rt_gemm g;
-    float *a, *b;   /* values as the product sees them */
+    float *a, *b; /* values as the product sees them */
     void *a16, *b16;
-    float *block;   /* C between guards, rows of ldc > n */
-    float *before;  /* C's content before the product */
+    float *block;  /* C between guards, rows of ldc > n */
+    float *before; /* C's content before the product */
 } fixture;
 
 static uint32_t state = 1;
@@ -317,9 +317,9 @@ static double best_rate(int64_t m, int64_t n, int64_t k, rt_dtype type, bool ta,
 
 static void bench(void)
 {
-    static const int64_t shapes[][3] = {{2048, 576, 576},   {2048, 192, 576}, {2048, 1536, 576}, {2048, 3072, 576},
-                                        {2048, 576, 1536},  {4096, 576, 576}, {512, 576, 576},   {256, 49152, 576},
-                                        {1024, 49152, 576}};
+    static const int64_t shapes[][3] = {{2048, 576, 576},  {2048, 192, 576},  {2048, 1536, 576},
+                                        {2048, 3072, 576}, {2048, 576, 1536}, {4096, 576, 576},
+                                        {512, 576, 576},   {256, 49152, 576}, {1024, 49152, 576}};
     printf("%s, %d threads, GF/s: forward Y = X W^T, input gradient dX = dY W, weight gradient dW += dY^T X\n",
            rt_gemm_backend(), rt_team_threads());
     for (int type = 0; type < 2; type++) {
@@ -345,14 +345,10 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_odd_sizes_match_the_double_loop),
-        cmocka_unit_test(several_tiles_match_the_double_loop),
-        cmocka_unit_test(student_shapes_match_the_double_loop),
-        cmocka_unit_test(every_level_is_right),
-        cmocka_unit_test(an_empty_sum_clears_or_keeps),
-        cmocka_unit_test(bits_do_not_depend_on_the_team),
-        cmocka_unit_test(a_second_pass_makes_no_primitive),
-        cmocka_unit_test(the_product_survives_a_failing_heap),
+        cmocka_unit_test(small_odd_sizes_match_the_double_loop), cmocka_unit_test(several_tiles_match_the_double_loop),
+        cmocka_unit_test(student_shapes_match_the_double_loop),  cmocka_unit_test(every_level_is_right),
+        cmocka_unit_test(an_empty_sum_clears_or_keeps),          cmocka_unit_test(bits_do_not_depend_on_the_team),
+        cmocka_unit_test(a_second_pass_makes_no_primitive),      cmocka_unit_test(the_product_survives_a_failing_heap),
         cmocka_unit_test(the_cache_of_shapes_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,11 +368,11 @@ static void check_matvec(const rt_kernels *k)
     }
 }
 
-#define LEVELS(name, check)          \
-    static void name(void **unused)  \
-    {                                \
-        (void)unused;                \
-        at_every_level(check);       \
+#define LEVELS(name, check)         \
+    static void name(void **unused) \
+    {                               \
+        (void)unused;               \
+        at_every_level(check);      \
     }
 LEVELS(bf16_is_the_nearest_even, check_bf16)
 LEVELS(sums_and_scalings_match, check_elements)
