@@ -135,7 +135,9 @@ static rt_status check_args(const collect_args *a, rt_err *err)
         return RT_OK;
     }
     if (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0) {
-        return rt_fail(err, RT_USAGE, 0, "-o CACHE and %s are needed", text ? "--prompts FILE" : "--text FILE");
+        return rt_fail(err, RT_USAGE, 0, "%s",
+                       text ? "-o CACHE and --prompts FILE are needed with --targets text"
+                            : "-o CACHE and --text FILE are needed (--prompts goes with --targets text)");
     }
     if (strcmp(a->hidden_type, "f16") != 0 && strcmp(a->hidden_type, "f32") != 0) {
         return rt_fail(err, RT_USAGE, 0, "option '--hidden-type': '%s' is not one of f16, f32", a->hidden_type);

@@ -1,4 +1,6 @@
 /* retort run: a recipe carried out, or only planned. */
+#define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,17 +17,39 @@ static const char *const about =
     "\n"
     "example:  retort run examples/quickstart.yaml --set budget=20m --set student.layers=12";
 
-static void print_plan(const json_t *plan)
+static double number(const json_t *o, const char *key)
 {
-    json_dumpf(plan, stdout, JSON_INDENT(2));
-    putchar('\n');
+    return json_number_value(json_object_get(o, key));
+}
+
+static void print_plan(const json_t *p)
+{
+    const json_t *licence = json_object_get(p, "licence"), *student = json_object_get(p, "student");
+    const json_t *seconds = json_object_get(p, "seconds"), *pace = json_object_get(p, "pace");
+    printf("run:      %s\n", json_string_value(json_object_get(p, "dir")));
+    printf("licence:  %s, %s\n", json_string_value(json_object_get(licence, "id")),
+           json_string_value(json_object_get(licence, "verdict")));
+    printf("student:  %.0f layers, %.1f M parameters\n", number(student, "layers"),
+           number(student, "parameters") / 1e6);
+    printf("collect:  %.0f tokens in about %.0f s\n", number(p, "collect_tokens"), number(seconds, "collect"));
+    printf("train:    about %.0f tokens in %.0f s, and %.0f s for the twin\n", number(p, "train_tokens"),
+           number(seconds, "train"), number(seconds, "twin"));
+    if (number(p, "budget_seconds") > 0) {
+        printf("budget:   %.0f s, with planning, export, audit and report\n", number(p, "budget_seconds"));
+    } else {
+        printf("budget:   none given; export, audit and report come on top\n");
+    }
+    printf("needs:    %.1f GB of memory, %.1f GB of disk\n", number(p, "peak_memory_bytes") / 1e9,
+           number(p, "disk_bytes") / 1e9);
+    printf("measured: teacher %.0f tokens/s, training %.0f tokens/s\n", number(pace, "teacher_tokens_per_s"),
+           number(pace, "step_tokens_per_s"));
 }
 
 static void print_summary(const json_t *s)
 {
     const char *model = json_string_value(json_object_get(s, "model"));
-    printf("page:   %s\nmodel:  %s\ntry it: retort generate %s -p \"Once upon a time\" -n 48\n",
-           json_string_value(json_object_get(s, "report")), model, model);
+    printf("page:   %s\nmodel:  %s\ntry it: %s generate %s -p \"Once upon a time\" -n 48\n",
+           json_string_value(json_object_get(s, "report")), model, program_invocation_name, model);
 }
 
 /* Options of all commands that a recipe also has a key for. */

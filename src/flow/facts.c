@@ -74,7 +74,8 @@ static json_t *training(const rt_flow *f, const char *result, const char *metric
 static json_t *teacher_facts(const rt_flow *f, const json_t *models)
 {
     const json_t *entry = json_array_get(models, 0);
-    const char *name = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
+    /* the file's name: what general.name says is often a training run's working title */
+    const char *name = rt_path_base(f->recipe.teacher);
     json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256",
                           f->teacher_sha, "licence", rt_permit_licence(f->permit), "verdict",
                           rt_verdict_name(rt_permit_verdict(f->permit)), "duties", rt_permit_duties(f->permit));

@@ -166,6 +166,16 @@ static rt_status check_shapes(const rt_flow *f, rt_err *err)
         return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, the teacher has %lld", student_layers(r),
                        (long long)t->hp.n_layer);
     }
+    for (int i = 0; i < r->n_keep; i++) {
+        if (r->keep[i] >= t->hp.n_layer || (i > 0 && r->keep[i] <= r->keep[i - 1])) {
+            return rt_fail(err, RT_RECIPE, 0, "'student.keep' entry %d is layer %d: layers must ascend within 0..%lld",
+                           i, r->keep[i], (long long)t->hp.n_layer - 1);
+        }
+    }
+    if (r->ranking != NULL && !rt_path_exists(r->ranking)) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "'student.ranking' names '%s', which does not exist; leave it out to rank now", r->ranking);
+    }
     if (r->sequence > t->rope_rows) {
         return rt_fail(err, RT_RECIPE, 0, "'train.sequence' is %lld, the teacher's context is %lld",
                        (long long)r->sequence, (long long)t->rope_rows);
