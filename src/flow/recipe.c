@@ -56,7 +56,7 @@ static const rt_field collect_fields[] = {
      .kind = RT_FIELD_INT,
      .min = 1,
      .max = 1e12,
-     .help = "stop after so many; default: what the budget allows, or all"},
+     .help = "stop after the document that reaches so many; default: what the budget allows, or all"},
     {0},
 };
 static const rt_field student_fields[] = {
@@ -83,7 +83,7 @@ static const rt_field train_fields[] = {
      .kind = RT_FIELD_INT,
      .min = 1,
      .max = 1e13,
-     .help = "train on so many; default: what the budget allows, or one pass"},
+     .help = "train on so many, the last step whole; default: what the budget allows, or one pass"},
     {.key = "optimizer", .kind = RT_FIELD_ENUM, .choices = "adamw", .dflt = "adamw", .help = "update rule"},
     {.key = "lr", .kind = RT_FIELD_NUM, .min = 1e-8, .max = 1, .dflt = "6e-4", .help = "peak learning rate"},
     {.key = "schedule",
