@@ -28,18 +28,12 @@ out:
     return st;
 }
 
-static bool is_gguf_file(const char *path)
-{
-    const size_t n = strlen(path);
-    return !rt_path_is_dir(path) && n > 5 && strcmp(path + n - 5, ".gguf") == 0;
-}
-
 rt_status rt_student_vocabulary(rt_gguf **out, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
     char *dir = NULL, *beside = NULL;
     *out = NULL;
-    if (is_gguf_file(path)) {
+    if (rt_gguf_is_file(path)) {
         return rt_gguf_open(out, path, err);
     }
     dir = rt_path_is_dir(path) ? rt_strdup(path) : rt_path_dir(path);

@@ -28,6 +28,8 @@ RT_MUST_USE rt_status rt_gguf_open(rt_gguf **out, const char *path, rt_err *err)
 /* The same over memory the caller keeps alive (fuzzing, tests). */
 RT_MUST_USE rt_status rt_gguf_open_memory(rt_gguf **out, const void *data, size_t size, rt_err *err);
 void rt_gguf_close(rt_gguf *g);
+/* true for a readable file that begins with GGUF's magic; what its name says does not matter. */
+bool rt_gguf_is_file(const char *path);
 
 size_t rt_gguf_n_tensors(const rt_gguf *g);
 const rt_tensor_info *rt_gguf_tensor(const rt_gguf *g, size_t i);

@@ -1,4 +1,5 @@
 /* gguf_open.c - opening GGUF files: one, all shards of a split model, or bytes in memory; finding tensors and keys. */
+#include <stdio.h>
 #include <string.h>
 
 #include "format/gguf_part.h"
@@ -129,6 +130,17 @@ static rt_status new_gguf(rt_gguf **out, int n_parts, rt_err *err)
     *out = g;
 out:
     return st;
+}
+
+bool rt_gguf_is_file(const char *path)
+{
+    char magic[4] = {0};
+    FILE *f = fopen(path, "rb"); /* a folder opens, but gives no bytes */
+    const bool yes = f != NULL && fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "GGUF", 4) == 0;
+    if (f != NULL) {
+        (void)fclose(f); /* nothing was written */
+    }
+    return yes;
 }
 
 rt_status rt_gguf_open(rt_gguf **out, const char *path, rt_err *err)

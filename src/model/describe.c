@@ -80,17 +80,6 @@ out:
     return st;
 }
 
-static bool is_gguf(const char *path)
-{
-    char magic[4] = {0};
-    FILE *f = rt_path_is_dir(path) ? NULL : fopen(path, "rb");
-    const bool yes = f != NULL && fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "GGUF", 4) == 0;
-    if (f != NULL) {
-        (void)fclose(f); /* nothing was written */
-    }
-    return yes;
-}
-
 rt_status rt_model_describe(rt_model_description *d, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -98,7 +87,7 @@ rt_status rt_model_describe(rt_model_description *d, const char *path, rt_err *e
     if (!rt_path_exists(path)) {
         return rt_fail(err, RT_NOT_FOUND, 0, "model '%s' does not exist", path);
     }
-    RT_TRY(is_gguf(path) ? describe_gguf(d, path, err) : describe_hf(d, path, err));
+    RT_TRY(rt_gguf_is_file(path) ? describe_gguf(d, path, err) : describe_hf(d, path, err));
     RT_TRY(count_tensors(d, err));
 out:
     if (st != RT_OK) {

@@ -174,24 +174,13 @@ out:
     return st;
 }
 
-static bool is_gguf(const char *path)
-{
-    char magic[4] = {0};
-    FILE *f = fopen(path, "rb");
-    const bool ok = f != NULL && fread(magic, 1, 4, f) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    if (f != NULL) {
-        fclose(f);
-    }
-    return ok;
-}
-
 rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
 {
     rt_model *m = NULL;
     if (!rt_path_exists(path)) {
         return rt_fail(err, RT_NOT_FOUND, 0, "opening model '%s': no such file or folder", path);
     }
-    rt_status st = !rt_path_is_dir(path) && is_gguf(path) ? open_gguf(&m, path, o, err) : open_hf(&m, path, o, err);
+    rt_status st = rt_gguf_is_file(path) ? open_gguf(&m, path, o, err) : open_hf(&m, path, o, err);
     if (st == RT_OK) {
         m->path = rt_strdup(path);
         st = m->path != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");

@@ -208,17 +208,6 @@ out:
     return st;
 }
 
-static bool is_gguf(const char *path)
-{
-    char magic[4] = {0};
-    FILE *f = fopen(path, "rb");
-    bool yes = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    if (f) {
-        fclose(f);
-    }
-    return yes;
-}
-
 /* ---- public ---- */
 
 rt_status rt_evidence_collect(rt_evidence *e, const rt_licence_table *t, const char *path, rt_err *err)
@@ -238,7 +227,7 @@ rt_status rt_evidence_collect(rt_evidence *e, const rt_licence_table *t, const c
         dir[n - 1] = '\0';
     }
     if (!folder) {
-        RT_TRY(is_gguf(path) ? read_gguf(e, t, path, err) : read_safetensors(e, t, path, err));
+        RT_TRY(rt_gguf_is_file(path) ? read_gguf(e, t, path, err) : read_safetensors(e, t, path, err));
     }
     RT_TRY(read_folder(e, t, dir, folder, err));
     const char *base = rt_path_base(folder ? dir : path);

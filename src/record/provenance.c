@@ -277,17 +277,6 @@ out:
     return st;
 }
 
-static bool is_gguf(const char *path)
-{
-    char magic[4] = {0};
-    FILE *f = fopen(path, "rb");
-    const bool yes = f != NULL && fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "GGUF", 4) == 0;
-    if (f != NULL) {
-        (void)fclose(f); /* nothing was written */
-    }
-    return yes;
-}
-
 rt_status rt_provenance_read(json_t **out, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -298,7 +287,7 @@ rt_status rt_provenance_read(json_t **out, const char *path, rt_err *err)
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a model's provenance");
     }
     if (!folder) {
-        RT_TRY(is_gguf(path) ? read_gguf(p, path, err) : read_safetensors(p, path, err));
+        RT_TRY(rt_gguf_is_file(path) ? read_gguf(p, path, err) : read_safetensors(p, path, err));
     }
     RT_TRY(read_card(p, dir, err));
     *out = p;
