@@ -1,14 +1,15 @@
 /* Registry of architectures and look-ups over the role table. */
 #include "model/arch.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define RT_ARCH(name) extern const rt_arch rt_arch_##name;
+#define RT_ARCH(name, listed) extern const rt_arch rt_arch_##name;
 #include "model/archs.def"
 #undef RT_ARCH
 
 static const rt_arch *const archs[] = {
-#define RT_ARCH(name) &rt_arch_##name,
+#define RT_ARCH(name, listed) &rt_arch_##name,
 #include "model/archs.def"
 #undef RT_ARCH
 };
@@ -36,7 +37,12 @@ const rt_arch *rt_arch_by_hf(const char *model_type)
 
 const char *rt_arch_list(void)
 {
-    return "llama, qwen2, qwen3, qwen3moe (qwen3_moe), gemma3 (gemma3_text)";
+#define RT_ARCH(name, listed) ", " listed
+    static const char list[] =
+#include "model/archs.def"
+        ;
+#undef RT_ARCH
+    return list + strlen(", ");
 }
 
 const char *rt_role_gguf(rt_role r)
@@ -47,6 +53,33 @@ const char *rt_role_gguf(rt_role r)
 #undef RT_ROLE
     };
     return names[r];
+}
+
+void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second)
+{
+    size_t at = 0;
+    int number = first;
+    for (const char *p = pattern; *p != '\0' && at + 1 < n; p++) {
+        if (p[0] == '%' && p[1] == 'd') {
+            at += (size_t)snprintf(out + at, n - at, "%d", number);
+            number = second;
+            p++;
+        } else {
+            out[at++] = *p;
+        }
+    }
+    RT_BUG_IF(at >= n);
+    out[at] = '\0';
+}
+
+bool rt_arch_has(const rt_arch *arch, rt_role r)
+{
+    for (size_t i = 0; i < arch->n_tensors; i++) {
+        if (arch->tensors[i].role == r) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)

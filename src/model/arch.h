@@ -91,6 +91,10 @@ const rt_arch *rt_arch_by_hf(const char *model_type);
 /* "llama, qwen2, ..." for refusals. */
 const char *rt_arch_list(void);
 const char *rt_role_gguf(rt_role r); /* "blk.%d.attn_q.weight" */
+/* `pattern` with its first %d replaced by `first`, a second one by `second`. */
+void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second);
+/* The architecture has tensors of this role. */
+bool rt_arch_has(const rt_arch *arch, rt_role r);
 int64_t rt_dim_size(rt_dim d, const rt_hparams *hp);
 
 #endif

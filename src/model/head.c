@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "model/carve.h"
 #include "model/rows.h"
 
 /* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
@@ -26,45 +27,33 @@ struct rt_head {
     void *block;
 };
 
-typedef struct carver {
-    char *base;
-    size_t used;
-} carver;
-
-static void *carve(carver *c, int64_t n, int64_t size)
-{
-    void *p = c->base != NULL ? c->base + c->used : NULL;
-    c->used += ((size_t)(n * size) + 63) & ~(size_t)63;
-    return p;
-}
-
-static void carve_all(carver *c, rt_head *h, const rt_model *m, const rt_model *teacher, bool gradients)
+static void carve_all(rt_carver *c, rt_head *h, const rt_model *m, const rt_model *teacher, bool gradients)
 {
     const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
     const int64_t n = h->chunk = gradients ? GRAD_CHUNK : PLAIN_CHUNK;
     h->type = m->compute;
-    h->x = carve(c, n * d, 4);
-    h->hidden = carve(c, n * d, 4);
-    h->operand = carve(c, n * d, rt_dtype_block_bytes(m->compute));
-    h->logits = carve(c, n * v, 4);
+    h->x = rt_carve_floats(c, n * d);
+    h->hidden = rt_carve_floats(c, n * d);
+    h->operand = rt_carve(c, n * d, (size_t)rt_dtype_block_bytes(m->compute));
+    h->logits = rt_carve_floats(c, n * v);
     if (gradients) {
-        h->dlogits = m->compute == RT_BF16 ? carve(c, n * v, 2) : NULL;
-        h->dhidden = carve(c, n * d, 4);
-        h->dx = carve(c, n * d, 4);
-        h->partial = carve(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * d, 4);
+        h->dlogits = m->compute == RT_BF16 ? rt_carve(c, n * v, sizeof(uint16_t)) : NULL;
+        h->dhidden = rt_carve_floats(c, n * d);
+        h->dx = rt_carve_floats(c, n * d);
+        h->partial = rt_carve_floats(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * d);
     }
     if (teacher != NULL) {
-        h->t_x = carve(c, n * teacher->hp.d_model, 4);
-        h->t_hidden = carve(c, n * teacher->hp.d_model, 4);
-        h->t_operand = carve(c, n * teacher->hp.d_model, rt_dtype_block_bytes(teacher->compute));
-        h->t_logits = carve(c, n * teacher->hp.n_vocab, 4);
+        h->t_x = rt_carve_floats(c, n * teacher->hp.d_model);
+        h->t_hidden = rt_carve_floats(c, n * teacher->hp.d_model);
+        h->t_operand = rt_carve(c, n * teacher->hp.d_model, (size_t)rt_dtype_block_bytes(teacher->compute));
+        h->t_logits = rt_carve_floats(c, n * teacher->hp.n_vocab);
     }
 }
 
 size_t rt_head_bytes(const rt_model *m, const rt_model *teacher, bool gradients)
 {
     rt_head h = {0};
-    carver c = {0};
+    rt_carver c = {0};
     carve_all(&c, &h, m, teacher, gradients);
     return c.used;
 }
@@ -75,7 +64,7 @@ rt_status rt_head_new(rt_head **out, const rt_model *m, const rt_model *teacher,
     rt_head *h = NULL;
     RT_TRY(RT_NEW(&h, 1, "head buffers", err));
     RT_TRY(rt_new_big(&h->block, rt_head_bytes(m, teacher, gradients), "head buffers", err));
-    carve_all(&(carver){.base = h->block}, h, m, teacher, gradients);
+    carve_all(&(rt_carver){.base = h->block}, h, m, teacher, gradients);
     *out = h;
     h = NULL;
 out:

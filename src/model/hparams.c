@@ -40,7 +40,7 @@ static rt_status in_range(const char *what, int64_t v, int64_t lo, int64_t hi, r
     return RT_OK;
 }
 
-rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *err)
+rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
     RT_TRY(in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
@@ -76,9 +76,6 @@ rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *er
     }
     if (any_sliding) {
         RT_TRY(in_range("attention window", hp->window, 1, (int64_t)1 << 31, err));
-    }
-    if (any_moe && arch->n_tensors == 0) {
-        RT_FAIL_OUT(err, RT_INTERNAL, 0, "architecture '%s' lists no tensors", arch->name);
     }
 out:
     return st;
@@ -117,11 +114,11 @@ static double key_f64(const key_reader *r, const char *suffix, double dflt)
     return rt_gguf_get_f64(r->g, key, &v) ? v : dflt;
 }
 
-static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, const key_reader *r)
+static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, key_reader *r)
 {
     char key[160];
     rt_gguf_array a;
-    hp->window = key_i64((key_reader *)r, "attention.sliding_window", false, 0);
+    hp->window = key_i64(r, "attention.sliding_window", false, 0);
     int64_t period = arch->sliding_period;
     full_key(r, "attention.sliding_window_pattern", key, sizeof key);
     if (rt_gguf_get_array(r->g, key, &a) && a.n == (uint64_t)hp->n_layer) {
@@ -199,30 +196,24 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     hp->n_expert = key_i64(&r, "expert_count", false, 0);
     hp->n_expert_used = key_i64(&r, "expert_used_count", false, 0);
     hp->d_expert = key_i64(&r, "expert_feed_forward_length", false, 0);
-    const rt_tensor_desc *last = NULL;
-    for (size_t i = 0; i < (*arch)->n_tensors && hp->n_expert > 0; i++) {
-        if ((*arch)->tensors[i].role == RT_ROLE_ROUTER) {
-            last = &(*arch)->tensors[i];
-        }
-    }
-    for (int64_t l = 0; l < hp->n_layer && last != NULL; l++) {
-        char tensor[96];
-        snprintf(tensor, sizeof tensor, "blk.%d.ffn_gate_inp.weight", (int)l);
-        hp->layer_moe[l] = rt_gguf_find(g, tensor) != NULL;
+    for (int64_t l = 0; l < hp->n_layer && hp->n_expert > 0 && rt_arch_has(*arch, RT_ROLE_ROUTER); l++) {
+        char router[96];
+        rt_name_numbered(router, sizeof router, rt_role_gguf(RT_ROLE_ROUTER), (int)l, 0);
+        hp->layer_moe[l] = rt_gguf_find(g, router) != NULL;
     }
     read_sliding_gguf(*arch, hp, &r);
     st = read_rope_scaling_gguf(hp, &r);
     if (st != RT_OK) {
         return st;
     }
-    hp->tied = rt_gguf_find(g, "output.weight") == NULL;
-    const rt_tensor_info *embed = rt_gguf_find(g, "token_embd.weight");
+    hp->tied = rt_gguf_find(g, rt_role_gguf(RT_ROLE_OUTPUT)) == NULL;
+    const rt_tensor_info *embed = rt_gguf_find(g, rt_role_gguf(RT_ROLE_EMBED));
     if (embed == NULL || embed->n_dims != 2) {
         return rt_fail(err, RT_INPUT, 0, "tensor 'token_embd.weight' is missing (a vocabulary-only file has no model)");
     }
     hp->n_vocab = embed->dims[0];
     derive(*arch, hp);
-    return rt_hparams_check(*arch, hp, err);
+    return rt_hparams_check(hp, err);
 }
 
 /* --- config.json ---------------------------------------------------------------------------------------------- */
@@ -341,7 +332,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     RT_TRY(read_rope_hf(hp, json_object_get(config, "rope_scaling"), err));
     hp->rope_theta_local = rt_json_f64(local, "rope_theta", hp->rope_theta_local);
     derive(*arch, hp);
-    RT_TRY(rt_hparams_check(*arch, hp, err));
+    RT_TRY(rt_hparams_check(hp, err));
 out:
     return st;
 }

@@ -9,7 +9,7 @@
 RT_MUST_USE rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gguf *g, rt_err *err);
 RT_MUST_USE rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t *config, rt_err *err);
 /* Everything in range and consistent; both readers and rt_model_new end with it. */
-RT_MUST_USE rt_status rt_hparams_check(const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+RT_MUST_USE rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err);
 
 /* Refuses what the format cannot say (RT_UNSUPPORTED) before anything is written. */
 RT_MUST_USE rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err);

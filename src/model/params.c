@@ -18,23 +18,6 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     return false;
 }
 
-void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second)
-{
-    size_t at = 0;
-    int number = first;
-    for (const char *p = pattern; *p != '\0' && at + 1 < n; p++) {
-        if (p[0] == '%' && p[1] == 'd') {
-            at += (size_t)snprintf(out + at, n - at, "%d", number);
-            number = second;
-            p++;
-        } else {
-            out[at++] = *p;
-        }
-    }
-    RT_BUG_IF(at >= n);
-    out[at] = '\0';
-}
-
 /* Appends one parameter; with params == NULL only counts. */
 static void add_param(rt_model *m, const rt_tensor_desc *d, int layer, int expert)
 {
@@ -174,7 +157,7 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
 {
     rt_status st = RT_OK;
     rt_model *m = NULL;
-    RT_TRY(rt_hparams_check(arch, hp, err));
+    RT_TRY(rt_hparams_check(hp, err));
     RT_TRY(RT_NEW(&m, 1, "model", err));
     m->arch = arch;
     m->hp = *hp;

@@ -12,8 +12,6 @@ RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p);
 /* Row of the GGUF tensor that holds row `r` of the parameter in memory. */
 int64_t rt_param_gguf_row(const rt_model *m, const rt_tensor_desc *d, int64_t r);
-/* `pattern` with its first %d replaced by `first`, a second one by `second`. */
-void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second);
 /* Rows and columns as stored row-major; vectors are one row. */
 int64_t rt_param_rows(const rt_param *p);
 int64_t rt_param_cols(const rt_param *p);
