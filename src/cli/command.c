@@ -87,7 +87,7 @@ rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char 
     return rt_permit_get(
         out,
         &(rt_permit_ask){.model = model, .uses = uses, .dir = dir, .accept = accept, .reason = reason, .grant = grant},
-        &c->err);
+        NULL, &c->err);
 }
 
 void rt_cli_print_json(const json_t *j)

@@ -74,7 +74,7 @@ static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpu
     rt_status st = RT_OK;
     rt_precision precision = RT_PRECISION_AUTO;
     RT_TRY(rt_api_precision(o->precision, &precision, err));
-    RT_TRY(rt_permit_get(&s->permit, ask, err));
+    RT_TRY(rt_permit_get(&s->permit, ask, NULL, err));
     RT_TRY(rt_tokenizer_open(&s->tokenizer, ask->model, err));
     RT_TRY(rt_model_open(&s->teacher, ask->model, &(rt_model_options){.precision = precision}, err));
     RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err));

@@ -3,24 +3,25 @@
 
 #include "model/identity.h"
 
-rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err)
+rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_evidence *evidence, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_licence_table *table = NULL;
-    rt_evidence evidence = {0};
+    rt_evidence own = {0}, *found = evidence != NULL ? evidence : &own;
     rt_digest digest;
     char hex[65], *decisions = rt_path_join(ask->dir, "decisions.jsonl");
     if (decisions == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
-    RT_TRY(rt_model_sha256(ask->model, NULL, &digest, err));
+    RT_TRY(rt_model_sha256(ask->model, ask->hashes, &digest, err));
     rt_digest_hex(digest, hex);
     RT_TRY(rt_licence_table_open(&table, NULL, err));
-    RT_TRY(rt_evidence_collect(&evidence, table, ask->model, err));
+    RT_TRY(rt_evidence_collect(found, table, ask->model, err));
     const rt_gate_request r = {.model = ask->model,
                                .model_sha256 = hex,
-                               .evidence = &evidence,
+                               .evidence = found,
                                .uses = ask->uses,
+                               .noncommercial = ask->noncommercial,
                                .decisions = decisions,
                                .grant = ask->grant};
     if (ask->accept != NULL) {
@@ -29,7 +30,7 @@ rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err)
     RT_TRY(rt_gate_check(out, table, &r, NULL, err));
 out:
     rt_free(decisions);
-    rt_evidence_release(&evidence);
+    rt_evidence_release(&own);
     rt_licence_table_close(table);
     return st;
 }

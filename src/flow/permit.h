@@ -11,8 +11,11 @@ typedef struct rt_permit_ask {
     const char *accept; /* id of the licence whose duties or unknown terms are accepted; NULL: nothing new is decided */
     const char *reason; /* why, where the terms are unknown */
     const char *grant;  /* written grant of the rights holder; NULL: none */
+    bool noncommercial;
+    const char *hashes; /* where hashes of files are remembered (rt_model_sha256); NULL: nowhere */
 } rt_permit_ask;
 
-RT_MUST_USE rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_err *err);
+/* *evidence (NULL: not wanted; zero-initialised) gets what was found, to be released by the caller in every case. */
+RT_MUST_USE rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_evidence *evidence, rt_err *err);
 
 #endif

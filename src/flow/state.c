@@ -146,9 +146,7 @@ void rt_flow_close(rt_flow *f)
     rt_model_close(f->teacher);
     rt_tokenizer_close(f->tokenizer);
     rt_permit_free(f->permit);
-    json_decref(f->ruling);
     rt_evidence_release(&f->evidence);
-    rt_licence_table_close(f->licences);
     rt_manifest_release(&f->manifest);
     rt_run_recipe_release(&f->recipe);
     rt_free(f->hashes);

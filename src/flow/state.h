@@ -29,10 +29,8 @@ typedef struct rt_flow {
     bool locked;
     rt_manifest manifest;
 
-    rt_licence_table *licences;
     rt_evidence evidence;
     rt_permit *permit;
-    json_t *ruling;
     char teacher_sha[65];
 
     rt_split split;
