@@ -97,20 +97,6 @@ static const char *teacher_name(const json_t *facts)
 
 /* ---- front matter ---- */
 
-static void yaml_line(rt_str *s, const char *key, const char *value)
-{
-    rt_str_printf(s, "%s: ", key);
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
-static void yaml_item(rt_str *s, const char *value)
-{
-    rt_str_puts(s, "- ");
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
 static void front_matter(rt_str *s, const json_t *facts)
 {
     const json_t *permit = at(facts, "permit");
@@ -118,28 +104,28 @@ static void front_matter(rt_str *s, const json_t *facts)
     size_t i;
     json_t *v;
     rt_str_puts(s, "---\n");
-    yaml_line(s, "license", tag ? tag : "other");
+    rt_yaml_line(s, "license", tag ? tag : "other");
     if (!tag) {
-        yaml_line(s, "license_name", rt_json_str(permit, "id", "unknown"));
+        rt_yaml_line(s, "license_name", rt_json_str(permit, "id", "unknown"));
     }
     if (json_array_size(at(facts, "language")) > 0) {
         rt_str_puts(s, "language:\n");
         json_array_foreach(at(facts, "language"), i, v)
         {
-            yaml_item(s, json_is_string(v) ? json_string_value(v) : "und");
+            rt_yaml_item(s, json_is_string(v) ? json_string_value(v) : "und");
         }
     }
-    yaml_line(s, "library_name", rt_json_str(facts, "library_name", "transformers"));
-    yaml_line(s, "pipeline_tag", "text-generation");
+    rt_yaml_line(s, "library_name", rt_json_str(facts, "library_name", "transformers"));
+    rt_yaml_line(s, "pipeline_tag", "text-generation");
     if (is_derived(facts)) {
-        yaml_line(s, "base_model", teacher_name(facts));
-        yaml_line(s, "base_model_relation", "finetune");
+        rt_yaml_line(s, "base_model", teacher_name(facts));
+        rt_yaml_line(s, "base_model_relation", "finetune");
     }
     if (json_array_size(at(facts, "data")) > 0) {
         rt_str_puts(s, "datasets:\n");
         json_array_foreach(at(facts, "data"), i, v)
         {
-            yaml_item(s, rt_json_str(v, "name", "unnamed"));
+            rt_yaml_item(s, rt_json_str(v, "name", "unnamed"));
         }
     }
     rt_str_puts(s, "tags:\n- distillation\n- retort\n---\n\n");

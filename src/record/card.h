@@ -35,5 +35,8 @@ bool rt_card_provenance_complete(const json_t *facts);
 void rt_md_escape(rt_str *out, const char *text);
 /* Appends `text` as a YAML scalar, quoted unless it is a plain word. */
 void rt_yaml_scalar(rt_str *out, const char *text);
+/* A line of front matter: "key: value", and an item of a list: "- value". */
+void rt_yaml_line(rt_str *out, const char *key, const char *value);
+void rt_yaml_item(rt_str *out, const char *value);
 
 #endif

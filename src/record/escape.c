@@ -51,3 +51,17 @@ void rt_yaml_scalar(rt_str *out, const char *text)
         rt_json_append_text(out, text, strlen(text)); /* JSON text is YAML text */
     }
 }
+
+void rt_yaml_line(rt_str *out, const char *key, const char *value)
+{
+    rt_str_printf(out, "%s: ", key);
+    rt_yaml_scalar(out, value);
+    rt_str_putc(out, '\n');
+}
+
+void rt_yaml_item(rt_str *out, const char *value)
+{
+    rt_str_puts(out, "- ");
+    rt_yaml_scalar(out, value);
+    rt_str_putc(out, '\n');
+}

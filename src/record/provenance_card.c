@@ -5,20 +5,6 @@
 
 #include "record/card.h"
 
-static void yaml_line(rt_str *s, const char *key, const char *value)
-{
-    rt_str_printf(s, "%s: ", key);
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
-static void yaml_item(rt_str *s, const char *value)
-{
-    rt_str_puts(s, "- ");
-    rt_yaml_scalar(s, value);
-    rt_str_putc(s, '\n');
-}
-
 /* A scalar for one licence, a list for several. */
 static void print_parts(rt_str *s, const char *key, const char *expression)
 {
@@ -27,7 +13,7 @@ static void print_parts(rt_str *s, const char *key, const char *expression)
         return;
     }
     if (strstr(expression, RT_PROVENANCE_AND) == NULL) {
-        yaml_line(s, key, expression);
+        rt_yaml_line(s, key, expression);
         return;
     }
     rt_str_printf(s, "%s:\n", key);
@@ -35,7 +21,7 @@ static void print_parts(rt_str *s, const char *key, const char *expression)
         end = strstr(at, RT_PROVENANCE_AND);
         rt_str_clear(&one);
         rt_str_add(&one, at, end != NULL ? (size_t)(end - at) : strlen(at));
-        yaml_item(s, rt_str_cstr(&one));
+        rt_yaml_item(s, rt_str_cstr(&one));
     }
     s->failed = s->failed || one.failed;
     rt_str_release(&one);
@@ -49,10 +35,10 @@ static void print_bases(rt_str *s, const json_t *p)
     }
     for (int i = 0; i < rt_provenance_n_bases(p); i++) {
         rt_provenance_base(&label, p, i);
-        yaml_item(s, rt_str_cstr(&label));
+        rt_yaml_item(s, rt_str_cstr(&label));
     }
     if (rt_provenance_n_bases(p) > 0) {
-        yaml_line(s, "base_model_relation", "finetune");
+        rt_yaml_line(s, "base_model_relation", "finetune");
     }
     s->failed = s->failed || label.failed;
     rt_str_release(&label);
@@ -68,7 +54,7 @@ static void print_own_keys(rt_str *s, const json_t *p)
         if (rt_begins_with(key, "retort.") && json_is_string(v) && strlen(key) < sizeof own) {
             snprintf(own, sizeof own, "%s", key);
             rt_swap_in_key(own, '.', '_');
-            yaml_line(s, own, json_string_value(v));
+            rt_yaml_line(s, own, json_string_value(v));
         }
     }
 }
