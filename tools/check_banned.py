@@ -5,10 +5,10 @@
   - files in src/ of more than 600 lines
   - download addresses in scripts and build files: packages come from the registries' own clients
 `--self-test` shows that each would be noticed."""
-import pathlib
 import re
 import sys
-import tempfile
+
+import lint
 
 HEAP = "malloc calloc realloc free strdup strndup asprintf vasprintf posix_memalign aligned_alloc".split()
 STRINGS = "strcpy strcat stpcpy sprintf vsprintf gets atoi atol atoll atof strtok".split()
@@ -108,31 +108,8 @@ def self_test():
         "601 lines": ("src/train/long.c", "\n" * 601),
         "download address": ("tools/b.sh", "curl https" + "://example.org/x\n"),
     }
-    with tempfile.TemporaryDirectory() as directory:
-        root = pathlib.Path(directory)
-
-        def put(name, text):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text)
-
-        for name, text in good.items():
-            put(name, text)
-        assert check(root) == [], check(root)
-        for words, (name, text) in bad.items():
-            put(name, text)
-            faults = check(root)
-            assert len(faults) == 1 and words in faults[0] and name in faults[0], (words, faults)
-            (root / name).unlink()
-
-
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        self_test()
-        return 0
-    faults = check(pathlib.Path(__file__).resolve().parent.parent)
-    print("\n".join(faults) or "nothing banned found")
-    return 1 if faults else 0
+    lint.prove(check, good, bad)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lint.main(check, self_test, "nothing banned found"))

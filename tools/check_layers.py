@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Holds the sources to the one-way order of modules: a file includes headers of its own module and of modules to
 the left of it. Public headers (include/retort/) include only each other. `--self-test` shows that it would notice."""
-import pathlib
 import re
 import sys
-import tempfile
+
+import lint
 
 ORDER = "core format record text tensor model infer teacher audit train report flow cli".split()
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<(retort/[^>]+)>)')
@@ -61,31 +61,8 @@ def self_test():
         "public headers only": ("include/retort/wrong.h", '#include "core/a.h"\n'),
         "is no module": ("src/misc/wrong.c", "\n"),
     }
-    with tempfile.TemporaryDirectory() as directory:
-        root = pathlib.Path(directory)
-
-        def put(name, text):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(text)
-
-        for name, text in good.items():
-            put(name, text)
-        assert check(root) == [], check(root)
-        for words, (name, text) in bad.items():
-            put(name, text)
-            faults = check(root)
-            assert len(faults) == 1 and words in faults[0] and name in faults[0], (words, faults)
-            (root / name).unlink()
-
-
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        self_test()
-        return 0
-    faults = check(pathlib.Path(__file__).resolve().parent.parent)
-    print("\n".join(faults) or "every include points left")
-    return 1 if faults else 0
+    lint.prove(check, good, bad)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lint.main(check, self_test, "every include points left"))

@@ -6,6 +6,8 @@ import re
 import sys
 import tempfile
 
+import lint
+
 OUTSIDE = {".git", "build", "models", "runs"}
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.S | re.M)
 LINK = re.compile(r'''\[[^\]]*\]\(<?([^()\s>]+)>?(?:\s+"[^"]*")?\)         # [text](link "title")
@@ -75,14 +77,5 @@ def self_test():
                 assert len(faults) == 1 and words in faults[0] and faults[0].startswith("a.md:8:"), (link, form, faults)
 
 
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        self_test()
-        return 0
-    faults = check(pathlib.Path(__file__).resolve().parent.parent)
-    print("\n".join(faults) or "every link leads somewhere")
-    return 1 if faults else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lint.main(check, self_test, "every link leads somewhere"))
