@@ -121,7 +121,7 @@ for name, data in {
     "valid_small": small,
     "valid_empty": st({}),
     "valid_padded": st(b" {} \n  "),
-    "valid_foreign": st({"f": entry("F8_E4M3", [3], 0, 3), "d": entry("U8", [1, 1, 1, 1, 1], 3, 4)}, b"abcd"),
+    "valid_foreign": st({"f": entry("F8_E5M2", [3], 0, 3), "d": entry("U8", [1, 1, 1, 1, 1], 3, 4)}, b"abcd"),
     "truncated": small[:-5],
     "truncated_header": small[:40],
     "short": b"\x02\0\0",

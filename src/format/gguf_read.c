@@ -228,6 +228,24 @@ out:
     return st;
 }
 
+/* What GGUF has and retort does not read, by name for the message. */
+static const char *foreign_type(uint32_t id)
+{
+    static const struct {
+        uint32_t id;
+        const char *name;
+    } types[] = {
+        {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
+        {21, "IQ3_S"}, {22, "IQ2_S"}, {29, "IQ1_M"},   {41, "Q1_0"},   {42, "Q2_0"},
+    };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].id == id) {
+            return types[i].name;
+        }
+    }
+    return "unknown";
+}
+
 static rt_status take_tensor(reader *r, rt_gguf_part *part, rt_tensor_info *t, uint64_t *offset)
 {
     rt_status st;
@@ -239,8 +257,10 @@ static rt_status take_tensor(reader *r, rt_gguf_part *part, rt_tensor_info *t, u
     at = r->at;
     RT_TRY(take_u32(r, &type, "tensor type"));
     if (!rt_dtype_from_ggml(type, &t->dtype)) {
-        RT_FAIL_OUT(r->err, RT_UNSUPPORTED, at, "tensor '%s' has ggml type %u at byte %zu, which retort does not read",
-                    t->name, type, at);
+        RT_FAIL_OUT(r->err, RT_UNSUPPORTED, at,
+                    "tensor '%s' has ggml type %u (%s) at byte %zu, which retort does not read: take the model in "
+                    "another type, say Q4_K_M or Q8_0",
+                    t->name, type, foreign_type(type), at);
     }
     if (t->dims[t->n_dims - 1] % rt_dtype_block(t->dtype) != 0) {
         RT_FAIL_OUT(r->err, RT_INPUT, at, "rows of tensor '%s' (%lld elements) are not whole %s blocks of %d", t->name,

@@ -70,6 +70,20 @@ typedef struct RT_BLOCK rt_iq4_xs {
     uint16_t d, scales_h;
     uint8_t scales_l[4], qs[128];
 } rt_iq4_xs;
+typedef struct RT_BLOCK rt_tq1_0 {
+    uint8_t qs[48], qh[4];
+    uint16_t d;
+} rt_tq1_0;
+typedef struct RT_BLOCK rt_tq2_0 {
+    uint8_t qs[64];
+    uint16_t d;
+} rt_tq2_0;
+typedef struct RT_BLOCK rt_mxfp4 {
+    uint8_t e, qs[16];
+} rt_mxfp4;
+typedef struct RT_BLOCK rt_nvfp4 {
+    uint8_t d[4], qs[32];
+} rt_nvfp4;
 
 enum {
 #define RT_DTYPE(name, ggml, block, bytes, st) RT_BLOCK_BYTES_##name = bytes, RT_BLOCK_ELEMENTS_##name = block,
@@ -102,6 +116,11 @@ RT_BLOCK_IS(rt_q4_k, Q4_K, RT_QKK);
 RT_BLOCK_IS(rt_q5_k, Q5_K, RT_QKK);
 RT_BLOCK_IS(rt_q6_k, Q6_K, RT_QKK);
 RT_BLOCK_IS(rt_iq4_xs, IQ4_XS, RT_QKK);
+RT_BLOCK_IS(rt_tq1_0, TQ1_0, RT_QKK);
+RT_BLOCK_IS(rt_tq2_0, TQ2_0, RT_QKK);
+RT_BLOCK_IS(rt_mxfp4, MXFP4, RT_QK);
+RT_BLOCK_IS(rt_nvfp4, NVFP4, 64);
+RT_BLOCK_IS(uint8_t, F8_E4M3, 1);
 #undef RT_BLOCK_IS
 
 /* Files are little-endian and read in place. */

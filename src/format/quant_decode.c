@@ -162,6 +162,11 @@ static rt_decode_fn decoder(rt_dtype t)
     case RT_Q6_K: return rt_decode_q6_k;
     case RT_IQ4_NL: return decode_iq4_nl;
     case RT_IQ4_XS: return rt_decode_iq4_xs;
+    case RT_TQ1_0: return rt_decode_tq1_0;
+    case RT_TQ2_0: return rt_decode_tq2_0;
+    case RT_MXFP4: return rt_decode_mxfp4;
+    case RT_NVFP4: return rt_decode_nvfp4;
+    case RT_F8_E4M3: return rt_decode_f8_e4m3;
     default: return NULL;
     }
 }

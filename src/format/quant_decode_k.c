@@ -133,3 +133,43 @@ void rt_decode_iq4_xs(const void *src, float *restrict dst, int64_t n)
         }
     }
 }
+
+/* n bytes of `planes` base-3 digits each, most significant first: digit k of byte l is element k n + l */
+static void ternary(float *restrict dst, float d, const uint8_t *q, int n, int planes)
+{
+    uint8_t power = 1; /* times 3 per plane: brings the digit to the top of the byte, the ones above it fall out */
+    for (int k = 0; k < planes; k++, power = (uint8_t)(power * 3)) {
+        for (int l = 0; l < n; l++) {
+            uint8_t top = (uint8_t)(q[l] * power);
+            dst[k * n + l] = d * (float)((top * 3 >> 8) - 1);
+        }
+    }
+}
+
+/* x = d q, q in {-1, 0, 1}: five digits in each of 32 and of 16 bytes, four in each of the last 4 */
+void rt_decode_tq1_0(const void *src, float *restrict dst, int64_t n)
+{
+    const rt_tq1_0 *b = src;
+    for (int64_t i = 0; i < n; i++, dst += RT_QKK) {
+        float d = rt_half_decode(b[i].d);
+        ternary(dst, d, b[i].qs, 32, 5);
+        ternary(dst + 160, d, b[i].qs + 32, 16, 5);
+        ternary(dst + 240, d, b[i].qh, 4, 4);
+    }
+}
+
+/* x = d (q - 1), q of two bits; four planes a half */
+void rt_decode_tq2_0(const void *src, float *restrict dst, int64_t n)
+{
+    const rt_tq2_0 *b = src;
+    for (int64_t i = 0; i < n; i++) {
+        float d = rt_half_decode(b[i].d);
+        for (int plane = 0; plane < 8; plane++, dst += 32) {
+            const uint8_t *q = b[i].qs + 32 * (plane / 4);
+            int shift = plane % 4 * 2;
+            for (int l = 0; l < 32; l++) {
+                dst[l] = d * (float)((q[l] >> shift & 3) - 1);
+            }
+        }
+    }
+}

@@ -199,7 +199,7 @@ static void bad_tensor_directories_are_refused(void **state)
         {3, zero, 0, 0, RT_INPUT, "multiply"},
         {1, wide, 0, 0, RT_INPUT, "more bytes than a file can hold"}, /* times 4 wraps to 0 */
         {1, wide, 24, 0, RT_INPUT, "needs"},
-        {1, eight, 39, 0, RT_UNSUPPORTED, "ggml type 39"},
+        {1, eight, 16, 0, RT_UNSUPPORTED, "ggml type 16 (IQ2_XXS)"},
         {1, eight, UINT32_MAX, 0, RT_UNSUPPORTED, "ggml type"},
         {1, odd, 8, 0, RT_INPUT, "blocks of 32"},
         {1, eight, 0, 32, RT_INPUT, "holes"},

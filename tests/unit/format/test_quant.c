@@ -1,4 +1,5 @@
-/* test_quant.c - decoding and encoding against gguf-py (tests/golden/gen/gen_quant.py), halves against arithmetic. */
+/* test_quant.c - decoding and encoding against gguf-py (tests/golden/gen/gen_quant*.py), halves and eight-bit floats
+ * against arithmetic. */
 #include "rt_test.h"
 
 #include <math.h>
@@ -6,13 +7,16 @@
 #include "format/quant.h"
 #include "format/safetensors.h"
 
-static rt_safetensors *open_golden(void)
+static rt_safetensors *open_golden(const char *path)
 {
     rt_safetensors *s = NULL;
     rt_err err = {0};
-    assert_ok(rt_safetensors_open(&s, RT_TEST_GOLDEN "/quant/quant.safetensors", &err));
+    assert_ok(rt_safetensors_open(&s, path, &err));
     return s;
 }
+
+#define GOLDEN RT_TEST_GOLDEN "/quant/quant.safetensors"
+#define GOLDEN_FP RT_TEST_SOURCE "/tests/golden/quant_fp.safetensors"
 
 static const rt_tensor_info *golden(const rt_safetensors *s, const char *before, rt_dtype t, const char *after)
 {
@@ -25,53 +29,121 @@ static const rt_tensor_info *golden(const rt_safetensors *s, const char *before,
     return info;
 }
 
-static void decoding_equals_gguf_py_bit_for_bit(void **state)
+/* `shift`: bytes by which the blocks are moved off their alignment. */
+static void check_decoding(const rt_safetensors *s, rt_dtype t, size_t shift)
 {
-    static const rt_dtype types[] = {RT_F32,  RT_F16,  RT_BF16, RT_Q4_0, RT_Q4_1, RT_Q5_0,   RT_Q5_1,  RT_Q8_0,
-                                     RT_Q2_K, RT_Q3_K, RT_Q4_K, RT_Q5_K, RT_Q6_K, RT_IQ4_NL, RT_IQ4_XS};
-    (void)state;
-    rt_safetensors *s = open_golden();
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        const rt_tensor_info *raw = golden(s, "", types[i], ".raw"), *want = golden(s, "", types[i], ".f32");
-        int64_t n = rt_tensor_info_elements(want);
-        float *got = rt_malloc((size_t)n * sizeof *got);
-        assert_true(rt_dtype_can_decode(types[i]));
-        rt_decode(types[i], raw->data, got, n);
-        if (memcmp(got, want->data, want->bytes) != 0) {
-            fail_msg("%s differs", rt_dtype_name(types[i]));
-        }
-        rt_free(got);
+    const rt_tensor_info *raw = golden(s, "", t, ".raw"), *want = golden(s, "", t, ".f32");
+    int64_t n = rt_tensor_info_elements(want);
+    uint8_t *moved = rt_malloc(raw->bytes + shift);
+    float *got = rt_malloc((size_t)n * sizeof *got);
+    memcpy(moved + shift, raw->data, raw->bytes);
+    assert_true(rt_dtype_can_decode(t));
+    rt_decode(t, moved + shift, got, n);
+    if (memcmp(got, want->data, want->bytes) != 0) {
+        fail_msg("%s differs", rt_dtype_name(t));
+    }
+    rt_free(got);
+    rt_free(moved);
+}
+
+static void check_all_decoding(size_t shift)
+{
+    static const rt_dtype simple[] = {RT_F32,  RT_F16,  RT_BF16, RT_Q4_0, RT_Q4_1, RT_Q5_0,   RT_Q5_1,  RT_Q8_0,
+                                      RT_Q2_K, RT_Q3_K, RT_Q4_K, RT_Q5_K, RT_Q6_K, RT_IQ4_NL, RT_IQ4_XS};
+    static const rt_dtype fp[] = {RT_TQ1_0, RT_TQ2_0, RT_MXFP4, RT_NVFP4};
+    rt_safetensors *s = open_golden(GOLDEN), *s_fp = open_golden(GOLDEN_FP);
+    for (size_t i = 0; i < sizeof simple / sizeof simple[0]; i++) {
+        check_decoding(s, simple[i], shift);
+    }
+    for (size_t i = 0; i < sizeof fp / sizeof fp[0]; i++) {
+        check_decoding(s_fp, fp[i], shift);
     }
     rt_safetensors_close(s);
+    rt_safetensors_close(s_fp);
+}
+
+static void decoding_equals_gguf_py_bit_for_bit(void **state)
+{
+    (void)state;
+    check_all_decoding(0);
 }
 
 /* Maps promise no alignment. */
 static void decoding_works_at_odd_addresses(void **state)
 {
     (void)state;
-    rt_safetensors *s = open_golden();
-    for (int t = 0; t < RT_DTYPE_COUNT; t++) {
-        if (!rt_dtype_can_decode((rt_dtype)t) || t == RT_F64) {
-            continue;
-        }
-        const rt_tensor_info *raw = golden(s, "", (rt_dtype)t, ".raw"), *want = golden(s, "", (rt_dtype)t, ".f32");
-        int64_t n = rt_tensor_info_elements(want);
-        uint8_t *odd = rt_malloc(raw->bytes + 1);
-        float *got = rt_malloc((size_t)n * sizeof *got);
-        memcpy(odd + 1, raw->data, raw->bytes);
-        rt_decode((rt_dtype)t, odd + 1, got, n);
-        assert_memory_equal(got, want->data, want->bytes);
-        rt_free(got);
-        rt_free(odd);
+    check_all_decoding(1);
+}
+
+/* One block of each scale and four-bit code, in a thread that flushes subnormals as in one that does not. */
+static const float e2m1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 0, -0.5f, -1, -1.5f, -2, -3, -4, -6};
+
+static void decode_every_scale(void *arg, int64_t e, int thread)
+{
+    uint8_t block[17] = {(uint8_t)e};
+    float *out = (float *)arg + 32 * e;
+    (void)thread;
+    for (int j = 0; j < 16; j++) {
+        block[1 + j] = (uint8_t)(j | (15 - j) << 4);
     }
-    rt_safetensors_close(s);
+    rt_decode(RT_MXFP4, block, out, 32);
+}
+
+static void mxfp4_is_e2m1_times_a_power_of_two_in_every_thread(void **state)
+{
+    static float got[256][32];
+    (void)state;
+    rt_team_for(256, decode_every_scale, got);
+    for (int e = 0; e < 256; e++) {
+        for (int j = 0; j < 16; j++) {
+            float low = (float)ldexp((double)e2m1[j], e - 127), high = (float)ldexp((double)e2m1[15 - j], e - 127);
+            assert_memory_equal(&got[e][j], &low, sizeof low);
+            assert_memory_equal(&got[e][16 + j], &high, sizeof high);
+        }
+    }
+}
+
+static void split_mxfp4_alternates_low_and_high_nibbles(void **state)
+{
+    uint8_t blocks[2 * 16], scales[2] = {125, 130};
+    float got[64];
+    (void)state;
+    for (int i = 0; i < 32; i++) {
+        blocks[i] = (uint8_t)(i * 37 + 11);
+    }
+    rt_decode_mxfp4_split(blocks, scales, got, 64);
+    for (int i = 0; i < 64; i++) {
+        int code = i % 2 ? blocks[i / 2] >> 4 : blocks[i / 2] & 15;
+        assert_true(got[i] == ldexpf(e2m1[code], scales[i / 32] - 127));
+    }
+}
+
+static void every_e4m3_code_decodes(void **state)
+{
+    uint8_t codes[256];
+    float got[256];
+    (void)state;
+    for (int i = 0; i < 256; i++) {
+        codes[i] = (uint8_t)i;
+    }
+    rt_decode(RT_F8_E4M3, codes, got, 256);
+    for (int i = 0; i < 256; i++) {
+        int exponent = i >> 3 & 15, mantissa = i & 7;
+        float magnitude = exponent ? ldexpf((float)(8 + mantissa), exponent - 10) : ldexpf((float)mantissa, -9);
+        float want = i & 0x80 ? -magnitude : magnitude;
+        if ((i & 0x7f) == 0x7f) {
+            assert_true(isnan(got[i]));
+        } else {
+            assert_memory_equal(&got[i], &want, sizeof want);
+        }
+    }
 }
 
 static void encoding_equals_gguf_py_byte_for_byte(void **state)
 {
     static const rt_dtype types[] = {RT_Q8_0, RT_Q4_0, RT_Q4_1, RT_F16, RT_BF16};
     (void)state;
-    rt_safetensors *s = open_golden();
+    rt_safetensors *s = open_golden(GOLDEN);
     const rt_tensor_info *x = rt_safetensors_find(s, "encode.f32");
     assert_non_null(x);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -189,6 +261,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoding_equals_gguf_py_bit_for_bit),
         cmocka_unit_test(decoding_works_at_odd_addresses),
+        cmocka_unit_test(mxfp4_is_e2m1_times_a_power_of_two_in_every_thread),
+        cmocka_unit_test(split_mxfp4_alternates_low_and_high_nibbles),
+        cmocka_unit_test(every_e4m3_code_decodes),
         cmocka_unit_test(encoding_equals_gguf_py_byte_for_byte),
         cmocka_unit_test(every_half_decodes_and_comes_back),
         cmocka_unit_test(subnormal_halves_survive_flush_to_zero),

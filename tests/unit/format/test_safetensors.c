@@ -237,7 +237,7 @@ static void hostile_lengths_are_refused(void **state)
 
 static void what_cannot_be_represented_is_listed_but_not_given_out(void **state)
 {
-    rt_str bytes = file_of("{\"f8\":{\"dtype\":\"F8_E4M3\",\"shape\":[2],\"data_offsets\":[0,2]},"
+    rt_str bytes = file_of("{\"f8\":{\"dtype\":\"F8_E5M2\",\"shape\":[2],\"data_offsets\":[0,2]},"
                            "\"deep\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,2],\"data_offsets\":[2,4]}}",
                            4);
     rt_safetensors *s = open_bytes(&bytes);
