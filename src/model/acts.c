@@ -150,3 +150,10 @@ const float *rt_acts_router_logits(const rt_acts *a, int layer)
 {
     return a->mode == RT_NET_TRAIN ? a->layers[layer].moe.logits : NULL;
 }
+
+const int32_t *rt_acts_router_choice(const rt_acts *a, int layer, const float **weight)
+{
+    RT_BUG_IF(a->mode != RT_NET_TRAIN);
+    *weight = a->layers[layer].moe.weight;
+    return a->layers[layer].moe.expert;
+}

@@ -55,5 +55,7 @@ void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch
 const float *rt_acts_layer_input(const rt_acts *a, int layer);
 /* Router logits [n_rows, n_expert] of a mixture layer after a TRAIN forward, else NULL. */
 const float *rt_acts_router_logits(const rt_acts *a, int layer);
+/* Experts [n_rows, n_expert_used] chosen there, in no particular order, and the weights of their outputs. */
+const int32_t *rt_acts_router_choice(const rt_acts *a, int layer, const float **weight);
 
 #endif
