@@ -28,6 +28,9 @@ typedef enum rt_dim {
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
 
+/* What lets the rows of a span see each other in a layer: the first of its two blocks. */
+typedef enum rt_mixer { RT_MIXER_ATTENTION, RT_MIXER_COUNT } rt_mixer;
+
 /* When a tensor is present. */
 typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MOE } rt_when;
 
@@ -65,6 +68,8 @@ typedef struct rt_hparams {
 
     int64_t window;                       /* sliding layers: keys seen, itself included */
     uint8_t layer_sliding[RT_MAX_LAYERS]; /* 1: sliding attention */
+
+    uint8_t layer_mixer[RT_MAX_LAYERS]; /* rt_mixer */
 
     int64_t n_expert, n_expert_used, d_expert;
     bool norm_topk;

@@ -21,6 +21,16 @@ typedef void (*rt_block_forward)(const rt_block_run *r, const float *x_in, float
 /* dx: gradient of x_out in, of x_in out. x_in as in forward. */
 typedef void (*rt_block_backward)(const rt_block_run *r, const float *x_in, float *dx);
 
+/* Kinds of blocks: a layer is one that mixes rows and one that works on each row (RT_MIXER_*; dense or mixture). */
+typedef struct rt_block_kind {
+    const char *name;
+    rt_block_forward forward;
+    rt_block_backward backward;
+} rt_block_kind;
+
+const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer);
+const rt_block_kind *rt_block_ffn(const rt_hparams *hp, int layer);
+
 void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out);

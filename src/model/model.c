@@ -85,6 +85,7 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
                         keep[i], (long long)teacher->hp.n_layer - 1);
         }
         hp.layer_moe[i] = teacher->hp.layer_moe[keep[i]];
+        hp.layer_mixer[i] = teacher->hp.layer_mixer[keep[i]];
         hp.layer_sliding[i] = teacher->hp.layer_sliding[keep[i]];
     }
     hp.n_layer = n_keep;

@@ -78,8 +78,8 @@ static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, c
                       float *x_out)
 {
     const rt_block_run r = layer_run(m, a, b, l);
-    rt_attn_forward(&r, x_in, x_mid);
-    (m->hp.layer_moe[l] ? rt_moe_forward : rt_ffn_forward)(&r, x_mid, x_out);
+    rt_block_mixer(&m->hp, l)->forward(&r, x_in, x_mid);
+    rt_block_ffn(&m->hp, l)->forward(&r, x_mid, x_out);
 }
 
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x)
@@ -117,8 +117,8 @@ void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch
     for (int l = (int)m->hp.n_layer - 1; l >= 0; l--) {
         rt_block_run r = layer_run(m, a, b, l);
         r.grads = grads;
-        (m->hp.layer_moe[l] ? rt_moe_backward : rt_ffn_backward)(&r, r.la->x_mid, dx);
-        rt_attn_backward(&r, r.la->x, dx);
+        rt_block_ffn(&m->hp, l)->backward(&r, r.la->x_mid, dx);
+        rt_block_mixer(&m->hp, l)->backward(&r, r.la->x, dx);
     }
     const int64_t n = (m->hp.d_model + EMBED_COLUMNS - 1) / EMBED_COLUMNS;
     rt_team_for(n, embed_backward_columns, &(embed_job){.m = m, .b = b, .dx = dx, .grads = grads});
