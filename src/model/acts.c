@@ -64,8 +64,8 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
         carve_layer(c, a->m, n, dense, train ? hp->layer_moe[l] : moe, c->base != NULL ? &a->layers[l] : &unused);
     }
     a->x = rt_carve_floats(c, n * hp->d_model);
-    a->cs[0] = rt_carve_floats(c, n * hp->head_dim);
-    a->cs[1] = a->m->rope_cs[1] != NULL ? rt_carve_floats(c, n * hp->head_dim) : NULL;
+    a->cs[0] = rt_carve_floats(c, n * hp->n_rot);
+    a->cs[1] = a->m->rope_cs[1] != NULL ? rt_carve_floats(c, n * hp->n_rot) : NULL;
     a->attn_scratch_floats = (rt_attn_scratch_floats(a->max_span, (int)hp->head_dim) + 15) & ~(size_t)15;
     a->attn_scratch = rt_carve_floats(c, (int64_t)a->attn_scratch_floats * rt_team_threads());
     a->op_d = rt_carve(c, n * hp->d_model, op);

@@ -39,7 +39,7 @@ struct rt_acts {
     rt_layer_acts *layers; /* [n_layer] in TRAIN mode, else one that all share */
     float *x;              /* [N, D] after the last layer */
 
-    float *cs[2];        /* [N, head_dim] rotation of each row; [1] for sliding layers */
+    float *cs[2];        /* [N, n_rot] rotation of each row; [1] as rope_cs of the model */
     float *attn_scratch; /* [threads] */
     size_t attn_scratch_floats;
 

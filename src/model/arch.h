@@ -46,7 +46,7 @@ typedef struct rt_tensor_desc {
     const char *hf; /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
 } rt_tensor_desc;
 
-typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3 } rt_rope_scaling;
+typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;
 
 #define RT_MAX_LAYERS 512
 #define RT_MAX_EXPERTS_USED 64 /* by one token; known models use 2 to 10 */
@@ -58,12 +58,17 @@ typedef struct rt_hparams {
     double embed_scale; /* 1, or sqrt(d_model) */
     bool tied;          /* head = embedding */
 
+    int64_t n_rot;           /* channels of a head that are rotated */
     double rope_theta;       /* full-attention layers */
-    double rope_theta_local; /* sliding layers */
+    double rope_theta_local; /* sliding layers of architectures with local_rotary */
     rt_rope_scaling rope_scaling;
     double rope_factor, rope_low_freq, rope_high_freq;
     int64_t rope_original_ctx;
-    float *rope_divisors; /* [head_dim/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by
+    double rope_beta_fast, rope_beta_slow;   /* YaRN: turns over the original context that bound the ramp */
+    bool rope_truncate;                      /* bounds of the ramp rounded to whole pairs */
+    double rope_mscale, rope_mscale_all_dim; /* 0: not given */
+    double rope_attn_factor;                 /* on cosines and sines; 0: follows from the fields above */
+    float *rope_divisors; /* [n_rot/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by
                              the model */
 
     int64_t window;                       /* sliding layers: keys seen, itself included */
@@ -86,7 +91,11 @@ typedef struct rt_arch {
     bool embed_scaled; /* embeddings times sqrt(d_model) */
     bool always_tied;
     rt_activation act;
-    int64_t sliding_period; /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
+    int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
+    bool local_rotary;       /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */
+    bool partial_rotary;     /* files may say that only the first channels of a head are rotated */
+    bool yarn_between_pairs; /* GGUF readers do not round the bounds of YaRN's ramp (GPT-OSS) */
+    bool yarn_scales_scores; /* YaRN's mscale_all_dim is a factor on the attention scores (DeepSeek) */
     const rt_tensor_desc *tensors;
     size_t n_tensors;
 } rt_arch;

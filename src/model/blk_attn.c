@@ -22,7 +22,7 @@ static bool sliding(const rt_block_run *r)
 
 static const float *rotation(const rt_block_run *r)
 {
-    return r->a->cs[sliding(r) ? 1 : 0];
+    return r->a->cs[sliding(r) && r->m->arch->local_rotary ? 1 : 0];
 }
 
 /* --- bias, head norms, rotation: one task a block of rows ------------------------------------------------------ */
@@ -62,8 +62,8 @@ static void prepare_rows(void *ud, int64_t task, int thread)
         }
     }
     /* q and k heads lie side by side in a row: one call rotates both */
-    k->rope(r->la->qkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd,
-            rotation(r) + row0 * s.hd, 1.0f, end - row0);
+    k->rope(r->la->qkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)hp->n_rot,
+            rotation(r) + row0 * hp->n_rot, 1.0f, end - row0);
 }
 
 /* Head norms of a block of rows: raw gradients into f_raw, sums for the two norm weights into partial[task]. */
@@ -93,8 +93,8 @@ static void unprepare_rows(void *ud, int64_t task, int thread)
     const rt_hparams *hp = &r->m->hp;
     const shape s = shape_of(r);
     const int64_t row0 = task * RT_ROW_BLOCK, end = row0 + RT_ROW_BLOCK < s.n ? row0 + RT_ROW_BLOCK : s.n;
-    rt_kernels_get()->rope(j->dqkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)s.hd,
-                           rotation(r) + row0 * s.hd, -1.0f, end - row0);
+    rt_kernels_get()->rope(j->dqkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)hp->n_rot,
+                           rotation(r) + row0 * hp->n_rot, -1.0f, end - row0);
     if (r->m->arch->qk_norm) {
         unnorm_rows(r, &s, j->dqkv, row0, end, r->a->partial + task * 2 * s.hd);
     }

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-static rt_hparams defaults(void)
+#include "model/rope.h"
+
+static rt_hparams defaults(const rt_arch *arch)
 {
     return (rt_hparams){.norm_eps = 1e-6,
                         .embed_scale = 1.0,
@@ -13,6 +15,9 @@ static rt_hparams defaults(void)
                         .rope_factor = 1.0,
                         .rope_low_freq = 1.0,
                         .rope_high_freq = 4.0,
+                        .rope_beta_fast = 32.0,
+                        .rope_beta_slow = 1.0,
+                        .rope_truncate = !arch->yarn_between_pairs,
                         .norm_topk = true};
 }
 
@@ -24,6 +29,10 @@ static void derive(const rt_arch *arch, rt_hparams *hp)
     }
     if (hp->attn_scale == 0.0 && hp->head_dim > 0) {
         hp->attn_scale = 1.0 / sqrt((double)hp->head_dim);
+        if (arch->yarn_scales_scores && hp->rope_scaling != RT_ROPE_PLAIN && hp->rope_mscale_all_dim != 0.0) {
+            const double m = rt_rope_mscale(hp->rope_factor, hp->rope_mscale_all_dim);
+            hp->attn_scale *= m * m;
+        }
     }
     if (arch->always_tied) {
         hp->tied = true;
@@ -55,13 +64,9 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
         RT_FAIL_OUT(err, RT_INPUT, 0, "%lld attention heads cannot share %lld key/value heads evenly",
                     (long long)hp->n_head, (long long)hp->n_head_kv);
     }
-    if (hp->head_dim % 2 != 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "head size %lld is odd, rotary embedding needs pairs", (long long)hp->head_dim);
-    }
-    if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !(hp->rope_theta > 0.0) || !isfinite(hp->rope_theta) ||
-        !(hp->rope_factor > 0.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0,
-                    "norm epsilon, rotary base, rotary factor or attention scale is not a usable number");
+    RT_TRY(rt_rope_check(hp, err));
+    if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon or attention scale is not a usable number");
     }
     bool any_moe = false, any_sliding = false;
     for (int64_t l = 0; l < hp->n_layer; l++) {
@@ -83,72 +88,23 @@ out:
 
 /* --- GGUF ----------------------------------------------------------------------------------------------------- */
 
-typedef struct key_reader {
-    const rt_gguf *g;
-    const char *arch;
-    rt_err *err;
-    rt_status st;
-} key_reader;
-
-static void full_key(const key_reader *r, const char *suffix, char *key, size_t n)
-{
-    snprintf(key, n, "%s.%s", r->arch, suffix);
-}
-
-static int64_t key_i64(key_reader *r, const char *suffix, bool required, int64_t dflt)
-{
-    char key[160];
-    int64_t v = dflt;
-    full_key(r, suffix, key, sizeof key);
-    if (!rt_gguf_get_i64(r->g, key, &v) && required && r->st == RT_OK) {
-        r->st = rt_fail(r->err, RT_INPUT, 0, "key '%s' is missing or no integer", key);
-    }
-    return v;
-}
-
-static double key_f64(const key_reader *r, const char *suffix, double dflt)
-{
-    char key[160];
-    double v = dflt;
-    full_key(r, suffix, key, sizeof key);
-    return rt_gguf_get_f64(r->g, key, &v) ? v : dflt;
-}
-
-static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, key_reader *r)
+static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *k)
 {
     char key[160];
     rt_gguf_array a;
-    hp->window = key_i64(r, "attention.sliding_window", false, 0);
+    hp->window = rt_keys_i64(k, "attention.sliding_window", 0);
     int64_t period = arch->sliding_period;
-    full_key(r, "attention.sliding_window_pattern", key, sizeof key);
-    if (rt_gguf_get_array(r->g, key, &a) && a.n == (uint64_t)hp->n_layer) {
+    rt_keys_name(key, k->arch, "attention.sliding_window_pattern");
+    if (rt_gguf_get_array(k->g, key, &a) && a.n == (uint64_t)hp->n_layer) {
         for (int64_t l = 0; l < hp->n_layer; l++) {
             hp->layer_sliding[l] = rt_gguf_array_i64(&a, (uint64_t)l) != 0;
         }
         return;
     }
-    (void)rt_gguf_get_i64(r->g, key, &period);
+    (void)rt_gguf_get_i64(k->g, key, &period);
     for (int64_t l = 0; l < hp->n_layer && period > 0; l++) {
         hp->layer_sliding[l] = (l + 1) % period != 0;
     }
-}
-
-static rt_status read_rope_scaling_gguf(rt_hparams *hp, const key_reader *r)
-{
-    char key[160];
-    rt_slice type;
-    full_key(r, "rope.scaling.type", key, sizeof key);
-    if (!rt_gguf_get_str(r->g, key, &type) || rt_slice_eq(type, "none")) {
-        return RT_OK;
-    }
-    if (!rt_slice_eq(type, "linear")) {
-        return rt_fail(r->err, RT_UNSUPPORTED, 0,
-                       "key '%s': rotary scaling '%.*s' is not supported (none, linear, llama3 factors)", key,
-                       (int)(type.n < 40 ? type.n : 40), type.p);
-    }
-    hp->rope_scaling = RT_ROPE_LINEAR;
-    hp->rope_factor = key_f64(r, "rope.scaling.factor", 1.0);
-    return RT_OK;
 }
 
 rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gguf *g, rt_err *err)
@@ -165,44 +121,38 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
         return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name,
                        rt_arch_list());
     }
-    key_reader r = {.g = g, .arch = arch_name, .err = err, .st = RT_OK};
-    *hp = defaults();
-    hp->n_layer = key_i64(&r, "block_count", true, 0);
-    hp->d_model = key_i64(&r, "embedding_length", true, 0);
-    hp->n_head = key_i64(&r, "attention.head_count", true, 0);
-    hp->n_ctx = key_i64(&r, "context_length", true, 0);
-    hp->d_ff = key_i64(&r, "feed_forward_length", true, 0);
-    if (r.st != RT_OK) {
-        return r.st;
+    rt_keys k = {.g = g, .arch = arch_name, .err = err, .st = RT_OK};
+    *hp = defaults(*arch);
+    hp->n_layer = rt_keys_need_i64(&k, "block_count");
+    hp->d_model = rt_keys_need_i64(&k, "embedding_length");
+    hp->n_head = rt_keys_need_i64(&k, "attention.head_count");
+    hp->n_ctx = rt_keys_need_i64(&k, "context_length");
+    hp->d_ff = rt_keys_need_i64(&k, "feed_forward_length");
+    if (k.st != RT_OK) {
+        return k.st;
     }
     rt_status st = in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err);
     if (st != RT_OK) {
         return st;
     }
-    hp->n_head_kv = key_i64(&r, "attention.head_count_kv", false, hp->n_head);
-    hp->head_dim = key_i64(&r, "attention.key_length", false, hp->n_head > 0 ? hp->d_model / hp->n_head : 0);
-    hp->norm_eps = key_f64(&r, "attention.layer_norm_rms_epsilon", hp->norm_eps);
-    hp->attn_scale = key_f64(&r, "attention.scale", 0.0);
-    hp->rope_theta = key_f64(&r, "rope.freq_base", hp->rope_theta);
-    hp->rope_theta_local = key_f64(&r, "rope.freq_base_swa", hp->rope_theta_local);
-    if (key_i64(&r, "rope.dimension_count", false, hp->head_dim) != hp->head_dim) {
-        return rt_fail(err, RT_UNSUPPORTED, 0,
-                       "key '%s.rope.dimension_count': rotation of part of a head is not supported", arch_name);
-    }
-    if (key_i64(&r, "attention.value_length", false, hp->head_dim) != hp->head_dim) {
+    hp->n_head_kv = rt_keys_i64(&k, "attention.head_count_kv", hp->n_head);
+    hp->head_dim = rt_keys_i64(&k, "attention.key_length", hp->n_head > 0 ? hp->d_model / hp->n_head : 0);
+    hp->norm_eps = rt_keys_f64(&k, "attention.layer_norm_rms_epsilon", hp->norm_eps);
+    hp->attn_scale = rt_keys_f64(&k, "attention.scale", 0.0);
+    if (rt_keys_i64(&k, "attention.value_length", hp->head_dim) != hp->head_dim) {
         return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length",
                        arch_name);
     }
-    hp->n_expert = key_i64(&r, "expert_count", false, 0);
-    hp->n_expert_used = key_i64(&r, "expert_used_count", false, 0);
-    hp->d_expert = key_i64(&r, "expert_feed_forward_length", false, 0);
+    hp->n_expert = rt_keys_i64(&k, "expert_count", 0);
+    hp->n_expert_used = rt_keys_i64(&k, "expert_used_count", 0);
+    hp->d_expert = rt_keys_i64(&k, "expert_feed_forward_length", 0);
     for (int64_t l = 0; l < hp->n_layer && hp->n_expert > 0 && rt_arch_has(*arch, RT_ROLE_ROUTER); l++) {
         char router[96];
         rt_name_numbered(router, sizeof router, rt_role_gguf(RT_ROLE_ROUTER), (int)l, 0);
         hp->layer_moe[l] = rt_gguf_find(g, router) != NULL;
     }
-    read_sliding_gguf(*arch, hp, &r);
-    st = read_rope_scaling_gguf(hp, &r);
+    read_sliding_gguf(*arch, hp, &k);
+    st = rt_rope_from_gguf(*arch, hp, &k);
     if (st != RT_OK) {
         return st;
     }
@@ -226,36 +176,6 @@ static rt_status need_i64(const json_t *c, const char *key, int64_t *out, rt_err
     }
     *out = json_integer_value(v);
     return RT_OK;
-}
-
-static rt_status read_rope_hf(rt_hparams *hp, const json_t *rope, rt_err *err)
-{
-    if (!json_is_object(rope)) {
-        return RT_OK;
-    }
-    hp->rope_theta = rt_json_f64(rope, "rope_theta", hp->rope_theta);
-    const char *type = rt_json_str(rope, "rope_type", rt_json_str(rope, "type", "default"));
-    if (strcmp(type, "default") == 0) {
-        return RT_OK;
-    }
-    hp->rope_factor = rt_json_f64(rope, "factor", 1.0);
-    if (strcmp(type, "linear") == 0) {
-        hp->rope_scaling = RT_ROPE_LINEAR;
-        return RT_OK;
-    }
-    if (strcmp(type, "llama3") == 0) {
-        hp->rope_scaling = RT_ROPE_LLAMA3;
-        hp->rope_low_freq = rt_json_f64(rope, "low_freq_factor", 1.0);
-        hp->rope_high_freq = rt_json_f64(rope, "high_freq_factor", 4.0);
-        hp->rope_original_ctx = rt_json_i64(rope, "original_max_position_embeddings", 8192);
-        if (!(hp->rope_high_freq > hp->rope_low_freq) || !(hp->rope_low_freq > 0.0) || hp->rope_original_ctx < 1) {
-            return rt_fail(err, RT_INPUT, 0,
-                           "config.json: llama3 rotary scaling needs 0 < low_freq_factor < high_freq_factor");
-        }
-        return RT_OK;
-    }
-    return rt_fail(err, RT_UNSUPPORTED, 0,
-                   "config.json: rotary scaling '%.40s' is not supported (default, linear, llama3)", type);
 }
 
 static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_t *c)
@@ -303,7 +223,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,
                     "config.json: biases ('attention_bias', 'mlp_bias') are not supported for '%s'", type);
     }
-    *hp = defaults();
+    *hp = defaults(*arch);
     RT_TRY(need_i64(config, "num_hidden_layers", &hp->n_layer, err));
     RT_TRY(need_i64(config, "hidden_size", &hp->d_model, err));
     RT_TRY(need_i64(config, "num_attention_heads", &hp->n_head, err));
@@ -316,8 +236,6 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     hp->head_dim = rt_json_i64(config, "head_dim", hp->d_model / hp->n_head);
     hp->norm_eps = rt_json_f64(config, "rms_norm_eps", hp->norm_eps);
     hp->tied = rt_json_bool(config, "tie_word_embeddings", (*arch)->always_tied);
-    hp->rope_theta = rt_json_f64(config, "rope_theta", hp->rope_theta);
-    hp->rope_theta_local = rt_json_f64(config, "rope_local_base_freq", hp->rope_theta_local);
     hp->window = rt_json_i64(config, "sliding_window", 0);
     const double scalar = rt_json_f64(config, "query_pre_attn_scalar", 0.0);
     hp->attn_scale = scalar > 0.0 ? 1.0 / sqrt(scalar) : 0.0;
@@ -326,11 +244,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     hp->d_expert = rt_json_i64(config, "moe_intermediate_size", 0);
     hp->norm_topk = rt_json_bool(config, "norm_topk_prob", false);
     read_layer_kinds_hf(*arch, hp, config);
-    const json_t *rope = json_object_get(config, "rope_parameters");
-    const json_t *full = json_object_get(rope, "full_attention"), *local = json_object_get(rope, "sliding_attention");
-    RT_TRY(read_rope_hf(hp, full != NULL ? full : rope, err));
-    RT_TRY(read_rope_hf(hp, json_object_get(config, "rope_scaling"), err));
-    hp->rope_theta_local = rt_json_f64(local, "rope_theta", hp->rope_theta_local);
+    RT_TRY(rt_rope_from_hf(*arch, hp, config, err));
     derive(*arch, hp);
     RT_TRY(rt_hparams_check(hp, err));
 out:

@@ -16,9 +16,4 @@ RT_MUST_USE rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch,
 /* New config.json object; NULL when memory is out. */
 json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_t ids[3], rt_dtype type);
 
-/* Divisors of the rotary frequencies [head_dim/2] of full-attention layers (all 1 when plain). */
-void rt_rope_divisors(const rt_hparams *hp, float *out);
-/* cos/sin table [rows][head_dim]: cos of the head_dim/2 angles, then sin. divisors NULL: all 1. */
-void rt_rope_table(float *cs, int64_t rows, int64_t head_dim, double theta, const float *divisors);
-
 #endif

@@ -2,21 +2,8 @@
 #include "model/hparams.h"
 
 #include <math.h>
-#include <stdio.h>
 
-static void set_u32(rt_gguf_writer *w, const rt_arch *arch, const char *suffix, int64_t v)
-{
-    char key[160];
-    snprintf(key, sizeof key, "%s.%s", arch->name, suffix);
-    rt_gguf_set_u32(w, key, (uint32_t)v);
-}
-
-static void set_f32(rt_gguf_writer *w, const rt_arch *arch, const char *suffix, double v)
-{
-    char key[160];
-    snprintf(key, sizeof key, "%s.%s", arch->name, suffix);
-    rt_gguf_set_f32(w, key, (float)v);
-}
+#include "model/rope.h"
 
 rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err)
 {
@@ -26,24 +13,16 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
                        "%.6g and would be lost",
                        arch->name, 1.0 / sqrt((double)hp->head_dim), hp->attn_scale);
     }
-    set_u32(w, arch, "context_length", hp->n_ctx);
-    set_u32(w, arch, "embedding_length", hp->d_model);
-    set_u32(w, arch, "block_count", hp->n_layer);
-    set_u32(w, arch, "feed_forward_length", hp->d_ff);
-    set_u32(w, arch, "attention.head_count", hp->n_head);
-    set_u32(w, arch, "attention.head_count_kv", hp->n_head_kv);
-    set_u32(w, arch, "attention.key_length", hp->head_dim);
-    set_u32(w, arch, "attention.value_length", hp->head_dim);
-    set_f32(w, arch, "attention.layer_norm_rms_epsilon", hp->norm_eps);
-    set_u32(w, arch, "rope.dimension_count", hp->head_dim);
-    set_f32(w, arch, "rope.freq_base", hp->rope_theta);
-    set_u32(w, arch, "vocab_size", hp->n_vocab);
-    if (hp->rope_scaling == RT_ROPE_LINEAR) {
-        char key[160];
-        snprintf(key, sizeof key, "%s.rope.scaling.type", arch->name);
-        rt_gguf_set_str(w, key, "linear");
-        set_f32(w, arch, "rope.scaling.factor", hp->rope_factor);
-    }
+    rt_keys_set_u32(w, arch->name, "context_length", hp->n_ctx);
+    rt_keys_set_u32(w, arch->name, "embedding_length", hp->d_model);
+    rt_keys_set_u32(w, arch->name, "block_count", hp->n_layer);
+    rt_keys_set_u32(w, arch->name, "feed_forward_length", hp->d_ff);
+    rt_keys_set_u32(w, arch->name, "attention.head_count", hp->n_head);
+    rt_keys_set_u32(w, arch->name, "attention.head_count_kv", hp->n_head_kv);
+    rt_keys_set_u32(w, arch->name, "attention.key_length", hp->head_dim);
+    rt_keys_set_u32(w, arch->name, "attention.value_length", hp->head_dim);
+    rt_keys_set_f32(w, arch->name, "attention.layer_norm_rms_epsilon", hp->norm_eps);
+    rt_keys_set_u32(w, arch->name, "vocab_size", hp->n_vocab);
     if (hp->n_expert > 0) {
         for (int64_t l = 0; l < hp->n_layer; l++) {
             if (!hp->layer_moe[l]) {
@@ -56,9 +35,9 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
             return rt_fail(err, RT_UNSUPPORTED, 0,
                            "GGUF '%s' readers normalise the chosen experts' weights; this model does not", arch->name);
         }
-        set_u32(w, arch, "expert_count", hp->n_expert);
-        set_u32(w, arch, "expert_used_count", hp->n_expert_used);
-        set_u32(w, arch, "expert_feed_forward_length", hp->d_expert);
+        rt_keys_set_u32(w, arch->name, "expert_count", hp->n_expert);
+        rt_keys_set_u32(w, arch->name, "expert_used_count", hp->n_expert_used);
+        rt_keys_set_u32(w, arch->name, "expert_feed_forward_length", hp->d_expert);
     }
     if (arch->sliding_period > 0) {
         for (int64_t l = 0; l < hp->n_layer; l++) {
@@ -69,26 +48,9 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
                     arch->name, (long long)arch->sliding_period, (int)l);
             }
         }
-        set_u32(w, arch, "attention.sliding_window", hp->window);
-        set_f32(w, arch, "rope.freq_base_swa", hp->rope_theta_local);
+        rt_keys_set_u32(w, arch->name, "attention.sliding_window", hp->window);
     }
-    return RT_OK;
-}
-
-static json_t *rope_json(const rt_hparams *hp, double theta, bool scaled)
-{
-    static const char *const names[] = {"default", "linear", "llama3"};
-    json_t *r = json_pack("{s:s, s:f}", "rope_type", scaled ? names[hp->rope_scaling] : "default", "rope_theta", theta);
-    if (r == NULL || !scaled || hp->rope_scaling == RT_ROPE_PLAIN) {
-        return r;
-    }
-    json_object_set_new(r, "factor", json_real(hp->rope_factor));
-    if (hp->rope_scaling == RT_ROPE_LLAMA3) {
-        json_object_set_new(r, "low_freq_factor", json_real(hp->rope_low_freq));
-        json_object_set_new(r, "high_freq_factor", json_real(hp->rope_high_freq));
-        json_object_set_new(r, "original_max_position_embeddings", json_integer(hp->rope_original_ctx));
-    }
-    return r;
+    return rt_rope_to_gguf(w, arch, hp, err);
 }
 
 static void set_token(json_t *c, const char *key, int32_t id)
@@ -146,16 +108,7 @@ json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_
     }
     if (arch->sliding_period > 0) {
         add_sliding(c, hp);
-        json_object_set_new(c, "rope_parameters",
-                            json_pack("{s:o, s:o}", "full_attention", rope_json(hp, hp->rope_theta, true),
-                                      "sliding_attention", rope_json(hp, hp->rope_theta_local, false)));
-        return c;
     }
-    /* both spellings: rope_parameters since transformers 5, rope_theta and rope_scaling before */
-    json_object_set_new(c, "rope_parameters", rope_json(hp, hp->rope_theta, true));
-    json_object_set_new(c, "rope_theta", json_real(hp->rope_theta));
-    if (hp->rope_scaling != RT_ROPE_PLAIN) {
-        json_object_set_new(c, "rope_scaling", rope_json(hp, hp->rope_theta, true));
-    }
+    rt_rope_to_hf(c, arch, hp);
     return c;
 }

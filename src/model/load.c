@@ -131,8 +131,8 @@ static rt_status read_rope_divisors(rt_hparams *hp, const rt_gguf *g, rt_err *er
     if (t == NULL) {
         return RT_OK;
     }
-    if (t->n_dims != 1 || t->dims[0] != hp->head_dim / 2 || t->dtype != RT_F32) {
-        return rt_fail(err, RT_INPUT, 0, "tensor 'rope_freqs.weight' must be F32 [%lld]", (long long)hp->head_dim / 2);
+    if (t->n_dims != 1 || t->dims[0] != hp->n_rot / 2 || t->dtype != RT_F32) {
+        return rt_fail(err, RT_INPUT, 0, "tensor 'rope_freqs.weight' must be F32 [%lld]", (long long)hp->n_rot / 2);
     }
     rt_status st = RT_NEW(&hp->rope_divisors, (size_t)t->dims[0], "rotary divisors", err);
     if (st == RT_OK) {

@@ -91,8 +91,8 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
     hp.n_layer = n_keep;
     hp.rope_divisors = NULL;
     if (teacher->hp.rope_divisors != NULL) {
-        RT_TRY(RT_NEW(&hp.rope_divisors, (size_t)(hp.head_dim / 2), "rotary divisors", err));
-        memcpy(hp.rope_divisors, teacher->hp.rope_divisors, (size_t)(hp.head_dim / 2) * sizeof(float));
+        RT_TRY(RT_NEW(&hp.rope_divisors, (size_t)(hp.n_rot / 2), "rotary divisors", err));
+        memcpy(hp.rope_divisors, teacher->hp.rope_divisors, (size_t)(hp.n_rot / 2) * sizeof(float));
     }
     RT_TRY(rt_params_build(&m, teacher->arch, &hp, o, err));
     hp.rope_divisors = NULL;

@@ -40,7 +40,7 @@ typedef struct rt_model {
     void *blocks[3];                              /* memory behind the parameters */
     char *path;                                   /* where it was opened, NULL: made in memory */
     rt_dtype file_dtype;                          /* most frequent matrix type in the file, for show */
-    float *rope_cs[2]; /* tables [rope_rows][head_dim]: cos then sin; 0 = full-attention layers, 1 = sliding */
+    float *rope_cs[2]; /* tables [rope_rows][n_rot]: cos then sin; 1 = sliding layers with local_rotary, 0 = others */
     int64_t rope_rows;
 } rt_model;
 

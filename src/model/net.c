@@ -57,13 +57,13 @@ static void embed_backward_columns(void *ud, int64_t task, int thread)
 /* Rotation of every row of the batch, from its position in its span. */
 static void fill_rotations(const rt_model *m, rt_acts *a, const rt_batch *b)
 {
-    const int64_t hd = m->hp.head_dim;
+    const int64_t rot = m->hp.n_rot;
     for (int kind = 0; kind < 2 && m->rope_cs[kind] != NULL; kind++) {
         for (int64_t i = 0; i < b->n_spans; i++) {
             const rt_span *sp = &b->spans[i];
             const int64_t pos = sp->kv != NULL ? sp->kv->n : 0;
             RT_BUG_IF(pos + sp->n > m->rope_rows || pos + sp->n > a->max_span);
-            memcpy(a->cs[kind] + sp->row0 * hd, m->rope_cs[kind] + pos * hd, (size_t)(sp->n * hd) * sizeof(float));
+            memcpy(a->cs[kind] + sp->row0 * rot, m->rope_cs[kind] + pos * rot, (size_t)(sp->n * rot) * sizeof(float));
         }
     }
 }

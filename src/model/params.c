@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "model/hparams.h"
+#include "model/rope.h"
 
 static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
 {
@@ -137,15 +138,15 @@ static rt_status build_rope(rt_model *m, rt_err *err)
 {
     rt_status st = RT_OK;
     float *divisors = NULL;
-    const int64_t hd = m->hp.head_dim;
+    const int64_t rot = m->hp.n_rot;
     m->rope_rows = m->hp.n_ctx < MAX_ROPE_ROWS ? m->hp.n_ctx : MAX_ROPE_ROWS;
-    RT_TRY(RT_NEW(&divisors, (size_t)(hd / 2), "rotary divisors", err));
-    RT_TRY(RT_NEW(&m->rope_cs[0], (size_t)(m->rope_rows * hd), "rotary table", err));
+    RT_TRY(RT_NEW(&divisors, (size_t)(rot / 2), "rotary divisors", err));
+    RT_TRY(RT_NEW(&m->rope_cs[0], (size_t)(m->rope_rows * rot), "rotary table", err));
     rt_rope_divisors(&m->hp, divisors);
-    rt_rope_table(m->rope_cs[0], m->rope_rows, hd, m->hp.rope_theta, divisors);
-    if (m->arch->sliding_period > 0) {
-        RT_TRY(RT_NEW(&m->rope_cs[1], (size_t)(m->rope_rows * hd), "rotary table", err));
-        rt_rope_table(m->rope_cs[1], m->rope_rows, hd, m->hp.rope_theta_local, NULL);
+    rt_rope_table(m->rope_cs[0], m->rope_rows, rot, m->hp.rope_theta, divisors, rt_rope_amplitude(&m->hp));
+    if (m->arch->local_rotary) {
+        RT_TRY(RT_NEW(&m->rope_cs[1], (size_t)(m->rope_rows * rot), "rotary table", err));
+        rt_rope_table(m->rope_cs[1], m->rope_rows, rot, m->hp.rope_theta_local, NULL, 1.0);
     }
 out:
     rt_free(divisors);

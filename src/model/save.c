@@ -4,6 +4,7 @@
 
 #include "model/hparams.h"
 #include "model/params.h"
+#include "model/rope.h"
 
 static const struct {
     rt_dtype type;
@@ -86,7 +87,7 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
 {
     const rt_hparams *hp = &m->hp;
     if (hp->rope_divisors != NULL || hp->rope_scaling == RT_ROPE_LLAMA3) {
-        const int64_t half = hp->head_dim / 2;
+        const int64_t half = hp->n_rot / 2;
         rt_rope_divisors(hp, divisors);
         rt_gguf_add_tensor(w, "rope_freqs.weight", RT_F32, 1, &half, divisors);
     }
@@ -142,7 +143,7 @@ rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type,
         longest = rt_param_cols(&m->params[i]) > longest ? rt_param_cols(&m->params[i]) : longest;
     }
     RT_TRY(RT_NEW(&row, (size_t)longest, "row buffer", err));
-    RT_TRY(RT_NEW(&divisors, (size_t)m->hp.head_dim / 2, "rotary divisors", err));
+    RT_TRY(RT_NEW(&divisors, (size_t)m->hp.n_rot / 2, "rotary divisors", err));
     add_tensors(w, m, type, values, row, divisors);
     RT_TRY(rt_gguf_write(w, path, err));
 out:
