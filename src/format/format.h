@@ -8,4 +8,5 @@
 #include "format/recipe.h"
 #include "format/safetensors.h"
 #include "format/tensor_info.h"
+#include "format/tensor_rows.h"
 #endif

@@ -37,6 +37,15 @@ typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MO
 /* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
 typedef enum rt_form { RT_FORM_SAME, RT_FORM_PERMUTED_Q, RT_FORM_PERMUTED_K, RT_FORM_PLUS_ONE } rt_form;
 
+/* RT_STACK_*: which rows of each expert's share of a stack belong to the tensor. */
+typedef enum rt_stack_rows {
+    RT_STACK_ALL,
+    RT_STACK_FIRST_HALF,
+    RT_STACK_SECOND_HALF,
+    RT_STACK_EVEN,
+    RT_STACK_ODD
+} rt_stack_rows;
+
 typedef struct rt_tensor_desc {
     rt_role role;
     rt_scope scope;
@@ -44,6 +53,9 @@ typedef struct rt_tensor_desc {
     rt_dim shape[2]; /* [out, in] or [n] */
     rt_form gguf_form;
     const char *hf; /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
+    /* Folders may hold all experts in one tensor [experts, rows, in] instead, named like this; NULL: never. */
+    const char *hf_stack; /* "model.layers.%d.mlp.experts.gate_up_proj" */
+    rt_stack_rows stack_rows;
 } rt_tensor_desc;
 
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;

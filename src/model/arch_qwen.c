@@ -56,9 +56,9 @@ static const rt_tensor_desc qwen3_moe_tensors[] = {
     QWEN3_NORMS,
     DENSE_FFN,
     MAT(ROUTER, E, D, MOE, SAME, "mlp.gate.weight"),
-    EXPERT(EXPERT_GATE, I, D, "gate_proj.weight"),
-    EXPERT(EXPERT_UP, I, D, "up_proj.weight"),
-    EXPERT(EXPERT_DOWN, D, I, "down_proj.weight"),
+    EXPERT(EXPERT_GATE, I, D, "gate_proj.weight", "gate_up_proj", FIRST_HALF),
+    EXPERT(EXPERT_UP, I, D, "up_proj.weight", "gate_up_proj", SECOND_HALF),
+    EXPERT(EXPERT_DOWN, D, I, "down_proj.weight", "down_proj", ALL),
     QWEN_HEAD,
 };
 

@@ -15,10 +15,11 @@
         .role = RT_ROLE_##role_, .scope = RT_SCOPE_LAYER, .when = RT_WHEN_##when_,         \
         .shape = {RT_DIM_##out, RT_DIM_##in}, .gguf_form = RT_FORM_##form, .hf = LAYER hf_ \
     }
-#define EXPERT(role_, out, in, hf_)                                                                                   \
+#define EXPERT(role_, out, in, hf_, stack_, rows_)                                                                    \
     {                                                                                                                 \
         .role = RT_ROLE_##role_, .scope = RT_SCOPE_EXPERT, .when = RT_WHEN_MOE, .shape = {RT_DIM_##out, RT_DIM_##in}, \
-        .gguf_form = RT_FORM_SAME, .hf = LAYER "mlp.experts.%d." hf_                                                  \
+        .gguf_form = RT_FORM_SAME, .hf = LAYER "mlp.experts.%d." hf_, .hf_stack = LAYER "mlp.experts." stack_,        \
+        .stack_rows = RT_STACK_##rows_                                                                                \
     }
 #define TOP(role_, d0, d1, when_, form, hf_)                                        \
     {                                                                               \

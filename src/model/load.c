@@ -6,10 +6,10 @@
 #include "model/hparams.h"
 #include "model/params.h"
 
-/* Where a parameter's values lie in the file. */
+/* Where a parameter's values lie in the file: its row r is row first_row + r * step of `rows`. */
 typedef struct source {
-    const rt_tensor_info *info;
-    int64_t first_row; /* experts are stacked in GGUF */
+    rt_tensor_rows rows;
+    int64_t first_row, step;
     const rt_tensor_desc *desc;
     bool gguf;
 } source;
@@ -20,15 +20,16 @@ typedef struct loader {
     float **scratch; /* [threads] one row */
 } loader;
 
-static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked, rt_err *err)
+/* `stacked`: 0, or the experts of which each has `share` rows in one tensor. */
+static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked, int64_t share, rt_err *err)
 {
-    const rt_tensor_info *t = s->info;
+    const rt_tensor_rows *t = &s->rows;
     int64_t want[3];
     int n = 0;
     if (stacked > 0) {
         want[n++] = stacked;
     }
-    want[n++] = p->dims[0];
+    want[n++] = share;
     if (p->n_dims == 2) {
         want[n++] = p->dims[1];
     }
@@ -38,39 +39,70 @@ static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked
     }
     if (!same) {
         return rt_fail(err, RT_INPUT, 0,
-                       "tensor '%s' has shape [%lld, %lld, ...] in %d dims, expected [%lld, %lld, ...] in %d", t->name,
-                       (long long)t->dims[0], (long long)(t->n_dims > 1 ? t->dims[1] : 1), t->n_dims,
+                       "tensor '%s' has shape [%lld, %lld, ...] in %d dims, expected [%lld, %lld, ...] in %d",
+                       t->values->name, (long long)t->dims[0], (long long)(t->n_dims > 1 ? t->dims[1] : 1), t->n_dims,
                        (long long)want[0], (long long)(n > 1 ? want[1] : 1), n);
-    }
-    if (!rt_dtype_can_decode(t->dtype)) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "tensor '%s' is stored as %s, which cannot be decoded", t->name,
-                       rt_dtype_name(t->dtype));
     }
     return RT_OK;
 }
 
 static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, source *s, rt_err *err)
 {
+    rt_status st;
     char name[96];
     rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
-    s->info = rt_gguf_find(g, name);
+    const rt_tensor_info *t = rt_gguf_find(g, name);
     s->gguf = true;
-    if (s->info == NULL) {
+    s->step = 1;
+    if (t == NULL) {
         return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
     }
     if (p->expert >= 0) {
         s->first_row = p->expert * p->dims[0];
     }
-    return check_shape(p, s, p->expert >= 0 ? m->hp.n_expert : 0, err);
+    RT_TRY(rt_tensor_rows_of(&s->rows, t, err));
+    RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.n_expert : 0, p->dims[0], err));
+out:
+    return st;
 }
 
-static rt_status find_hf(const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
+/* Its part of the tensor that holds all experts. */
+static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
 {
-    s->info = rt_safetensors_find(f, p->name);
-    if (s->info == NULL) {
-        return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", p->name);
+    static const struct {
+        int64_t shares; /* parameters of one expert in the tensor */
+        int64_t index;  /* this one's among them */
+        bool woven;     /* they take turns row by row; else one lies behind the other */
+    } layout[] = {
+        [RT_STACK_ALL] = {1, 0, false}, [RT_STACK_FIRST_HALF] = {2, 0, false}, [RT_STACK_SECOND_HALF] = {2, 1, false},
+        [RT_STACK_EVEN] = {2, 0, true}, [RT_STACK_ODD] = {2, 1, true},
+    };
+    char name[96];
+    const int64_t n = layout[s->desc->stack_rows].shares, index = layout[s->desc->stack_rows].index;
+    const bool woven = layout[s->desc->stack_rows].woven;
+    rt_name_numbered(name, sizeof name, s->desc->hf_stack, p->layer, 0);
+    const rt_status st = rt_tensor_rows_find(&s->rows, f, name, err);
+    if (st != RT_OK) {
+        return st;
     }
-    return check_shape(p, s, 0, err);
+    s->step = woven ? n : 1;
+    s->first_row = p->expert * n * p->dims[0] + index * (woven ? 1 : p->dims[0]);
+    return check_shape(p, s, m->hp.n_expert, n * p->dims[0], err);
+}
+
+static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
+{
+    s->step = 1;
+    rt_status st = rt_tensor_rows_find(&s->rows, f, p->name, err);
+    if (st == RT_OK) {
+        return check_shape(p, s, 0, p->dims[0], err);
+    }
+    if (st == RT_NOT_FOUND && s->desc->hf_stack != NULL) {
+        rt_err_clear(err);
+        st = find_stacked(m, f, p, s, err);
+    }
+    /* the name of the tensor apart is the one a reader knows */
+    return st == RT_NOT_FOUND ? rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", p->name) : st;
 }
 
 static void load_param(void *ud, int64_t task, int thread)
@@ -79,11 +111,10 @@ static void load_param(void *ud, int64_t task, int thread)
     const rt_param *p = &ld->m->params[task];
     const source *s = &ld->sources[task];
     const int64_t rows = rt_param_rows(p), cols = rt_param_cols(p);
-    const size_t row_bytes = s->info->bytes / (size_t)(rt_tensor_info_elements(s->info) / cols);
     for (int64_t r = 0; r < rows; r++) {
-        const int64_t at = s->first_row + (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
+        const int64_t at = s->first_row + s->step * (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
         float *dst = p->w != NULL ? p->w + r * cols : ld->scratch[thread];
-        rt_decode(s->info->dtype, (const char *)s->info->data + (size_t)at * row_bytes, dst, cols);
+        rt_tensor_rows_decode(&s->rows, at, dst);
         for (int64_t i = 0; s->gguf && s->desc->gguf_form == RT_FORM_PLUS_ONE && i < cols; i++) {
             dst[i] -= 1.0f;
         }
@@ -105,9 +136,9 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
         ld.sources[i].desc = rt_param_desc(m, p);
-        RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(f, p, &ld.sources[i], err));
+        RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(m, f, p, &ld.sources[i], err));
         longest = rt_param_cols(p) > longest ? rt_param_cols(p) : longest;
-        count[ld.sources[i].info->dtype] += p->n_dims == 2;
+        count[ld.sources[i].rows.dtype] += p->n_dims == 2;
     }
     for (int t = 0; t < n_threads; t++) {
         RT_TRY(RT_NEW(&ld.scratch[t], (size_t)longest, "row buffer", err));
