@@ -4,14 +4,14 @@
 
 #include <math.h>
 
+#include "hashed.h"
 #include "infer/infer.h"
-#include "rt_test.h"
 
 #define TEACHER "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 typedef struct tiny_model {
-    const char *name, *weights;
-    bool gradients; /* the reference has them: test_model_golden.c says why not all do */
+    const char *name, *weights; /* NULL: hashed */
+    bool gradients;             /* the reference has them: tests/golden/README.md says why not all do */
 } tiny_model;
 
 static const tiny_model tiny_models[] = {
@@ -21,15 +21,21 @@ static const tiny_model tiny_models[] = {
     {"qwen3_moe", "models/qwen3_moe", true},
     {"gemma3_text", "models/gemma3_text", true},
 };
-enum { N_TINY = sizeof tiny_models / sizeof tiny_models[0] };
+enum { N_TINY = sizeof tiny_models / sizeof tiny_models[0], N_ALL = N_TINY + N_HASHED };
+
+/* Of all N_ALL, those with hashed weights last. */
+static inline tiny_model tiny_at(int i)
+{
+    return i < N_TINY ? tiny_models[i] : (tiny_model){.name = hashed_models[i - N_TINY]};
+}
 
 static inline rt_model *tiny_open(const tiny_model *t, rt_precision precision)
 {
     rt_err err = {0};
     rt_model *m = NULL;
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", RT_TEST_GOLDEN, t->weights);
+    char *path = t->weights != NULL ? rt_path_join(RT_TEST_GOLDEN, t->weights) : hashed_folder(t->name);
     assert_ok(rt_model_open(&m, path, &(rt_model_options){.precision = precision}, &err));
+    rt_free(path);
     return m;
 }
 
@@ -47,7 +53,7 @@ static inline rt_safetensors *tiny_golden(const tiny_model *t)
 {
     char file[128];
     snprintf(file, sizeof file, "models/%s/golden.safetensors", t->name);
-    return golden_open(file);
+    return t->weights != NULL ? golden_open(file) : hashed_golden(t->name);
 }
 
 /* Data of a golden tensor; *n elements. */

@@ -14,12 +14,13 @@ static rt_generation generate(const rt_model *m, const rt_prompt *p, size_t n, c
 static void greedy_text_equals_transformers(void **state)
 {
     (void)state;
-    for (int i = 0; i < N_TINY; i++) {
-        rt_safetensors *golden = tiny_golden(&tiny_models[i]);
+    for (int i = 0; i < N_ALL; i++) {
+        const tiny_model t = tiny_at(i);
+        rt_safetensors *golden = tiny_golden(&t);
         int64_t n, one;
         const int32_t *ids = golden_data(golden, "greedy_ids", RT_I32, &n);
         const int64_t prompt = *(const int32_t *)golden_data(golden, "greedy_prompt_len", RT_I32, &one);
-        rt_model *m = tiny_open(&tiny_models[i], RT_PRECISION_F32);
+        rt_model *m = tiny_open(&t, RT_PRECISION_F32);
         rt_generation g = generate(m, &(rt_prompt){ids, prompt}, 1, &(rt_generate_options){.max_new = n - prompt});
         assert_int_equal(g.seq[0].n, n - prompt);
         assert_int_equal(g.seq[0].stop, RT_STOP_LENGTH);
@@ -61,17 +62,19 @@ static void check_independence(const tiny_model *t, rt_precision precision)
 static void alone_equals_batch_of_32_bit_for_bit(void **state)
 {
     (void)state;
-    for (int i = 0; i < N_TINY; i++) {
-        check_independence(&tiny_models[i], RT_PRECISION_F32);
-        check_independence(&tiny_models[i], RT_PRECISION_BF16);
+    for (int i = 0; i < N_ALL; i++) {
+        const tiny_model t = tiny_at(i);
+        check_independence(&t, RT_PRECISION_F32);
+        check_independence(&t, RT_PRECISION_BF16);
     }
 }
 
 static void logprobs_equal_a_fresh_scoring(void **state)
 {
     (void)state;
-    for (int i = 0; i < N_TINY; i++) {
-        rt_model *m = tiny_open(&tiny_models[i], RT_PRECISION_F32);
+    for (int i = 0; i < N_ALL; i++) {
+        const tiny_model t = tiny_at(i);
+        rt_model *m = tiny_open(&t, RT_PRECISION_F32);
         rt_prompt *p = random_prompts(6, 2, 20, m->hp.n_vocab, 4);
         rt_generation g =
             generate(m, p, 6, &(rt_generate_options){.sampling = {.temperature = 1.5, .seed = 8}, .max_new = 10});

@@ -5,15 +5,8 @@
 
 #include <math.h>
 
+#include "golden_cases.h"
 #include "model/models.h"
-#include "rt_test.h"
-
-/* A case: `folder` has golden.safetensors and, where kept, gradients; `weights` is what the loader opens. */
-enum { TESTS_A_CASE = 4 };
-typedef struct golden_case {
-    char name[64], weights[512], folder[512];
-    char titles[TESTS_A_CASE][128]; /* of the tests */
-} golden_case;
 
 /* Both sequences of a case as one batch of two spans. */
 typedef struct fixture {
@@ -25,6 +18,8 @@ typedef struct fixture {
     int64_t t;           /* ids a sequence */
     const int32_t *rows; /* [n_rows] rows of the batch that are kept, NULL: all */
     int64_t n_rows;
+    json_t *hashed; /* the list of hashed weights, NULL: weights were kept */
+    float *teacher; /* their teacher's logits, where the case has a teacher */
 } fixture;
 
 static inline const rt_tensor_info *golden_find(const fixture *f, const char *name)
@@ -60,7 +55,6 @@ static inline bool forward_only(const rt_model *m)
 static inline void fixture_open(fixture *f, const golden_case *c)
 {
     rt_err err = {0};
-    char path[600];
     memset(f, 0, sizeof *f);
     f->c = c;
     assert_ok(rt_model_open(&f->m, c->weights, &(rt_model_options){.precision = RT_PRECISION_F32}, &err));
@@ -69,8 +63,7 @@ static inline void fixture_open(fixture *f, const golden_case *c)
         rt_model_close(f->m);
         assert_ok(rt_model_open(&f->m, c->weights, &trainable, &err));
     }
-    snprintf(path, sizeof path, "%s/golden.safetensors", c->folder);
-    assert_ok(rt_safetensors_open(&f->golden, path, &err));
+    assert_ok(rt_safetensors_open(&f->golden, c->golden, &err));
     const rt_tensor_info *ids = golden_find(f, "input_ids"), *rows = golden_find(f, "rows");
     assert_non_null(ids);
     assert_int_equal(ids->dims[0], 2);
@@ -81,12 +74,18 @@ static inline void fixture_open(fixture *f, const golden_case *c)
     f->batch = (rt_batch){.ids = ids->data, .n_rows = 2 * f->t, .spans = f->spans, .n_spans = 2};
     f->rows = rows != NULL ? rows->data : NULL;
     f->n_rows = rows != NULL ? rows->dims[0] : f->batch.n_rows;
+    f->hashed = rt_safetensors_meta(f->golden, "weights") != NULL ? hashed_weights(f->golden) : NULL;
+    if (f->hashed != NULL && golden_find(f, "loss_kl_T2") != NULL) {
+        f->teacher = hashed_teacher(rt_json_str(f->hashed, "salt", ""), f->batch.n_rows * f->m->hp.n_vocab);
+    }
 }
 
 static inline void fixture_close(fixture *f)
 {
     rt_model_close(f->m);
     rt_safetensors_close(f->golden);
+    json_decref(f->hashed);
+    rt_free(f->teacher);
 }
 
 /* The larger; no number beats any. */

@@ -33,7 +33,8 @@ static void visit(void *ud, const rt_head_row *row)
         const float weight = 1.0f / (float)(2 * (t - 1));
         s->value[row->row] = rt_loss_row(&ce, row->logits, v, &target, s->gradients, weight, scratch);
     } else if (s->goal == OBJECTIVE_KL) {
-        const float *teacher = golden_f32(s->f, "teacher_logits", 2 * t * v);
+        const float *kept = s->f->teacher;
+        const float *teacher = kept != NULL ? kept : golden_f32(s->f, "teacher_logits", 2 * t * v);
         const rt_target target = {.kind = RT_TARGET_DENSE, .logits = teacher + row->row * v};
         const rt_loss kl = {.kind = RT_LOSS_FORWARD_KL, .temperature = 2.0};
         const float weight = 1.0f / (float)(2 * t);
@@ -133,9 +134,10 @@ static void check_hidden(run_state *s)
 
 static void check_router_row(const run_state *s, int layer, int64_t i)
 {
-    const int64_t k = s->f.m->hp.n_expert_used, row = kept_row(&s->f, i);
+    const int64_t row = kept_row(&s->f, i);
     char name[32];
     snprintf(name, sizeof name, "router.%d.experts", layer);
+    const int64_t k = golden_width(&s->f, name);
     const int32_t *want = (const int32_t *)golden_data(&s->f, name, RT_I32, s->f.n_rows * k) + i * k;
     snprintf(name, sizeof name, "router.%d.weights", layer);
     const float *want_weight = golden_f32(&s->f, name, s->f.n_rows * k) + i * k;
@@ -161,7 +163,7 @@ static void check_router(const run_state *s)
         if (golden_find(&s->f, name) != NULL) {
             const float *logits = rt_acts_router_logits(s->acts, l);
             assert_non_null(logits);
-            check_rows(s, name, logits, s->f.m->hp.n_expert);
+            check_rows(s, name, logits, golden_width(&s->f, name));
             for (int64_t i = 0; i < s->f.n_rows; i++) {
                 check_router_row(s, l, i);
             }
@@ -169,12 +171,10 @@ static void check_router(const run_state *s)
     }
 }
 
-/* How far a gradient is from the file's; fails beyond the bounds. A tensor without gradient counts as zero. */
-static double gradient_error(const run_state *s, const char *name, const float *got, const rt_safetensors *ref)
+/* Gradients of every parameter as a file has them: in units of a power of two where it holds half precision. */
+static double full_error(const run_state *s, const rt_tensor_info *t, const char *exponent, const float *got)
 {
-    const rt_tensor_info *t = rt_safetensors_find(ref, name);
     const int64_t n = (int64_t)rt_tensor_info_elements(t);
-    const char *exponent = rt_safetensors_meta(ref, name);
     const double unit = exponent != NULL ? ldexp(1.0, atoi(exponent)) : 1.0;
     float *want = rt_malloc((size_t)n * sizeof(float));
     rt_decode(t->dtype, t->data, want, n);
@@ -189,22 +189,22 @@ static double gradient_error(const run_state *s, const char *name, const float *
     rt_free(want);
     const double rounding = exponent != NULL ? 5e-4 * peak : 0;
     if (!(sqrt(diff) <= 1e-3 * sqrt(norm) + 1e-12) || !(worst <= 1e-4 * fmax(1.0, peak) + rounding)) {
-        fail_msg("%s %s: relative error %g, worst %g of %g", s->f.c->name, name, sqrt(diff / norm), worst, peak);
+        fail_msg("%s %s: relative error %g, worst %g of %g", s->f.c->name, t->name, sqrt(diff / norm), worst, peak);
     }
     return norm > 0 ? sqrt(diff / norm) : 0;
 }
 
-/* Every gradient of the file equals the engine's, and what is not in the file has none. */
-static double check_gradients(const run_state *s, const char *path)
+static double check_full(const run_state *s, const char *path)
 {
     rt_err err = {0};
     rt_safetensors *ref;
     double worst = 0;
     assert_ok(rt_safetensors_open(&ref, path, &err));
     for (size_t i = 0; i < rt_safetensors_n(ref); i++) {
-        const char *name = rt_safetensors_at(ref, i)->name;
-        const rt_param *p = rt_model_find(s->f.m, name);
-        worst = worse(worst, gradient_error(s, name, p != NULL ? s->grads + p->offset : NULL, ref));
+        const rt_tensor_info *t = rt_safetensors_at(ref, i);
+        const rt_param *p = rt_model_find(s->f.m, t->name);
+        const float *got = p != NULL ? s->grads + p->offset : NULL; /* none counts as zero */
+        worst = worse(worst, full_error(s, t, rt_safetensors_meta(ref, t->name), got));
     }
     for (size_t i = 0; i < s->f.m->n_params; i++) {
         const rt_param *p = &s->f.m->params[i];
@@ -213,6 +213,41 @@ static double check_gradients(const run_state *s, const char *path)
         }
     }
     rt_safetensors_close(ref);
+    return worst;
+}
+
+/* The error of a gradient of norm `norm` as its sketch estimates it. */
+static double sketched_error(const run_state *s, const hashed_tensor *t, const float *want, double norm)
+{
+    const rt_param *p = rt_model_find(s->f.m, t->name);
+    const uint64_t key = hashed_key("sign/", t->name, "");
+    double sketch[HASHED_PROJECTIONS] = {0}, sum = 0;
+    for (int64_t i = 0; p != NULL && i < t->n; i++) {
+        hashed_sketch(sketch, key, t->n, i, s->grads[p->offset + i]);
+    }
+    for (int j = 0; j < HASHED_PROJECTIONS; j++) {
+        sum += (sketch[j] - want[j]) * (sketch[j] - want[j]);
+    }
+    const double error = sqrt(sum / (t->n > HASHED_PROJECTIONS ? HASHED_PROJECTIONS : 1));
+    if (!(error <= 1e-3 * norm + 1e-12)) {
+        fail_msg("%s %s: relative error %g", s->f.c->name, t->name, error / norm);
+    }
+    return norm > 0 ? error / norm : 0;
+}
+
+static double check_sketches(const run_state *s, const char *kind)
+{
+    char name[32];
+    const size_t n = json_array_size(json_object_get(s->f.hashed, "tensors"));
+    double worst = 0;
+    snprintf(name, sizeof name, "sketch_%s", kind);
+    const float *sketch = golden_f32(&s->f, name, (int64_t)n * HASHED_PROJECTIONS);
+    snprintf(name, sizeof name, "norm_%s", kind);
+    const float *norm = golden_f32(&s->f, name, (int64_t)n);
+    for (size_t i = 0; i < n; i++) {
+        const hashed_tensor t = hashed_tensor_at(s->f.hashed, i);
+        worst = worse(worst, sketched_error(s, &t, sketch + i * HASHED_PROJECTIONS, (double)norm[i]));
+    }
     return worst;
 }
 
@@ -254,101 +289,54 @@ static void greedy_tokens_equal_transformers(void **state)
     run_release(&s);
 }
 
-static void check_objective(const golden_case *c, objective goal, const char *loss, double scale, int left_out,
-                            const char *file)
+static void check_objective(const golden_case *c, objective goal, const char *loss, double scale, int left_out)
 {
-    char path[600];
+    const char *kind = goal == OBJECTIVE_CE ? "ce" : "kl";
+    char path[700];
     run_state s = {0};
     run(&s, c, goal);
     const double value = scale * mean_value(&s, (double)(s.f.batch.n_rows - left_out));
     assert_true(fabs(value - (double)golden_f32(&s.f, loss, 1)[0]) <= 2e-5);
-    snprintf(path, sizeof path, "%s/%s.safetensors", c->folder, file);
-    if (s.grads != NULL && rt_path_exists(path)) {
-        print_message("%s: %s within %.1e\n", c->name, file, check_gradients(&s, path));
+    snprintf(path, sizeof path, "%s/grads_%s.safetensors", c->gradients, kind);
+    const bool full = rt_path_exists(path);
+    if (s.grads != NULL && (full || s.f.hashed != NULL)) {
+        const double worst = full ? check_full(&s, path) : check_sketches(&s, kind);
+        print_message("%s: gradients of %s within %.1e\n", c->name, loss, worst);
     }
     run_release(&s);
 }
 
 static void gradient_of_cross_entropy_equals_torch(void **state)
 {
-    check_objective(*state, OBJECTIVE_CE, "loss_ce", 1.0, 2, "grads_ce");
+    check_objective(*state, OBJECTIVE_CE, "loss_ce", 1.0, 2);
 }
 
 static void gradient_of_forward_kl_equals_torch(void **state)
 {
-    check_objective(*state, OBJECTIVE_KL, "loss_kl_T2", 4.0, 0, "grads_kl");
+    check_objective(*state, OBJECTIVE_KL, "loss_kl_T2", 4.0, 0);
 }
 
-/* --- the cases ------------------------------------------------------------------------------------------------ */
-
-enum { MAX_CASES = 64 };
-
-typedef struct case_list {
-    golden_case cases[MAX_CASES];
-    int n;
-} case_list;
-
-static void add_case(case_list *l, const char *weights, const char *folder)
+/* The tests' own instrument: a relative error of 1e-3 shows in a sketch as 1e-3 within a third. */
+static void sketch_estimates_the_error_of_a_gradient(void **state)
 {
-    if (l->n == MAX_CASES) {
-        fail_msg("more than %d cases", MAX_CASES);
+    (void)state;
+    enum { N = 6000, TRIALS = 20 };
+    for (int trial = 0; trial < TRIALS; trial++) {
+        rt_rng rng = rt_rng_init(11, "sketch", (uint64_t)trial);
+        double sketch[HASHED_PROJECTIONS] = {0}, norm = 0, estimate = 0;
+        for (int i = 0; i < N; i++) {
+            const double error = 1e-3 * rt_rng_normal(&rng);
+            norm += error * error;
+            hashed_sketch(sketch, hashed_key("sign/", "a gradient", ""), N, i, error);
+        }
+        for (int j = 0; j < HASHED_PROJECTIONS; j++) {
+            estimate += sketch[j] * sketch[j] / HASHED_PROJECTIONS;
+        }
+        assert_true(fabs(sqrt(estimate / norm) - 1.0) <= 1.0 / 3);
     }
-    golden_case *c = &l->cases[l->n++];
-    snprintf(c->name, sizeof c->name, "%s", rt_path_base(folder));
-    snprintf(c->folder, sizeof c->folder, "%s", folder);
-    snprintf(c->weights, sizeof c->weights, "%s", weights);
 }
 
-/* A folder with golden.safetensors is a case, and one more where it has the weights as MXFP4 too. */
-static bool add_folder(case_list *l, const char *folder)
-{
-    char path[600];
-    snprintf(path, sizeof path, "%s/golden.safetensors", folder);
-    if (!rt_path_exists(path)) {
-        return false;
-    }
-    add_case(l, folder, folder);
-    snprintf(path, sizeof path, "%s/model_mxfp4.safetensors", folder);
-    if (rt_path_exists(path)) {
-        add_case(l, path, folder);
-        snprintf(l->cases[l->n - 1].name, sizeof l->cases->name, "%s (mxfp4)", rt_path_base(folder));
-    }
-    return true;
-}
-
-static void add_folders(case_list *l, const char *dir)
-{
-    rt_err err = {0};
-    char **names, path[500];
-    size_t n;
-    assert_ok(rt_dir_names(dir, &names, &n, &err));
-    for (size_t i = 0; i < n; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        (void)add_folder(l, path);
-    }
-    rt_dir_names_free(names, n);
-}
-
-static void add_kept(case_list *l)
-{
-    add_case(l, RT_TEST_GOLDEN "/models/llama", RT_TEST_GOLDEN "/models/llama");
-    add_case(l, RT_TEST_GOLDEN "/gguf/llama3_rope.gguf", RT_TEST_GOLDEN "/models/llama3_rope");
-    add_case(l, RT_TEST_GOLDEN "/models/qwen3", RT_TEST_GOLDEN "/models/qwen3");
-    add_case(l, RT_TEST_GOLDEN "/models/qwen3_moe", RT_TEST_GOLDEN "/models/qwen3_moe");
-    add_case(l, RT_TEST_GOLDEN "/models/gemma3_text", RT_TEST_GOLDEN "/models/gemma3_text");
-}
-
-static bool has_kl(const golden_case *c)
-{
-    rt_err err = {0};
-    rt_safetensors *golden = NULL;
-    char path[600];
-    snprintf(path, sizeof path, "%s/golden.safetensors", c->folder);
-    const bool opened = rt_safetensors_open(&golden, path, &err) == RT_OK;
-    const bool found = opened && rt_safetensors_find(golden, "loss_kl_T2") != NULL;
-    rt_safetensors_close(golden);
-    return found;
-}
+/* --- every test of every case ---------------------------------------------------------------------------------- */
 
 static int add_tests(struct CMUnitTest *tests, golden_case *c)
 {
@@ -370,14 +358,10 @@ static int add_tests(struct CMUnitTest *tests, golden_case *c)
 int main(void)
 {
     static case_list list;
-    static struct CMUnitTest tests[TESTS_A_CASE * MAX_CASES];
-    const char *dir = getenv("RETORT_GOLDEN_MODELS");
-    if (dir == NULL || *dir == '\0') {
-        add_kept(&list);
-    } else if (!add_folder(&list, dir)) {
-        add_folders(&list, dir);
-    }
-    int n = 0;
+    static struct CMUnitTest tests[TESTS_A_CASE * MAX_CASES + 1] = {
+        cmocka_unit_test(sketch_estimates_the_error_of_a_gradient)};
+    golden_cases(&list);
+    int n = 1;
     for (int i = 0; i < list.n; i++) {
         n += add_tests(tests + n, &list.cases[i]);
     }
