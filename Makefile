@@ -16,8 +16,8 @@ check: all ## all tests but those that need other people's programs; offline onc
 check-interop: all ## against llama.cpp, transformers and a browser
 	tools/check-interop.sh
 
-fetch: ## the teacher, into models/
-	tools/fetch-teacher.sh
+fetch: ## the models that tests read, into models/
+	tools/fetch-teacher.sh smollm2 gemma3
 
 bench: all ## how fast this machine distils
 	build/release/retort bench

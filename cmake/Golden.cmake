@@ -1,19 +1,25 @@
-# The tests' references are floats and text that a clone should hold once: the tree has them as an archive. Tests find
+# The tests' references are floats and text that a clone should hold once: the tree has them as archives. Tests find
 # them under ${RT_GOLDEN}: C as RT_TEST_GOLDEN, scripts as $RETORT_BUILD/golden.
-set(RT_GOLDEN_ARCHIVE ${CMAKE_SOURCE_DIR}/tests/golden/golden.tar.xz)
+file(GLOB RT_GOLDEN_ARCHIVES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/golden/*.tar.xz)
 set(RT_GOLDEN ${CMAKE_BINARY_DIR}/golden)
 
-# The stamp holds the hash of the archive that was unpacked, and is written last.
+# The stamp holds the hashes of the archives that were unpacked, and is written last.
 set(stamp ${RT_GOLDEN}/stamp)
 set(unpacked)
 if(EXISTS ${stamp})
     file(READ ${stamp} unpacked)
 endif()
-file(SHA256 ${RT_GOLDEN_ARCHIVE} hash)
-if(NOT unpacked STREQUAL hash)
-    message(STATUS "Unpacking tests/golden/golden.tar.xz")
+set(hashes)
+foreach(archive ${RT_GOLDEN_ARCHIVES})
+    file(SHA256 ${archive} hash)
+    string(APPEND hashes "${hash}\n")
+endforeach()
+if(NOT unpacked STREQUAL hashes)
     file(REMOVE_RECURSE ${RT_GOLDEN})
-    file(ARCHIVE_EXTRACT INPUT ${RT_GOLDEN_ARCHIVE} DESTINATION ${RT_GOLDEN})
-    file(WRITE ${stamp} ${hash})
+    foreach(archive ${RT_GOLDEN_ARCHIVES})
+        message(STATUS "Unpacking ${archive}")
+        file(ARCHIVE_EXTRACT INPUT ${archive} DESTINATION ${RT_GOLDEN})
+    endforeach()
+    file(WRITE ${stamp} ${hashes})
 endif()
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${RT_GOLDEN_ARCHIVE})
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${RT_GOLDEN_ARCHIVES})

@@ -73,6 +73,7 @@ void rt_gguf_set_bool(rt_gguf_writer *w, const char *key, bool v);
 void rt_gguf_set_str(rt_gguf_writer *w, const char *key, const char *v);
 void rt_gguf_set_str_array(rt_gguf_writer *w, const char *key, const char *const *v, size_t n);
 void rt_gguf_set_i32_array(rt_gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void rt_gguf_set_f32_array(rt_gguf_writer *w, const char *key, const float *v, size_t n);
 /* Byte-for-byte copy of one key of another file. */
 void rt_gguf_set_raw(rt_gguf_writer *w, const rt_gguf_kv *kv);
 /* Tensor of f32 values [dims], converted to `dtype` (F32, F16, BF16, Q8_0, Q4_0, Q4_1) while writing. Borrows `data`

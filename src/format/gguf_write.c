@@ -188,6 +188,14 @@ void rt_gguf_set_i32_array(rt_gguf_writer *w, const char *key, const int32_t *v,
     }
 }
 
+void rt_gguf_set_f32_array(rt_gguf_writer *w, const char *key, const float *v, size_t n)
+{
+    rt_str *s = array_of(w, key, RT_GGUF_F32, n);
+    if (s) {
+        rt_str_add(s, v, n * sizeof *v);
+    }
+}
+
 void rt_gguf_set_raw(rt_gguf_writer *w, const rt_gguf_kv *kv)
 {
     /* these describe the other file's layout, not the model */

@@ -8,7 +8,7 @@ typedef struct encoder {
     rt_pretok_walk walk;
     rt_bpe_work work;
     rt_str normal; /* text in normal form C */
-    rt_str mapped; /* a piece in the byte alphabet */
+    rt_str mapped; /* a piece, or a run of text, in the vocabulary's alphabet */
     rt_ids *ids;
 } encoder;
 
@@ -30,8 +30,30 @@ static rt_status find_whole(encoder *e, rt_slice piece, int32_t *id, rt_err *err
     return RT_OK;
 }
 
+/* The whole run at once, its spaces marked; `first`: it opens the text. */
+static rt_status encode_marked(encoder *e, const char *text, size_t n, bool first, rt_err *err)
+{
+    const rt_space_prefix prefix = e->t->space_prefix;
+    const bool there = e->t->metaspace && text[0] == ' ';
+    rt_str_clear(&e->mapped);
+    if (!there && (prefix == RT_PREFIX_ALWAYS || (prefix == RT_PREFIX_FIRST && first))) {
+        rt_str_puts(&e->mapped, RT_SPACE_MARK);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == ' ') {
+            rt_str_puts(&e->mapped, RT_SPACE_MARK);
+        } else {
+            rt_str_putc(&e->mapped, text[i]);
+        }
+    }
+    if (e->mapped.failed) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory to mark spaces in %zu bytes of text", n);
+    }
+    return rt_bpe_encode(&e->t->bpe, &e->work, rt_str_cstr(&e->mapped), e->mapped.n, e->ids, err);
+}
+
 /* Text without special tokens. */
-static rt_status encode_run(encoder *e, const char *text, size_t n, rt_err *err)
+static rt_status encode_run(encoder *e, const char *text, size_t n, bool first, rt_err *err)
 {
     rt_status st = RT_OK;
     if (e->t->nfc) {
@@ -42,6 +64,9 @@ static rt_status encode_run(encoder *e, const char *text, size_t n, rt_err *err)
         }
         text = rt_str_cstr(&e->normal);
         n = e->normal.n;
+    }
+    if (!e->t->pretok) {
+        return n > 0 ? encode_marked(e, text, n, first, err) : RT_OK;
     }
     rt_pretok_walk_start(&e->walk, text, n);
     for (;;) {
@@ -68,7 +93,7 @@ static rt_status encode_all(encoder *e, const rt_specials *specials, const char 
     for (size_t from = 0; from < n;) {
         size_t at = n;
         const rt_special *s = rt_specials_next(specials, text, n, from, &at);
-        RT_TRY(encode_run(e, text + from, at - from, err));
+        RT_TRY(encode_run(e, text + from, at - from, from == 0, err));
         if (s) {
             RT_TRY(rt_ids_push(e->ids, s->id, err));
         }
@@ -84,7 +109,9 @@ rt_status rt_encode_text(const rt_tokenizer *t, const char *text, size_t n, int 
     size_t n_before = ids->n;
     rt_str repaired = {0};
     encoder e = {.t = t, .ids = ids};
-    RT_TRY(rt_pretok_walk_open(&e.walk, t->pretok, err));
+    if (t->pretok) {
+        RT_TRY(rt_pretok_walk_open(&e.walk, t->pretok, err));
+    }
     if (!rt_utf8_valid(text, n)) {
         rt_utf8_repair(&repaired, text, n);
         if (repaired.failed) {

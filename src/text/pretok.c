@@ -36,6 +36,8 @@ static const char *const as_llama_bpe[] = {"llama3",  "llama-v3", "falcon3", "fa
 static const char *const as_qwen2[] = {"deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "grok-2", "kormo", NULL};
 static const char *const as_dbrx[] = {"smaug-bpe", NULL};
 
+const rt_pre rt_pre_whole = {.name = "spm", .adds_bos = true};
+
 static const rt_pre rules[] = {
     {.name = "smollm", .aliases = as_smollm, .pattern = SMOLLM, .hf_digits = true},
     {.name = "gpt-2", .aliases = as_gpt2, .pattern = GPT2},

@@ -8,13 +8,15 @@
 typedef struct rt_pre {
     const char *name;           /* tokenizer.ggml.pre */
     const char *const *aliases; /* other names of the same rule; ends with NULL */
-    const char *pattern;        /* one piece per match, and every character is in some match */
+    const char *pattern;        /* one piece per match, and every character is in some match; NULL: not cut */
     bool hf_digits;             /* a Digits(individual_digits) step comes first */
     const char *hf_split;       /* regex of a Split step before ByteLevel; NULL: ByteLevel's own regex */
     bool ignore_merges;         /* a piece that is a token is taken whole */
     bool adds_bos;              /* default when the file does not say */
 } rt_pre;
 
+/* SentencePiece vocabularies: text is not cut. Not found by name, for GGUF files tell them by another key. */
+extern const rt_pre rt_pre_whole;
 /* NULL when unknown. */
 const rt_pre *rt_pre_find(const char *name, size_t n);
 const rt_pre *rt_pre_find_hf(bool digits, const char *split, bool ignore_merges);

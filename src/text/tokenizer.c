@@ -102,7 +102,8 @@ out:
 }
 
 /* Lengths go in before texts, so that no two tokenizers write the same bytes. Padding at the end is left out: files
- * differ in it. */
+ * differ in it. So do SentencePiece vocabularies: one file has scores and the other merges made from them, one writes
+ * user-defined tokens with spaces and the other with U+2581; their tokens go in as the bytes they stand for. */
 static rt_status hash_tokenizer(rt_tokenizer *t, rt_err *err)
 {
     rt_sha256 h;
@@ -111,17 +112,19 @@ static rt_status hash_tokenizer(rt_tokenizer *t, rt_err *err)
         return st;
     }
     rt_sha256_add(&h, t->pre->name, strlen(t->pre->name) + 1);
-    uint64_t counts[2] = {(uint64_t)rt_vocab_n_used(&t->vocab), t->bpe.n_merges};
+    const size_t n_merges = t->vocab.alphabet == RT_ALPHABET_SPACES ? 0 : t->bpe.n_merges;
+    uint64_t counts[2] = {(uint64_t)rt_vocab_n_used(&t->vocab), n_merges};
     rt_sha256_add(&h, counts, sizeof counts);
     for (uint64_t id = 0; id < counts[0]; id++) {
         const rt_token *token = &t->vocab.tokens[id];
         rt_token_kind kind =
             token->kind == RT_TOKEN_UNKNOWN ? RT_TOKEN_CONTROL : token->kind; /* tokenizer.json has one kind */
-        uint32_t head[2] = {(uint32_t)kind, (uint32_t)token->text.n};
+        const rt_slice *text = t->vocab.alphabet == RT_ALPHABET_SPACES ? &token->bytes : &token->text;
+        uint32_t head[2] = {(uint32_t)kind, (uint32_t)text->n};
         rt_sha256_add(&h, head, sizeof head);
-        rt_sha256_add(&h, token->text.p, token->text.n);
+        rt_sha256_add(&h, text->p, text->n);
     }
-    rt_sha256_add(&h, t->bpe.merges, t->bpe.n_merges * sizeof *t->bpe.merges);
+    rt_sha256_add(&h, t->bpe.merges, n_merges * sizeof *t->bpe.merges);
     t->hash = rt_sha256_close(&h);
     return RT_OK;
 }
@@ -171,7 +174,9 @@ rt_status rt_tokenizer_finish(rt_tokenizer *t, rt_err *err)
     find_turn_ends(t);
     RT_TRY(check_special_ids(t, err));
     RT_TRY(collect_specials(t, err));
-    RT_TRY(rt_pretok_open(&t->pretok, t->pre, err));
+    if (t->pre->pattern) {
+        RT_TRY(rt_pretok_open(&t->pretok, t->pre, err));
+    }
     RT_TRY(hash_tokenizer(t, err));
     if (t->chat_template) {
         RT_TRY(rt_chat_form_match(t->chat_template, &t->chat_form, &t->chat_system, err));

@@ -1,19 +1,24 @@
 /* tokenizer_gguf.c - a tokenizer out of the tokenizer.* keys of a GGUF file, and a file of nothing but these. */
+#include <math.h>
 #include <string.h>
 
 #include "text/tokenizer_impl.h"
 
 #define KEY(name) "tokenizer.ggml." name
 
-static rt_status check_model(const rt_gguf *g, rt_err *err)
+/* "gpt2" is byte-level BPE, "llama" what SentencePiece calls BPE. */
+static rt_status read_model(const rt_gguf *g, rt_alphabet *alphabet, rt_err *err)
 {
     rt_slice model;
     if (!rt_gguf_get_str(g, KEY("model"), &model)) {
         return rt_fail(err, RT_INPUT, 0, "file has no tokenizer: key '" KEY("model") "' is missing");
     }
-    if (!rt_slice_eq(model, "gpt2")) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "tokenizer kind '%.*s' is not supported; known is gpt2 (byte-level BPE)",
-                       (int)(model.n < 64 ? model.n : 64), model.p);
+    *alphabet = rt_slice_eq(model, "llama") ? RT_ALPHABET_SPACES : RT_ALPHABET_BYTES;
+    if (*alphabet == RT_ALPHABET_BYTES && !rt_slice_eq(model, "gpt2")) {
+        return rt_fail(
+            err, RT_UNSUPPORTED, 0,
+            "tokenizer kind '%.*s' is not supported; known are gpt2 (byte-level BPE) and llama (SentencePiece)",
+            (int)(model.n < 64 ? model.n : 64), model.p);
     }
     return RT_OK;
 }
@@ -40,13 +45,13 @@ static rt_status get_types(const rt_gguf *g, uint64_t n_tokens, rt_gguf_array *t
     return RT_OK;
 }
 
-static rt_status load_vocab(rt_tokenizer *t, const rt_gguf *g, rt_err *err)
+static rt_status load_vocab(rt_tokenizer *t, const rt_gguf *g, rt_alphabet alphabet, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_gguf_array tokens, types;
     RT_TRY(get_strings(g, KEY("tokens"), &tokens, err));
     RT_TRY(get_types(g, tokens.n, &types, err));
-    RT_TRY(rt_vocab_init(&t->vocab, tokens.n, err));
+    RT_TRY(rt_vocab_init(&t->vocab, tokens.n, alphabet, err));
     const uint8_t *cursor = NULL;
     rt_slice text;
     for (int32_t id = 0; id < t->vocab.n && rt_gguf_next_str(&tokens, &cursor, &text); id++) {
@@ -80,6 +85,30 @@ out:
     return st;
 }
 
+/* A score for each token: merging goes by these. */
+static rt_status load_scores(rt_tokenizer *t, const rt_gguf *g, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_gguf_array a;
+    float *scores = NULL;
+    const size_t n = (size_t)t->vocab.n;
+    if (!rt_gguf_get_array(g, KEY("scores"), &a) || a.type != RT_GGUF_F32 || a.n != n) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "key '" KEY("scores") "' is no array of %zu floats", n);
+    }
+    RT_TRY(RT_NEW(&scores, n, "scores of the tokens", err));
+    memcpy(scores, a.data, n * sizeof *scores);
+    for (size_t id = 0; id < n; id++) {
+        if (isnan(scores[id])) {
+            RT_FAIL_OUT(err, RT_INPUT, 0, "the score of token %zu is not a number", id);
+        }
+    }
+    RT_TRY(rt_bpe_init(&t->bpe, &t->vocab, 0, err));
+    RT_TRY(rt_bpe_set_scores(&t->bpe, &t->vocab, scores, err));
+out:
+    rt_free(scores);
+    return st;
+}
+
 static int32_t get_id(const rt_gguf *g, const char *key)
 {
     int64_t id;
@@ -101,9 +130,16 @@ static void load_special_ids(rt_tokenizer *t, const rt_gguf *g)
     (void)rt_gguf_get_bool(g, KEY("add_bos_token"), &t->adds_bos);
 }
 
-static rt_status load_pre(rt_tokenizer *t, const rt_gguf *g, rt_err *err)
+static rt_status load_pre(rt_tokenizer *t, const rt_gguf *g, rt_alphabet alphabet, rt_err *err)
 {
     rt_slice pre;
+    if (alphabet == RT_ALPHABET_SPACES) {
+        bool prefix = true;
+        (void)rt_gguf_get_bool(g, KEY("add_space_prefix"), &prefix);
+        t->space_prefix = prefix ? RT_PREFIX_ALWAYS : RT_PREFIX_NEVER;
+        t->pre = &rt_pre_whole;
+        return RT_OK;
+    }
     if (!rt_gguf_get_str(g, KEY("pre"), &pre)) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "key '" KEY("pre") "' is missing: which pre-tokenizer to use is not known");
@@ -115,12 +151,13 @@ rt_status rt_tokenizer_from_gguf(rt_tokenizer **out, const rt_gguf *g, rt_err *e
 {
     rt_status st = RT_OK;
     rt_tokenizer *t = NULL;
+    rt_alphabet alphabet;
     rt_slice chat;
     RT_TRY(rt_tokenizer_new(&t, err));
-    RT_TRY(check_model(g, err));
-    RT_TRY(load_pre(t, g, err));
-    RT_TRY(load_vocab(t, g, err));
-    RT_TRY(load_merges(t, g, err));
+    RT_TRY(read_model(g, &alphabet, err));
+    RT_TRY(load_pre(t, g, alphabet, err));
+    RT_TRY(load_vocab(t, g, alphabet, err));
+    RT_TRY(alphabet == RT_ALPHABET_SPACES ? load_scores(t, g, err) : load_merges(t, g, err));
     load_special_ids(t, g);
     if (rt_gguf_get_str(g, "tokenizer.chat_template", &chat)) {
         t->chat_template = rt_strndup(chat.p, chat.n);
@@ -143,7 +180,8 @@ rt_status rt_tokenizer_save_gguf(const rt_gguf *g, const char *path, rt_err *err
     if (!w) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to write '%s'", path);
     }
-    RT_TRY(check_model(g, err));
+    rt_alphabet alphabet;
+    RT_TRY(read_model(g, &alphabet, err));
     for (size_t i = 0; i < rt_gguf_n_kv(g); i++) {
         const rt_gguf_kv *kv = rt_gguf_kv_at(g, i);
         /* The architecture comes along because readers of GGUF want one; no tensor does. */

@@ -1,4 +1,5 @@
 /* tokenizer_gguf_save.c - the tokenizer.* keys of a GGUF file, written from a tokenizer that came from elsewhere. */
+#include "text/spm_rules.h"
 #include "text/tokenizer_impl.h"
 
 #define KEY(name) "tokenizer.ggml." name
@@ -48,6 +49,19 @@ out:
     return st;
 }
 
+static rt_status set_scores(const rt_tokenizer *t, rt_gguf_writer *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    float *scores = NULL;
+    RT_TRY(RT_NEW(&scores, (size_t)t->vocab.n, "scores of the tokens", err));
+    RT_TRY(rt_spm_scores(&t->bpe, &t->vocab, scores, err));
+    rt_gguf_set_f32_array(w, KEY("scores"), scores, (size_t)t->vocab.n);
+    rt_gguf_set_bool(w, KEY("add_space_prefix"), t->space_prefix != RT_PREFIX_NEVER);
+out:
+    rt_free(scores);
+    return st;
+}
+
 static void set_id(rt_gguf_writer *w, const char *key, int32_t id)
 {
     if (id >= 0) {
@@ -58,10 +72,11 @@ static void set_id(rt_gguf_writer *w, const char *key, int32_t id)
 rt_status rt_tokenizer_set_gguf(const rt_tokenizer *t, rt_gguf_writer *w, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_gguf_set_str(w, KEY("model"), "gpt2");
-    rt_gguf_set_str(w, KEY("pre"), t->pre->name);
+    const bool spm = t->vocab.alphabet == RT_ALPHABET_SPACES;
+    rt_gguf_set_str(w, KEY("model"), spm ? "llama" : "gpt2");
+    rt_gguf_set_str(w, KEY("pre"), spm ? "default" : t->pre->name);
     RT_TRY(set_tokens(t, w, err));
-    RT_TRY(set_merges(t, w, err));
+    RT_TRY(spm ? set_scores(t, w, err) : set_merges(t, w, err));
     set_id(w, KEY("bos_token_id"), t->bos);
     set_id(w, KEY("eos_token_id"), t->eos);
     set_id(w, KEY("eot_token_id"), t->eot);

@@ -1,101 +1,8 @@
-/* tokenizer_hf.c - a tokenizer out of Hugging Face's tokenizer.json: byte-level BPE, its steps recognised by structure
- * and given the pre-tokenizer name that GGUF files use. Steps that cannot be reproduced exactly are refused. */
+/* tokenizer_hf.c - a tokenizer out of Hugging Face's tokenizer.json: BPE of bytes, or of characters with bytes to fall
+ * back on (SentencePiece's). What cannot be reproduced exactly is refused. */
 #include <string.h>
 
 #include "text/tokenizer_impl.h"
-
-static bool is_kind(const json_t *o, const char *type)
-{
-    return strcmp(rt_json_str(o, "type", ""), type) == 0;
-}
-
-/* --- pre_tokenizer ----------------------------------------------------------------------------------------------- */
-
-typedef struct steps {
-    bool digits, byte_level, own_regex;
-    const char *split;
-} steps;
-
-static rt_status refuse_step(const json_t *step, const char *why, rt_err *err)
-{
-    return rt_fail(err, RT_UNSUPPORTED, 0, "pre-tokenizer step '%s' %s", rt_json_str(step, "type", "?"), why);
-}
-
-static rt_status read_step(steps *s, const json_t *step, rt_err *err)
-{
-    if (s->byte_level) {
-        return refuse_step(step, "comes after ByteLevel", err);
-    }
-    if (is_kind(step, "Digits")) {
-        if (!rt_json_bool(step, "individual_digits", false) || s->digits || s->split) {
-            return refuse_step(step, "is not a first step with individual_digits", err);
-        }
-        s->digits = true;
-        return RT_OK;
-    }
-    if (is_kind(step, "Split")) {
-        s->split = rt_json_str(json_object_get(step, "pattern"), "Regex", NULL);
-        if (!s->split || strcmp(rt_json_str(step, "behavior", ""), "Isolated") != 0 ||
-            rt_json_bool(step, "invert", false)) {
-            return refuse_step(step, "is no Isolated split by a Regex", err);
-        }
-        return RT_OK;
-    }
-    if (is_kind(step, "ByteLevel")) {
-        if (rt_json_bool(step, "add_prefix_space", true)) {
-            return refuse_step(step, "adds a space before the text", err);
-        }
-        s->byte_level = true;
-        s->own_regex = rt_json_bool(step, "use_regex", true);
-        return RT_OK;
-    }
-    return refuse_step(step, "is not supported; known are Digits, Split, ByteLevel", err);
-}
-
-static rt_status read_pre_tokenizer(rt_tokenizer *t, const json_t *root, rt_err *err)
-{
-    rt_status st = RT_OK;
-    const json_t *pre = json_object_get(root, "pre_tokenizer");
-    steps s = {0};
-    if (is_kind(pre, "Sequence")) {
-        const json_t *list = json_object_get(pre, "pretokenizers");
-        for (size_t i = 0; i < json_array_size(list); i++) {
-            RT_TRY(read_step(&s, json_array_get(list, i), err));
-        }
-    } else {
-        RT_TRY(read_step(&s, pre, err));
-    }
-    bool ignore_merges = rt_json_bool(json_object_get(root, "model"), "ignore_merges", false);
-    if (s.byte_level && s.own_regex == !s.split) {
-        t->pre = rt_pre_find_hf(s.digits, s.split, ignore_merges);
-    }
-    if (!t->pre) {
-        rt_str known = {0};
-        rt_pre_list(&known);
-        st = rt_fail(err, RT_UNSUPPORTED, 0, "the steps of 'pre_tokenizer'%s are none of the known: %s",
-                     ignore_merges ? " (with ignore_merges)" : "", rt_str_cstr(&known));
-        rt_str_release(&known);
-    }
-out:
-    return st;
-}
-
-static rt_status read_normalizer(rt_tokenizer *t, const json_t *root, rt_err *err)
-{
-    const json_t *n = json_object_get(root, "normalizer");
-    if (is_kind(n, "Sequence") && json_array_size(json_object_get(n, "normalizers")) == 1) {
-        n = json_array_get(json_object_get(n, "normalizers"), 0);
-    }
-    if (!n || json_is_null(n)) {
-        return RT_OK;
-    }
-    if (!is_kind(n, "NFC")) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "normalizer '%s' is not supported; known is NFC",
-                       rt_json_str(n, "type", "?"));
-    }
-    t->nfc = true;
-    return RT_OK;
-}
 
 /* --- model and added tokens -------------------------------------------------------------------------------------- */
 
@@ -114,9 +21,6 @@ static rt_status check_model(const json_t *model, rt_err *err)
         if (*rt_json_str(model, affixes[i], "")) {
             return rt_fail(err, RT_UNSUPPORTED, 0, "model has a '%s'", affixes[i]);
         }
-    }
-    if (rt_json_bool(model, "byte_fallback", false)) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "model has 'byte_fallback'");
     }
     if (!json_is_object(json_object_get(model, "vocab")) || !json_is_array(json_object_get(model, "merges"))) {
         return rt_fail(err, RT_INPUT, 0, "model has no object 'vocab' or no array 'merges'");
@@ -175,7 +79,7 @@ out:
 }
 
 /* Added tokens go first: they are usually listed in the model's vocabulary too, without their kind. */
-static rt_status read_vocab(rt_tokenizer *t, const json_t *root, rt_err *err)
+static rt_status read_vocab(rt_tokenizer *t, const json_t *root, rt_alphabet alphabet, rt_err *err)
 {
     rt_status st = RT_OK;
     json_t *vocab = json_object_get(json_object_get(root, "model"), "vocab"), *value;
@@ -183,7 +87,7 @@ static rt_status read_vocab(rt_tokenizer *t, const json_t *root, rt_err *err)
     int64_t n;
     const char *key;
     RT_TRY(count_tokens(vocab, added, &n, err));
-    RT_TRY(rt_vocab_init(&t->vocab, (size_t)n, err));
+    RT_TRY(rt_vocab_init(&t->vocab, (size_t)n, alphabet, err));
     RT_TRY(read_added(t, added, err));
     json_object_foreach(vocab, key, value)
     {
@@ -193,7 +97,8 @@ static rt_status read_vocab(rt_tokenizer *t, const json_t *root, rt_err *err)
         if (have->p && have->n == text.n && memcmp(have->p, text.p, text.n) == 0) {
             continue;
         }
-        RT_TRY(rt_vocab_set(&t->vocab, id, text, RT_TOKEN_NORMAL, err));
+        bool byte = t->vocab.alphabet == RT_ALPHABET_SPACES && rt_named_byte(text) >= 0;
+        RT_TRY(rt_vocab_set(&t->vocab, id, text, byte ? RT_TOKEN_BYTE : RT_TOKEN_NORMAL, err));
     }
     RT_TRY(rt_vocab_seal(&t->vocab, err));
 out:
@@ -238,7 +143,11 @@ static rt_status read_unknown(rt_tokenizer *t, const json_t *model, rt_err *err)
         return RT_OK;
     }
     int32_t id = rt_tokenizer_find(t, unk);
-    if (id < 0 || rt_json_bool(model, "fuse_unk", false)) {
+    bool met = false; /* some byte has no token */
+    for (int b = 0; b < 256; b++) {
+        met = met || t->bpe.byte_id[b] < 0;
+    }
+    if (id < 0 || (met && rt_json_bool(model, "fuse_unk", false))) {
         return rt_fail(err, RT_UNSUPPORTED, 0, "unknown token '%.64s' is %s", unk,
                        id < 0 ? "not in the vocabulary" : "fused");
     }
@@ -268,7 +177,7 @@ static rt_status config_token(const rt_tokenizer *t, const json_t *config, const
 /* Does the template of the post-processor put `bos` before a text? */
 static bool template_adds(const rt_tokenizer *t, const json_t *post, int32_t bos)
 {
-    if (is_kind(post, "Sequence")) {
+    if (rt_hf_is(post, "Sequence")) {
         const json_t *list = json_object_get(post, "processors");
         for (size_t i = 0; i < json_array_size(list); i++) {
             if (template_adds(t, json_array_get(list, i), bos)) {
@@ -276,7 +185,7 @@ static bool template_adds(const rt_tokenizer *t, const json_t *post, int32_t bos
             }
         }
     }
-    if (!is_kind(post, "TemplateProcessing")) {
+    if (!rt_hf_is(post, "TemplateProcessing")) {
         return false;
     }
     const json_t *first = json_array_get(json_object_get(post, "single"), 0);
@@ -325,9 +234,8 @@ rt_status rt_tokenizer_from_hf(rt_tokenizer **out, const json_t *tokenizer_json,
     const json_t *model = json_object_get(tokenizer_json, "model");
     RT_TRY(rt_tokenizer_new(&t, err));
     RT_TRY(check_model(model, err));
-    RT_TRY(read_normalizer(t, tokenizer_json, err));
-    RT_TRY(read_pre_tokenizer(t, tokenizer_json, err));
-    RT_TRY(read_vocab(t, tokenizer_json, err));
+    RT_TRY(rt_hf_read_steps(t, tokenizer_json, err));
+    RT_TRY(read_vocab(t, tokenizer_json, t->pre == &rt_pre_whole ? RT_ALPHABET_SPACES : RT_ALPHABET_BYTES, err));
     RT_TRY(read_merges(t, json_object_get(model, "merges"), err));
     RT_TRY(read_unknown(t, model, err));
     RT_TRY(read_config(t, tokenizer_json, config, err));

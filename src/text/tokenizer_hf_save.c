@@ -1,5 +1,6 @@
 /* tokenizer_hf_save.c - the files from which Hugging Face's libraries load the same tokenizer: tokenizer.json,
  * tokenizer_config.json, special_tokens_map.json. Jansson's failures surface once, when a part comes out NULL. */
+#include "text/spm_rules.h"
 #include "text/tokenizer_impl.h"
 
 /* Both take `item`. A failure makes the whole NULL, so that no part can go missing unnoticed. */
@@ -58,7 +59,7 @@ static json_t *pre_tokenizer(const rt_pre *pre)
 static json_t *post_processor(const rt_tokenizer *t)
 {
     if (!t->adds_bos) {
-        return byte_level(true);
+        return t->vocab.alphabet == RT_ALPHABET_SPACES ? json_null() : byte_level(true);
     }
     const char *bos = t->vocab.tokens[t->bos].text.p;
     return json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}], s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}],"
@@ -100,13 +101,12 @@ static json_t *vocab_json(const rt_tokenizer *t)
     return o;
 }
 
-static json_t *merges_json(const rt_tokenizer *t)
+static json_t *merges_json(const rt_tokenizer *t, const rt_merge *merges, size_t n)
 {
     json_t *list = json_array();
     rt_str line = {0};
-    for (size_t i = 0; i < t->bpe.n_merges; i++) {
-        rt_slice left = t->vocab.tokens[t->bpe.merges[i].left].text;
-        rt_slice right = t->vocab.tokens[t->bpe.merges[i].right].text;
+    for (size_t i = 0; i < n; i++) {
+        rt_slice left = t->vocab.tokens[merges[i].left].text, right = t->vocab.tokens[merges[i].right].text;
         rt_str_clear(&line);
         rt_str_add(&line, left.p, left.n);
         rt_str_putc(&line, ' ');
@@ -117,17 +117,72 @@ static json_t *merges_json(const rt_tokenizer *t)
     return list;
 }
 
+/* Its merges, made from the scores where it has those instead. NULL when memory is out. */
+static json_t *all_merges(const rt_tokenizer *t)
+{
+    rt_merge *made = NULL;
+    size_t n = 0;
+    if (!t->bpe.score_ranks) {
+        return merges_json(t, t->bpe.merges, t->bpe.n_merges);
+    }
+    json_t *list = rt_spm_merges(&t->bpe, &t->vocab, &made, &n, NULL) == RT_OK ? merges_json(t, made, n) : NULL;
+    rt_free(made);
+    return list;
+}
+
+/* Spaces are marked by the normalizer or by the pre-tokenizer; both can put one before the text. */
+static json_t *metaspace(const rt_tokenizer *t)
+{
+    static const char *const schemes[] = {
+        [RT_PREFIX_NEVER] = "never", [RT_PREFIX_FIRST] = "first", [RT_PREFIX_ALWAYS] = "always"};
+    if (!t->metaspace) {
+        return json_null();
+    }
+    return json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", RT_SPACE_MARK, "prepend_scheme",
+                     schemes[t->space_prefix], "split", 0);
+}
+
+static json_t *mark_spaces(const rt_tokenizer *t)
+{
+    if (t->metaspace) {
+        return json_null();
+    }
+    json_t *replace =
+        json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", RT_SPACE_MARK);
+    if (t->space_prefix == RT_PREFIX_NEVER) {
+        return replace;
+    }
+    return json_pack("{s:s, s:[{s:s, s:s}, o]}", "type", "Sequence", "normalizers", "type", "Prepend", "prepend",
+                     RT_SPACE_MARK, replace);
+}
+
+static json_t *unmark_spaces(const rt_tokenizer *t)
+{
+    json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
+                             RT_SPACE_MARK, "content", " ", "type", "ByteFallback", "type", "Fuse");
+    if (t->space_prefix != RT_PREFIX_NEVER) {
+        append(&list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+    }
+    return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
+}
+
+static json_t *model_json(const rt_tokenizer *t, bool spm)
+{
+    const int32_t unk = spm ? t->unk : t->byte_unk;
+    return json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+                     unk < 0 ? json_null() : token_json(t, unk), "continuing_subword_prefix", "end_of_word_suffix",
+                     "fuse_unk", (int)spm, "byte_fallback", (int)spm, "ignore_merges", (int)t->pre->ignore_merges,
+                     "vocab", vocab_json(t), "merges", all_merges(t));
+}
+
 static json_t *tokenizer_json(const rt_tokenizer *t)
 {
-    json_t *unk = t->byte_unk < 0 ? json_null() : token_json(t, t->byte_unk);
-    json_t *model =
-        json_pack("{s:s, s:n, s:o, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unk,
-                  "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
-                  (int)t->pre->ignore_merges, "vocab", vocab_json(t), "merges", merges_json(t));
-    json_t *normalizer = t->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
+    const bool spm = t->vocab.alphabet == RT_ALPHABET_SPACES;
+    json_t *normalizer = spm ? mark_spaces(t) : t->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
     return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:o, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", added_tokens(t), "normalizer", normalizer, "pre_tokenizer", pre_tokenizer(t->pre),
-                     "post_processor", post_processor(t), "decoder", byte_level(true), "model", model);
+                     "added_tokens", added_tokens(t), "normalizer", normalizer, "pre_tokenizer",
+                     spm ? metaspace(t) : pre_tokenizer(t->pre), "post_processor", post_processor(t), "decoder",
+                     spm ? unmark_spaces(t) : byte_level(true), "model", model_json(t, spm));
 }
 
 static void set_special(json_t **o, const rt_tokenizer *t, const char *key, int32_t id)

@@ -31,17 +31,18 @@ int rt_char_to_byte(uint32_t cp)
     return cp == 323 ? 173 : -1;
 }
 
-rt_status rt_vocab_init(rt_vocab *v, size_t n, rt_err *err)
+rt_status rt_vocab_init(rt_vocab *v, size_t n, rt_alphabet alphabet, rt_err *err)
 {
     if (n == 0 || n > INT32_MAX / 4) {
         return rt_fail(err, RT_INPUT, 0, "vocabulary has %zu tokens", n);
     }
     v->n = (int32_t)n;
+    v->alphabet = alphabet;
     return RT_NEW(&v->tokens, n, "vocabulary", err);
 }
 
 /* Decodes text written in the byte alphabet; text with any other character stands for itself, as in HF's decoder. */
-static rt_status decode_text(rt_vocab *v, rt_slice text, rt_slice *out, rt_err *err)
+static rt_status decode_bytes(rt_vocab *v, rt_slice text, rt_slice *out, rt_err *err)
 {
     char *p = rt_arena_alloc(&v->arena, text.n + 1);
     if (!p) {
@@ -58,6 +59,42 @@ static rt_status decode_text(rt_vocab *v, rt_slice text, rt_slice *out, rt_err *
         p[n++] = (char)b;
     }
     *out = (rt_slice){p, n};
+    return RT_OK;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int rt_named_byte(rt_slice text)
+{
+    if (text.n != 6 || memcmp(text.p, "<0x", 3) != 0 || text.p[5] != '>') {
+        return -1;
+    }
+    int high = hex_digit(text.p[3]), low = hex_digit(text.p[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/* U+2581 is a space, and a byte token its byte. */
+static rt_status decode_spaces(rt_vocab *v, const rt_token *t, rt_slice *out, rt_err *err)
+{
+    char *p = rt_arena_alloc(&v->arena, t->text.n + 1);
+    if (!p) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for the vocabulary");
+    }
+    *out = (rt_slice){p, 0};
+    int byte = t->kind == RT_TOKEN_BYTE ? rt_named_byte(t->text) : -1;
+    if (byte >= 0) {
+        p[0] = (char)byte;
+        out->n = 1;
+        return RT_OK;
+    }
+    for (size_t i = 0; i < t->text.n;) {
+        bool space = t->text.n - i >= 3 && memcmp(t->text.p + i, RT_SPACE_MARK, 3) == 0;
+        p[out->n++] = space ? ' ' : t->text.p[i];
+        i += space ? 3 : 1;
+    }
     return RT_OK;
 }
 
@@ -82,11 +119,11 @@ rt_status rt_vocab_set(rt_vocab *v, int32_t id, rt_slice text, rt_token_kind kin
     }
     t->text = (rt_slice){copy, text.n};
     t->kind = kind;
-    if (kind == RT_TOKEN_NORMAL) {
-        return decode_text(v, t->text, &t->bytes, err);
-    }
     t->bytes = t->text;
-    return RT_OK;
+    if (v->alphabet == RT_ALPHABET_SPACES) {
+        return kind == RT_TOKEN_CONTROL ? RT_OK : decode_spaces(v, t, &t->bytes, err);
+    }
+    return kind == RT_TOKEN_NORMAL ? decode_bytes(v, t->text, &t->bytes, err) : RT_OK;
 }
 
 /* Slot that holds `text`, or the free one where it belongs. */

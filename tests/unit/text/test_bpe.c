@@ -43,7 +43,7 @@ static void toy_open(toy *y)
             pairs[m++][1] = r;
         }
     }
-    ok(rt_vocab_init(&y->vocab, (size_t)n, &err));
+    ok(rt_vocab_init(&y->vocab, (size_t)n, RT_ALPHABET_BYTES, &err));
     for (int32_t id = 0; id < n; id++) {
         ok(rt_vocab_set(&y->vocab, id, (rt_slice){texts[id], strlen(texts[id])}, RT_TOKEN_NORMAL, &err));
     }
@@ -151,7 +151,7 @@ static void two_tokens_with_one_text_are_refused(void **state)
     (void)state;
     rt_vocab v = {0};
     rt_err err = {0};
-    ok(rt_vocab_init(&v, 3, &err));
+    ok(rt_vocab_init(&v, 3, RT_ALPHABET_BYTES, &err));
     ok(rt_vocab_set(&v, 0, (rt_slice){"x", 1}, RT_TOKEN_NORMAL, &err));
     ok(rt_vocab_set(&v, 2, (rt_slice){"x", 1}, RT_TOKEN_NORMAL, &err));
     assert_int_equal(rt_vocab_seal(&v, &err), RT_INPUT);

@@ -33,12 +33,12 @@ static void nothing(rt_gguf_writer *w)
 
 static void other_kind(rt_gguf_writer *w)
 {
-    rt_gguf_set_str(w, "tokenizer.ggml.model", "llama");
+    rt_gguf_set_str(w, "tokenizer.ggml.model", "bert");
 }
 
 static void other_pre(rt_gguf_writer *w)
 {
-    rt_gguf_set_str(w, "tokenizer.ggml.pre", "tekken");
+    rt_gguf_set_str(w, "tokenizer.ggml.pre", "bloom");
 }
 
 static void pre_no_string(rt_gguf_writer *w)
@@ -104,8 +104,8 @@ static void broken_metadata_is_refused_by_name(void **state)
         rt_status code;
         const char *says;
     } cases[] = {
-        {other_kind, RT_UNSUPPORTED, "'llama'"},
-        {other_pre, RT_UNSUPPORTED, "'tekken' is not known; known are smollm, gpt-2, llama-bpe, qwen2"},
+        {other_kind, RT_UNSUPPORTED, "'bert'"},
+        {other_pre, RT_UNSUPPORTED, "'bloom' is not known; known are smollm, gpt-2, llama-bpe, qwen2"},
         {pre_no_string, RT_UNSUPPORTED, "tokenizer.ggml.pre"},
         {tokens_no_strings, RT_INPUT, "tokenizer.ggml.tokens"},
         {types_too_few, RT_INPUT, "tokenizer.ggml.token_type"},
