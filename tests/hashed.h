@@ -11,11 +11,13 @@
 enum { HASHED_PROJECTIONS = 64 };
 
 /* Fixtures whose architecture is there: an architecture joins the tests of the engine and of generation with a line. */
-static const char *const hashed_models[] = {
-    "gemma3_text_linear",
-    "llama3_rope",
-    "qwen2",
-    "qwen3",
+typedef struct hashed_model {
+    const char *name;
+    bool gguf; /* a GGUF can say all of it */
+} hashed_model;
+
+static const hashed_model hashed_models[] = {
+    {"gemma3_text_linear", true}, {"llama3_rope", true}, {"qwen2", true}, {"qwen3", true}, {"qwen3_moe", true},
 };
 enum { N_HASHED = sizeof hashed_models / sizeof hashed_models[0] };
 
@@ -205,15 +207,13 @@ static inline rt_safetensors *hashed_golden(const char *name)
     return fixture;
 }
 
-/* Writes the folder of the fixture into the build directory: config.json,
- * model.safetensors and, where experts are MXFP4, model_mxfp4.safetensors as published. Returns its path, which the
- * caller frees. Tests at the same time write the same bytes. */
-static inline char *hashed_folder(const char *name)
+/* Writes the model's folder: config.json, model.safetensors and, where experts are MXFP4, model_mxfp4.safetensors as
+ * published. */
+static inline void hashed_unpack(const char *name, const char *folder)
 {
     rt_err err = {0};
     rt_safetensors *fixture = hashed_golden(name);
     char path[600];
-    char *folder = rt_path_join(RT_TEST_GOLDEN "/arch", name);
     assert_ok(rt_mkdirs(folder, &err));
     const char *config = rt_safetensors_meta(fixture, "config");
     assert_non_null(config);
@@ -231,6 +231,13 @@ static inline char *hashed_folder(const char *name)
     }
     json_decref(weights);
     rt_safetensors_close(fixture);
+}
+
+/* The model's folder in the build directory; the caller frees the path. Tests at the same time write the same bytes. */
+static inline char *hashed_folder(const char *name)
+{
+    char *folder = rt_path_join(RT_TEST_GOLDEN "/arch", name);
+    hashed_unpack(name, folder);
     return folder;
 }
 

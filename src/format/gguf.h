@@ -72,6 +72,8 @@ void rt_gguf_set_f32(rt_gguf_writer *w, const char *key, float v);
 void rt_gguf_set_bool(rt_gguf_writer *w, const char *key, bool v);
 void rt_gguf_set_str(rt_gguf_writer *w, const char *key, const char *v);
 void rt_gguf_set_str_array(rt_gguf_writer *w, const char *key, const char *const *v, size_t n);
+/* Elements 0 and 1. */
+void rt_gguf_set_bool_array(rt_gguf_writer *w, const char *key, const uint8_t *v, size_t n);
 void rt_gguf_set_i32_array(rt_gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void rt_gguf_set_f32_array(rt_gguf_writer *w, const char *key, const float *v, size_t n);
 /* Byte-for-byte copy of one key of another file. */

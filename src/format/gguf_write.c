@@ -180,6 +180,14 @@ void rt_gguf_set_str_array(rt_gguf_writer *w, const char *key, const char *const
     }
 }
 
+void rt_gguf_set_bool_array(rt_gguf_writer *w, const char *key, const uint8_t *v, size_t n)
+{
+    rt_str *s = array_of(w, key, RT_GGUF_BOOL, n);
+    if (s) {
+        rt_str_add(s, v, n);
+    }
+}
+
 void rt_gguf_set_i32_array(rt_gguf_writer *w, const char *key, const int32_t *v, size_t n)
 {
     rt_str *s = array_of(w, key, RT_GGUF_I32, n);

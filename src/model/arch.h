@@ -104,6 +104,7 @@ typedef struct rt_arch {
     bool always_tied;
     rt_activation act;
     int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
+    int wide_scale_layers;   /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
     bool local_rotary;       /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */
     bool partial_rotary;     /* files may say that only the first channels of a head are rotated */
     bool yarn_between_pairs; /* GGUF readers do not round the bounds of YaRN's ramp (GPT-OSS) */

@@ -28,6 +28,7 @@ const rt_arch rt_arch_gemma3 = {
     .always_tied = true,
     .act = RT_ACT_GELU_TANH,
     .sliding_period = 6,
+    .wide_scale_layers = 62, /* 27B */
     .local_rotary = true,
     .tensors = tensors,
     .n_tensors = COUNT(tensors),

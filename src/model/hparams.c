@@ -21,18 +21,30 @@ static rt_hparams defaults(const rt_arch *arch)
                         .norm_topk = true};
 }
 
+double rt_hparams_usual_scale(const rt_arch *arch, const rt_hparams *hp)
+{
+    const bool wide = arch->wide_scale_layers > 0 && hp->n_layer == arch->wide_scale_layers;
+    double scale = 1.0 / sqrt(wide ? (double)(hp->d_model / hp->n_head) : (double)hp->head_dim);
+    if (arch->yarn_scales_scores && hp->rope_scaling != RT_ROPE_PLAIN && hp->rope_mscale_all_dim != 0.0) {
+        const double m = rt_rope_mscale(hp->rope_factor, hp->rope_mscale_all_dim);
+        scale *= m * m;
+    }
+    return scale;
+}
+
+bool rt_hparams_scale_is_usual(const rt_arch *arch, const rt_hparams *hp)
+{
+    return fabs(hp->attn_scale / rt_hparams_usual_scale(arch, hp) - 1.0) <= 1e-6;
+}
+
 /* Fields that follow from others once all keys are read. */
 static void derive(const rt_arch *arch, rt_hparams *hp)
 {
     if (arch->embed_scaled) {
         hp->embed_scale = sqrt((double)hp->d_model);
     }
-    if (hp->attn_scale == 0.0 && hp->head_dim > 0) {
-        hp->attn_scale = 1.0 / sqrt((double)hp->head_dim);
-        if (arch->yarn_scales_scores && hp->rope_scaling != RT_ROPE_PLAIN && hp->rope_mscale_all_dim != 0.0) {
-            const double m = rt_rope_mscale(hp->rope_factor, hp->rope_mscale_all_dim);
-            hp->attn_scale *= m * m;
-        }
+    if (hp->attn_scale == 0.0 && hp->head_dim > 0 && hp->n_head > 0) {
+        hp->attn_scale = rt_hparams_usual_scale(arch, hp);
     }
     if (arch->always_tied) {
         hp->tied = true;

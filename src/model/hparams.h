@@ -11,6 +11,10 @@ RT_MUST_USE rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, c
 /* Everything in range and consistent; both readers and rt_model_new end with it. */
 RT_MUST_USE rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err);
 
+/* The attention scale of a file that names none. */
+double rt_hparams_usual_scale(const rt_arch *arch, const rt_hparams *hp);
+bool rt_hparams_scale_is_usual(const rt_arch *arch, const rt_hparams *hp);
+
 /* Refuses what the format cannot say (RT_UNSUPPORTED) before anything is written. */
 RT_MUST_USE rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err);
 /* New config.json object; NULL when memory is out. */

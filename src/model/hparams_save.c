@@ -5,13 +5,27 @@
 
 #include "model/rope.h"
 
+/* The layers' kinds are written where they are not the architecture's own. */
+static void sliding_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp)
+{
+    char key[160];
+    bool usual = true;
+    rt_keys_set_u32(w, arch->name, "attention.sliding_window", hp->window);
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        usual &= (hp->layer_sliding[l] != 0) == ((l + 1) % arch->sliding_period != 0);
+    }
+    if (!usual) {
+        rt_keys_name(key, arch->name, "attention.sliding_window_pattern");
+        rt_gguf_set_bool_array(w, key, hp->layer_sliding, (size_t)hp->n_layer);
+    }
+}
+
 rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err)
 {
-    if (fabs(hp->attn_scale * sqrt((double)hp->head_dim) - 1.0) > 1e-6) {
+    if (!rt_hparams_scale_is_usual(arch, hp) && !rt_arch_has(arch, RT_ROLE_ATTN_Q)) { /* else save.c folds it */
         return rt_fail(err, RT_UNSUPPORTED, 0,
-                       "GGUF readers compute the attention scale of '%s' from the head size (%.6g); this model's is "
-                       "%.6g and would be lost",
-                       arch->name, 1.0 / sqrt((double)hp->head_dim), hp->attn_scale);
+                       "GGUF readers take %.6g for the attention scale of '%s'; this model's is %.6g and would be lost",
+                       rt_hparams_usual_scale(arch, hp), arch->name, hp->attn_scale);
     }
     rt_keys_set_u32(w, arch->name, "context_length", hp->n_ctx);
     rt_keys_set_u32(w, arch->name, "embedding_length", hp->d_model);
@@ -40,15 +54,7 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
         rt_keys_set_u32(w, arch->name, "expert_feed_forward_length", hp->d_expert);
     }
     if (arch->sliding_period > 0) {
-        for (int64_t l = 0; l < hp->n_layer; l++) {
-            if (hp->layer_sliding[l] != ((l + 1) % arch->sliding_period != 0)) {
-                return rt_fail(
-                    err, RT_UNSUPPORTED, 0,
-                    "GGUF '%s' readers expect every %lldth layer to be full attention; layer %d is not so here",
-                    arch->name, (long long)arch->sliding_period, (int)l);
-            }
-        }
-        rt_keys_set_u32(w, arch->name, "attention.sliding_window", hp->window);
+        sliding_to_gguf(w, arch, hp);
     }
     return rt_rope_to_gguf(w, arch, hp, err);
 }
@@ -82,7 +88,10 @@ static void add_sliding(json_t *c, const rt_hparams *hp)
     }
     json_object_set_new(c, "layer_types", types);
     json_object_set_new(c, "sliding_window", json_integer(hp->window));
-    json_object_set_new(c, "query_pre_attn_scalar", json_real(1.0 / (hp->attn_scale * hp->attn_scale)));
+    /* whole in every published model, and transformers takes nothing else */
+    const double scalar = 1.0 / (hp->attn_scale * hp->attn_scale), whole = round(scalar);
+    const bool is_whole = fabs(scalar - whole) <= 1e-6 * whole;
+    json_object_set_new(c, "query_pre_attn_scalar", is_whole ? json_integer((json_int_t)whole) : json_real(scalar));
 }
 
 json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_t ids[3], rt_dtype type)

@@ -23,18 +23,31 @@ static int64_t file_type_id(rt_dtype t)
     return -1;
 }
 
+/* GGUF has no place for an attention scale of the model's own. Scores are linear in the queries, so what the reader's
+ * scale lacks goes into their norm, or into the matrix and bias they come from. */
+static float folded_scale(const rt_model *m, rt_role role)
+{
+    const bool normed = rt_arch_has(m->arch, RT_ROLE_ATTN_Q_NORM);
+    const bool takes = normed ? role == RT_ROLE_ATTN_Q_NORM : role == RT_ROLE_ATTN_Q || role == RT_ROLE_ATTN_Q_BIAS;
+    if (!takes || rt_hparams_scale_is_usual(m->arch, &m->hp)) {
+        return 1.0f;
+    }
+    return (float)(m->hp.attn_scale / rt_hparams_usual_scale(m->arch, &m->hp));
+}
+
 /* The parameter's values in GGUF's order, appended at dst. */
 static void gguf_values(const rt_model *m, const rt_param *p, const rt_tensor_desc *d, float *row, float *dst)
 {
     const int64_t rows = rt_param_rows(p), cols = rt_param_cols(p);
+    const float fold = folded_scale(m, p->role), offset = d->gguf_form == RT_FORM_PLUS_ONE ? 1.0f : 0.0f;
     for (int64_t r = 0; r < rows; r++) {
         if (p->w != NULL) {
             memcpy(row, p->w + r * cols, (size_t)cols * sizeof(float));
         } else {
             rt_kernels_get()->bf16_to_f32(row, p->wb + r * cols, cols);
         }
-        for (int64_t i = 0; d->gguf_form == RT_FORM_PLUS_ONE && i < cols; i++) {
-            row[i] += 1.0f;
+        for (int64_t i = 0; i < cols; i++) {
+            row[i] = (row[i] + offset) * fold;
         }
         memcpy(dst + rt_param_gguf_row(m, d, r) * cols, row, (size_t)cols * sizeof(float));
     }
@@ -194,6 +207,10 @@ rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "config.json cannot say this model's rotary factors: they came as a tensor, without the "
                        "settings they were made from");
+    }
+    if (!rt_hparams_scale_is_usual(m->arch, &m->hp) && m->arch->sliding_period == 0) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "config.json of '%s' cannot say this model's attention scale %.6g",
+                       m->arch->hf_type, m->hp.attn_scale);
     }
     json_t *c = rt_hparams_to_hf(m->arch, &m->hp, ids, type);
     if (c == NULL) {

@@ -162,7 +162,9 @@ class LlamaServer:
 
     def next_log_probs(self, ids, n_vocab):
         """Log-probability of every token after ids."""
-        answer = self.ask("/completion", prompt=ids, n_predict=1, temperature=0.0, cache_prompt=False, n_probs=n_vocab)
+        # An end of text would come without probabilities; barring it leaves those of the model as they are.
+        answer = self.ask("/completion", prompt=ids, n_predict=1, temperature=0.0, cache_prompt=False, n_probs=n_vocab,
+                          ignore_eos=True)
         first = answer["completion_probabilities"][0]
         row = [float("-inf")] * n_vocab
         for entry in first["top_logprobs"]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What retort exports as GGUF is the same model in llama.cpp: same ids, same tokens, same probabilities."""
+"""What retort exports as GGUF is the same model in llama.cpp: same ids, same tokens, same perplexity."""
 import json
 import math
 import unittest
@@ -9,7 +9,6 @@ import interop
 
 interop.enter_peers()
 
-import gguf
 import numpy as np
 
 NEW_TOKENS = 32
@@ -102,80 +101,6 @@ class RealModel(unittest.TestCase):
                 print(f"{type_}: perplexity {perplexity:.4f}, f32 {exact:.4f}", flush=True)
                 model.unlink()
                 self.assertLess(abs(math.log(perplexity / exact)), math.log1p(bound))
-
-
-def with_vocabulary(source, target):
-    """Copies a GGUF without tokenizer and gives it one whose token i is a single character, so that llama.cpp loads it."""
-    reader = gguf.GGUFReader(source)
-    architecture = reader.get_field("general.architecture").contents()
-    n = int(next(tensor for tensor in reader.tensors if tensor.name == "token_embd.weight").shape[1])
-    writer = gguf.GGUFWriter(target, architecture)
-    for field in reader.fields.values():
-        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
-            of = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(field.name, field.contents(), field.types[0], of)
-    special = {0: ("<unk>", gguf.TokenType.UNKNOWN), 1: ("<s>", gguf.TokenType.CONTROL), 2: ("</s>", gguf.TokenType.CONTROL)}
-    tokens = [special.get(i, (chr(0x4E00 + i), gguf.TokenType.NORMAL)) for i in range(n)]
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list([text for text, _ in tokens])
-    writer.add_token_scores([0.0] * n)
-    writer.add_token_types([type_ for _, type_ in tokens])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
-    writer.add_add_bos_token(False)
-    writer.add_add_space_prefix(False)
-    for tensor in reader.tensors:
-        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-class TinyModel(unittest.TestCase):
-    """Small random models: every architecture's names, norms and rotations."""
-
-    def assert_same_log_probs(self, model, exported, tolerance=1e-4):
-        from safetensors.numpy import load_file
-        golden = load_file(interop.GOLDEN / "models" / model / "golden.safetensors")
-        expected = log_softmax(golden["logits"])
-        n_vocab = expected.shape[-1]
-        with interop.LlamaServer(exported, FOLDER) as server:
-            for ids, rows in zip(golden["input_ids"].tolist(), expected):
-                for i in range(len(ids)):
-                    row = np.array(server.next_log_probs(ids[: i + 1], n_vocab))
-                    self.assertLess(np.abs(row - rows[i]).max(), tolerance, f"{model}, position {i}")
-
-    def export_folder(self, model):
-        bare, whole = FOLDER / f"{model}-bare.gguf", FOLDER / f"{model}.gguf"
-        interop.retort("export", interop.GOLDEN / "models" / model, "-o", bare, "--type", "f32")
-        with_vocabulary(bare, whole)
-        return whole
-
-    def test_llama(self):
-        self.assert_same_log_probs("llama", self.export_folder("llama"))
-
-    def test_qwen3(self):
-        self.assert_same_log_probs("qwen3", self.export_folder("qwen3"))
-
-    def test_llama3_rope(self):
-        exported = FOLDER / "llama3_rope.gguf"
-        interop.retort("export", interop.GOLDEN / "gguf/llama3_rope.gguf", "-o", exported, "--type", "f32")
-        self.assert_same_log_probs("llama3_rope", exported)
-
-    def assert_refused(self, model, words):
-        out = FOLDER / f"{model}.gguf"
-        done = interop.try_retort("export", interop.GOLDEN / "models" / model, "-o", out, "--type", "f32")
-        self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertRegex(done.stderr.splitlines()[-1], words)
-        self.assertFalse(out.exists())
-
-    def test_attention_scale_llama_cpp_cannot_read_is_refused(self):
-        self.assert_refused("gemma3_text", r"attention scale of 'gemma3'")
-
-    def test_dense_layer_among_mixtures_is_refused(self):
-        self.assert_refused("qwen3_moe", r"'qwen3moe' has no way to say that layer 1 is dense")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ enum { N_TINY = sizeof tiny_models / sizeof tiny_models[0], N_ALL = N_TINY + N_H
 /* Of all N_ALL, those with hashed weights last. */
 static inline tiny_model tiny_at(int i)
 {
-    return i < N_TINY ? tiny_models[i] : (tiny_model){.name = hashed_models[i - N_TINY]};
+    return i < N_TINY ? tiny_models[i] : (tiny_model){.name = hashed_models[i - N_TINY].name};
 }
 
 static inline rt_model *tiny_open(const tiny_model *t, rt_precision precision)

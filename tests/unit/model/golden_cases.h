@@ -3,6 +3,7 @@
 #define RT_TEST_GOLDEN_CASES_H
 
 #include "hashed.h"
+#include "model/models.h"
 
 /* A case: what the loader opens, golden.safetensors or a fixture of hashed weights, and where gradients of every
  * parameter are, if anywhere. */
@@ -69,13 +70,30 @@ static inline void add_folders(case_list *l, const char *dir)
     rt_dir_names_free(names, n);
 }
 
-static inline void add_hashed(case_list *l, const char *name)
+/* The folder as loaded, exported as GGUF and loaded again. */
+static inline void add_gguf(case_list *l, const char *name, const char *folder, const char *golden)
+{
+    rt_err err = {0};
+    char title[64], path[600];
+    rt_model *m = NULL;
+    snprintf(path, sizeof path, "%s.gguf", folder);
+    snprintf(title, sizeof title, "%s (gguf)", name);
+    assert_ok(rt_model_open(&m, folder, &(rt_model_options){.precision = RT_PRECISION_F32}, &err));
+    assert_ok(rt_model_save_gguf(m, path, RT_F32, NULL, NULL, &err));
+    rt_model_close(m);
+    add_case(l, title, path, golden);
+}
+
+static inline void add_hashed(case_list *l, const hashed_model *h)
 {
     char golden[600];
-    char *folder = hashed_folder(name);
-    snprintf(golden, sizeof golden, RT_TEST_SOURCE "/tests/golden/arch/%s.safetensors", name);
-    add_case(l, name, folder, golden);
-    add_mxfp4(l, name, folder, golden);
+    char *folder = hashed_folder(h->name);
+    snprintf(golden, sizeof golden, RT_TEST_SOURCE "/tests/golden/arch/%s.safetensors", h->name);
+    add_case(l, h->name, folder, golden);
+    add_mxfp4(l, h->name, folder, golden);
+    if (h->gguf) {
+        add_gguf(l, h->name, folder, golden);
+    }
     rt_free(folder);
 }
 
@@ -90,7 +108,7 @@ static inline void add_all(case_list *l)
     }
     assert_true(add_folder(l, RT_TEST_GOLDEN "/models/llama3_rope", RT_TEST_GOLDEN "/gguf/llama3_rope.gguf"));
     for (int i = 0; i < N_HASHED; i++) {
-        add_hashed(l, hashed_models[i]);
+        add_hashed(l, &hashed_models[i]);
     }
 }
 

@@ -6,7 +6,6 @@
 #include <math.h>
 
 #include "golden_cases.h"
-#include "model/models.h"
 
 /* Both sequences of a case as one batch of two spans. */
 typedef struct fixture {
