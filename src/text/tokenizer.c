@@ -174,7 +174,7 @@ rt_status rt_tokenizer_finish(rt_tokenizer *t, rt_err *err)
     find_turn_ends(t);
     RT_TRY(check_special_ids(t, err));
     RT_TRY(collect_specials(t, err));
-    if (t->pre->pattern) {
+    if (t->pre->steps) {
         RT_TRY(rt_pretok_open(&t->pretok, t->pre, err));
     }
     RT_TRY(hash_tokenizer(t, err));

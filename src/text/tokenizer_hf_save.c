@@ -44,14 +44,16 @@ static json_t *byte_level(bool use_regex)
 static json_t *pre_tokenizer(const rt_pre *pre)
 {
     json_t *list = json_array();
+    const char *const *step = pre->steps;
     if (pre->hf_digits) {
         append(&list, json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1));
+        step++;
     }
-    if (pre->hf_split) {
-        append(&list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", pre->hf_split,
-                                "behavior", "Isolated", "invert", 0));
+    for (; *step && !(pre->hf_own && !step[1]); step++) {
+        append(&list, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", *step, "behavior",
+                                "Isolated", "invert", 0));
     }
-    append(&list, byte_level(!pre->hf_split));
+    append(&list, byte_level(pre->hf_own));
     return json_pack("{s:s, s:o}", "type", "Sequence", "pretokenizers", list);
 }
 

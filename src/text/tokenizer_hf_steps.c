@@ -13,7 +13,8 @@ bool rt_hf_is(const json_t *o, const char *type)
 
 typedef struct steps {
     bool digits, byte_level, own_regex;
-    const char *split;
+    const char *splits[RT_PRE_MAX_STEPS];
+    size_t n_splits;
 } steps;
 
 static rt_status refuse_step(const json_t *step, const char *why, rt_err *err)
@@ -27,18 +28,22 @@ static rt_status read_step(steps *s, const json_t *step, rt_err *err)
         return refuse_step(step, "comes after ByteLevel", err);
     }
     if (rt_hf_is(step, "Digits")) {
-        if (!rt_json_bool(step, "individual_digits", false) || s->digits || s->split) {
+        if (!rt_json_bool(step, "individual_digits", false) || s->digits || s->n_splits > 0) {
             return refuse_step(step, "is not a first step with individual_digits", err);
         }
         s->digits = true;
         return RT_OK;
     }
     if (rt_hf_is(step, "Split")) {
-        s->split = rt_json_str(json_object_get(step, "pattern"), "Regex", NULL);
-        if (!s->split || strcmp(rt_json_str(step, "behavior", ""), "Isolated") != 0 ||
+        const char *regex = rt_json_str(json_object_get(step, "pattern"), "Regex", NULL);
+        if (!regex || strcmp(rt_json_str(step, "behavior", ""), "Isolated") != 0 ||
             rt_json_bool(step, "invert", false)) {
             return refuse_step(step, "is no Isolated split by a Regex", err);
         }
+        if (s->n_splits == RT_PRE_MAX_STEPS) {
+            return refuse_step(step, "comes after more of its kind than any known rule has", err);
+        }
+        s->splits[s->n_splits++] = regex;
         return RT_OK;
     }
     if (rt_hf_is(step, "ByteLevel")) {
@@ -66,8 +71,8 @@ static rt_status read_cutting(rt_tokenizer *t, const json_t *root, rt_err *err)
         RT_TRY(read_step(&s, pre, err));
     }
     bool ignore_merges = rt_json_bool(json_object_get(root, "model"), "ignore_merges", false);
-    if (s.byte_level && s.own_regex == !s.split) {
-        t->pre = rt_pre_find_hf(s.digits, s.split, ignore_merges);
+    if (s.byte_level) {
+        t->pre = rt_pre_find_hf(s.digits, s.splits, s.n_splits, s.own_regex, ignore_merges);
     }
     if (!t->pre) {
         rt_str known = {0};
