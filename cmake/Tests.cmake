@@ -89,7 +89,7 @@ endfunction()
 rt_isa_tests(test_kernels test_gemm test_model_golden test_generate)
 
 # These run the real teacher.
-foreach(name test_collect_teacher test_generate_teacher test_smollm2_golden)
+foreach(name test_collect_teacher test_generate_teacher test_teacher_golden)
     if(TEST ${name})
         rt_test_properties(${name} "unit;teacher" ${RT_TEST_TIMEOUT_LONG})
     endif()

@@ -57,8 +57,11 @@ static inline void fixture_open(fixture *f, const golden_case *c)
     memset(f, 0, sizeof *f);
     f->c = c;
     assert_ok(rt_model_open(&f->m, c->weights, &(rt_model_options){.precision = RT_PRECISION_F32}, &err));
-    if (!forward_only(f->m)) {
-        const rt_model_options trainable = {.precision = RT_PRECISION_F32, .trainable = true};
+    const rt_model_options trainable = {.precision = RT_PRECISION_F32, .trainable = true};
+    if (forward_only(f->m)) {
+        rt_model *refused = NULL;
+        assert_int_equal(rt_model_open(&refused, c->weights, &trainable, &err), RT_UNSUPPORTED);
+    } else {
         rt_model_close(f->m);
         assert_ok(rt_model_open(&f->m, c->weights, &trainable, &err));
     }

@@ -1,11 +1,9 @@
-/* A real teacher, SmolLM2-135M-Instruct from its Q4_1 GGUF, equals transformers on eight prompts: logits, log-sum-exp,
- * losses, hidden states and greedy text in f32; the same text to within the noise of bf16 where that is the compute
- * type. */
+/* Two real teachers equal transformers: SmolLM2-135M-Instruct from its Q4_1 GGUF on eight prompts, Gemma 3 270M from
+ * its Q4_K_M GGUF on five. Logits, log-sum-exp, losses, hidden states and greedy text in f32; the same text to within
+ * the noise of bf16 where that is the compute type. */
 #include "infer_fixture.h"
 
-/* The wide fields are kept for the first prompts only (tests/golden/gen/trim_smollm2.py). */
-enum { WITH_HIDDEN = 2, WITH_LOGITS = 1 };
-enum { PROMPTS = 8, MAX_TOKENS = 64, TOP = 20, NEW = 32 };
+enum { MAX_PROMPTS = 8, MAX_TOKENS = 64, TOP = 20, NEW = 32 };
 
 typedef struct prompt_case {
     int64_t n;
@@ -14,46 +12,79 @@ typedef struct prompt_case {
     const float *hidden, *logits, *gap;        /* [31, d] or NULL; [V] or NULL; [32] */
 } prompt_case;
 
-static rt_safetensors *golden;
-static prompt_case prompts[PROMPTS];
+typedef struct teacher {
+    const char *model, *golden;
+    int n_layer, n_prompts;
+    int with_hidden, with_logits; /* the wide fields are kept of so many prompts (tests/golden/gen/trim_smollm2.py) */
+    rt_safetensors *file;
+    prompt_case prompts[MAX_PROMPTS];
+} teacher;
 
-static const void *field(int i, const char *what, rt_dtype type, int64_t want_n)
+static teacher smollm2 = {.model = TEACHER,
+                          .golden = RT_TEST_GOLDEN "/smollm2/smollm2_135m_instruct.safetensors",
+                          .n_layer = 30,
+                          .n_prompts = 8,
+                          .with_hidden = 2,
+                          .with_logits = 1};
+static teacher gemma3 = {.model = "gemma-3-270m.Q4_K_M.gguf",
+                         .golden = RT_TEST_SOURCE "/tests/golden/gemma3_270m.safetensors",
+                         .n_layer = 18,
+                         .n_prompts = 5};
+
+static const void *field(const teacher *t, int i, const char *what, rt_dtype type, int64_t want_n)
 {
     char name[64];
     int64_t n;
     snprintf(name, sizeof name, "p%d.%s", i, what);
-    const void *data = golden_data(golden, name, type, &n);
+    const void *data = golden_data(t->file, name, type, &n);
     assert_true(want_n < 0 || n == want_n);
     return data;
 }
 
-static int load_golden(void **state)
+static void load_golden(teacher *t)
 {
-    (void)state;
-    golden = golden_open("smollm2/smollm2_135m_instruct.safetensors");
-    for (int i = 0; i < PROMPTS; i++) {
-        prompt_case *p = &prompts[i];
+    rt_err err = {0};
+    assert_ok(rt_safetensors_open(&t->file, t->golden, &err));
+    for (int i = 0; i < t->n_prompts; i++) {
+        prompt_case *p = &t->prompts[i];
         char name[64];
         snprintf(name, sizeof name, "p%d.ids", i);
-        p->ids = golden_data(golden, name, RT_I32, &p->n);
+        p->ids = golden_data(t->file, name, RT_I32, &p->n);
         assert_in_range(p->n, 2, MAX_TOKENS);
-        p->top_ids = field(i, "top20_ids", RT_I32, p->n * TOP);
-        p->top_logits = field(i, "top20_logits", RT_F32, p->n * TOP);
-        p->logsumexp = field(i, "logsumexp", RT_F32, p->n);
-        p->nll = field(i, "nll", RT_F32, p->n - 1);
-        p->hidden = i < WITH_HIDDEN ? field(i, "hidden_last", RT_F32, -1) : NULL;
-        p->greedy = field(i, "greedy_ids", RT_I32, NEW);
-        p->gap = field(i, "greedy_gap", RT_F32, NEW);
-        p->logits = i < WITH_LOGITS ? field(i, "logits_last", RT_F32, -1) : NULL;
+        p->top_ids = field(t, i, "top20_ids", RT_I32, p->n * TOP);
+        p->top_logits = field(t, i, "top20_logits", RT_F32, p->n * TOP);
+        p->logsumexp = field(t, i, "logsumexp", RT_F32, p->n);
+        p->nll = field(t, i, "nll", RT_F32, p->n - 1);
+        p->hidden = i < t->with_hidden ? field(t, i, "hidden_last", RT_F32, -1) : NULL;
+        p->greedy = field(t, i, "greedy_ids", RT_I32, NEW);
+        p->gap = field(t, i, "greedy_gap", RT_F32, NEW);
+        p->logits = i < t->with_logits ? field(t, i, "logits_last", RT_F32, -1) : NULL;
     }
+}
+
+static int load_all(void **state)
+{
+    (void)state;
+    load_golden(&smollm2);
+    load_golden(&gemma3);
     return 0;
 }
 
-static int close_golden(void **state)
+static int close_all(void **state)
 {
     (void)state;
-    rt_safetensors_close(golden);
+    rt_safetensors_close(smollm2.file);
+    rt_safetensors_close(gemma3.file);
     return 0;
+}
+
+static rt_model *open_teacher(const teacher *t, rt_precision precision)
+{
+    rt_err err = {0};
+    rt_model *m = NULL;
+    assert_ok(rt_model_open(&m, model_path(t->model), &(rt_model_options){.precision = precision}, &err));
+    assert_int_equal(m->hp.n_layer, t->n_layer);
+    return m;
 }
 
 /* --- one prompt through the net, row by row against the golden file -------------------------------------------- */
@@ -148,17 +179,16 @@ static double hidden_difference(const rt_model *m, const rt_acts *acts, const ro
 
 static void f32_equals_transformers(void **state)
 {
-    (void)state;
+    const teacher *t = *state;
     rt_err err = {0};
-    rt_model *m = teacher_open(RT_PRECISION_F32);
+    rt_model *m = open_teacher(t, RT_PRECISION_F32);
     rt_acts *acts = NULL;
     rt_head *head = NULL;
     double logit = 0, lse = 0, nll = 0, hidden = 0;
-    assert_int_equal(m->hp.n_layer, 30);
     assert_ok(rt_acts_new(&acts, m, MAX_TOKENS, MAX_TOKENS, RT_NET_TRAIN, &err));
     assert_ok(rt_head_new(&head, m, NULL, false, &err));
-    for (int i = 0; i < PROMPTS; i++) {
-        const prompt_case *p = &prompts[i];
+    for (int i = 0; i < t->n_prompts; i++) {
+        const prompt_case *p = &t->prompts[i];
         row_check c = run_prompt(m, acts, head, p);
         logit = fmax(logit, fmax(largest(c.logit, p->n), c.last));
         lse = fmax(lse, largest(c.lse, p->n));
@@ -169,8 +199,8 @@ static void f32_equals_transformers(void **state)
         }
         rt_free(c.hidden);
     }
-    print_message("logits within %.2g, logsumexp %.2g, nll %.2g, hidden states %.2g (relative)\n", logit, lse, nll,
-                  hidden);
+    print_message("%s: logits within %.2g, logsumexp %.2g, nll %.2g, hidden states %.2g (relative)\n", t->model, logit,
+                  lse, nll, hidden);
     assert_true(logit <= 5e-3);
     assert_true(lse <= 2e-3);
     assert_true(nll <= 2e-3);
@@ -182,17 +212,17 @@ static void f32_equals_transformers(void **state)
 
 static void bf16_agrees_with_transformers(void **state)
 {
-    (void)state;
+    const teacher *t = *state;
     rt_err err = {0};
-    rt_model *m = teacher_open(RT_PRECISION_BF16);
+    rt_model *m = open_teacher(t, RT_PRECISION_BF16);
     rt_acts *acts = NULL;
     rt_head *head = NULL;
     int64_t rows = 0, agreed = 0, predictions = 0;
     double own = 0, reference = 0;
     assert_ok(rt_acts_new(&acts, m, MAX_TOKENS, MAX_TOKENS, RT_NET_FORWARD, &err));
     assert_ok(rt_head_new(&head, m, NULL, false, &err));
-    for (int i = 0; i < PROMPTS; i++) {
-        const prompt_case *p = &prompts[i];
+    for (int i = 0; i < t->n_prompts; i++) {
+        const prompt_case *p = &t->prompts[i];
         row_check c = run_prompt(m, acts, head, p);
         for (int64_t r = 0; r < p->n; r++) {
             agreed += c.top1[r];
@@ -204,7 +234,8 @@ static void bf16_agrees_with_transformers(void **state)
         rt_free(c.hidden);
     }
     const double shift = (own - reference) / (double)predictions;
-    print_message("top-1 agreement %.2f %%, mean nll off by %.2g\n", 100.0 * (double)agreed / (double)rows, shift);
+    print_message("%s: top-1 agreement %.2f %%, mean nll off by %.2g\n", t->model,
+                  100.0 * (double)agreed / (double)rows, shift);
     assert_true((double)agreed >= 0.95 * (double)rows);
     assert_true(fabs(shift) <= 0.02);
     rt_acts_free(acts);
@@ -214,20 +245,21 @@ static void bf16_agrees_with_transformers(void **state)
 
 static void greedy_text_equals_transformers(void **state)
 {
-    (void)state;
+    const teacher *t = *state;
     rt_err err = {0};
-    rt_model *m = teacher_open(RT_PRECISION_F32);
-    rt_prompt p[PROMPTS];
+    rt_model *m = open_teacher(t, RT_PRECISION_F32);
+    rt_prompt p[MAX_PROMPTS];
     rt_generation g;
-    for (int i = 0; i < PROMPTS; i++) {
-        p[i] = (rt_prompt){prompts[i].ids, prompts[i].n};
+    for (int i = 0; i < t->n_prompts; i++) {
+        p[i] = (rt_prompt){t->prompts[i].ids, t->prompts[i].n};
     }
     /* end tokens are no more than tokens in the reference */
-    assert_ok(rt_generate(&g, m, NULL, p, PROMPTS, &(rt_generate_options){.max_new = NEW}, &err));
-    for (int i = 0; i < PROMPTS; i++) {
-        for (int j = 0; j < NEW && prompts[i].gap[j] >= 2e-3f; j++) {
-            if (g.seq[i].ids[j] != prompts[i].greedy[j]) {
-                fail_msg("prompt %d: token %d is %d, transformers has %d", i, j, g.seq[i].ids[j], prompts[i].greedy[j]);
+    assert_ok(rt_generate(&g, m, NULL, p, (size_t)t->n_prompts, &(rt_generate_options){.max_new = NEW}, &err));
+    for (int i = 0; i < t->n_prompts; i++) {
+        for (int j = 0; j < NEW && t->prompts[i].gap[j] >= 2e-3f; j++) {
+            if (g.seq[i].ids[j] != t->prompts[i].greedy[j]) {
+                fail_msg("prompt %d: token %d is %d, transformers has %d", i, j, g.seq[i].ids[j],
+                         t->prompts[i].greedy[j]);
             }
         }
     }
@@ -238,10 +270,13 @@ static void greedy_text_equals_transformers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(f32_equals_transformers),
-        cmocka_unit_test(bf16_agrees_with_transformers),
-        cmocka_unit_test(greedy_text_equals_transformers),
+        cmocka_unit_test_prestate(f32_equals_transformers, &smollm2),
+        cmocka_unit_test_prestate(bf16_agrees_with_transformers, &smollm2),
+        cmocka_unit_test_prestate(greedy_text_equals_transformers, &smollm2),
+        cmocka_unit_test_prestate(f32_equals_transformers, &gemma3),
+        cmocka_unit_test_prestate(bf16_agrees_with_transformers, &gemma3),
+        cmocka_unit_test_prestate(greedy_text_equals_transformers, &gemma3),
     };
     printf("isa: %s\n", rt_isa_name(rt_cpu_get()->isa));
-    return cmocka_run_group_tests_name("smollm2_golden", tests, load_golden, close_golden);
+    return cmocka_run_group_tests_name("teacher_golden", tests, load_all, close_all);
 }
