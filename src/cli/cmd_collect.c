@@ -20,7 +20,7 @@ static const char *const about =
     "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
 
 typedef struct collect_args {
-    const char *out, *targets, *verify, *hidden_type, *accept, *reason, *grant;
+    const char *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
     rt_opt_list text, prompts;
     int64_t tokens, sequence, draws, k, max_new, answers, positions;
     double temperature;
@@ -102,6 +102,9 @@ static rt_status write_answers(rt_cli *c, const collect_args *a)
     const char *model = c->operands.v[0];
     RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
     RT_TRY(rt_tokenizer_open(&t, model, &c->err));
+    if (a->template != NULL) {
+        RT_TRY(rt_chat_set_form(t, a->template, &c->err));
+    }
     RT_TRY(rt_cli_open_model(c, model, &teacher));
     const rt_write_job job = {.teacher = teacher,
                               .tokenizer = t,
@@ -190,6 +193,7 @@ int rt_cmd_collect(int argc, char **argv)
         {"temperature", 0, RT_OPT_NUM, &a.temperature, "T", "of the distribution, or of the writing (default 1)"},
         {"n-predict", 'n', RT_OPT_INT, &a.max_new, "N", "text: tokens an answer at most (default 256)"},
         {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
+        {"template", 0, RT_OPT_STR, &a.template, "NAME", "text: form of the turns, as for retort generate"},
         {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
         {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
         {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",

@@ -10,8 +10,10 @@
 
 static const char *const about =
     "Continues TEXT by up to N tokens: greedy, or drawn with --temp above 0. --chat puts the text into\n"
-    "the model's chat template as a user's turn. --json prints {text, ids, logprobs} of the continuation\n"
-    "alone.\n"
+    "the model's chat template as a user's turn; --template names its form where the template is not\n"
+    "known: chatml, qwen, gemma, llama3, llama3.1, deepseek2, deepseek3, deepseek3.1, kimi-k2, minimax-m2,\n"
+    "gpt-oss, mistral-v1, mistral-v3, mistral-v3-tekken, mistral-v7, mistral-v7-tekken.\n"
+    "--json prints {text, ids, logprobs} of the continuation alone.\n"
     "\n"
     "example:  retort generate models/SmolLM2-135M-Instruct.Q4_1.gguf -p \"Once upon a time\" -n 48";
 
@@ -97,13 +99,14 @@ int rt_cmd_generate(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    const char *prompt = NULL;
+    const char *prompt = NULL, *template = NULL;
     bool chat = false;
     rt_generate_options o = {.max_new = 128};
     const rt_opt opts[] = {
         {"prompt", 'p', RT_OPT_STR, &prompt, "TEXT", "the text to continue"},
         {"n-predict", 'n', RT_OPT_INT, &o.max_new, "N", "tokens at most (default 128)"},
         {"chat", 0, RT_OPT_FLAG, &chat, NULL, "the text is a user's turn of the model's chat template"},
+        {"template", 0, RT_OPT_STR, &template, "NAME", "form of the turns, in place of the one the template says"},
         {"temp", 0, RT_OPT_NUM, &o.sampling.temperature, "T", "temperature; 0 is greedy (default)"},
         {"top-k", 0, RT_OPT_INT, &o.sampling.top_k, "K", "draw from the K most probable (default 0: off)"},
         {"top-p", 0, RT_OPT_NUM, &o.sampling.top_p, "P", "draw from the fewest that reach P (default 0: off)"},
@@ -127,6 +130,9 @@ int rt_cmd_generate(int argc, char **argv)
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
+    if (template != NULL) {
+        RT_TRY(rt_chat_set_form(t, template, &c.err));
+    }
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     RT_TRY(prompt_ids(t, prompt, chat, &ids, &c.err));
     p.t = t;

@@ -47,6 +47,7 @@ static rt_status encode_messages(const rt_tokenizer *t, const json_t *list, rt_i
 
 static rt_status encode_prompt(const rt_tokenizer *t, prompt *p, rt_err *err)
 {
+    rt_status st = RT_OK;
     const json_t *messages = json_object_get(p->row, "messages");
     const char *text = rt_json_str(p->row, "prompt", NULL);
     if (json_is_array(messages)) {
@@ -58,7 +59,12 @@ static rt_status encode_prompt(const rt_tokenizer *t, prompt *p, rt_err *err)
     if (rt_chat_form(t) != NULL) {
         return rt_chat_encode(t, &(rt_chat_message){.role = "user", .content = text}, 1, true, &p->ids, NULL, err);
     }
-    return rt_encode_text(t, text, strlen(text), 0, &p->ids, err);
+    if (rt_tokenizer_adds_bos(t)) {
+        RT_TRY(rt_ids_push(&p->ids, rt_tokenizer_bos(t), err));
+    }
+    RT_TRY(rt_encode_text(t, text, strlen(text), 0, &p->ids, err));
+out:
+    return st;
 }
 
 static void prompts_release(prompt *p, size_t n)

@@ -1,5 +1,5 @@
-/* chat.h - chat templates as data: the template's text in the model file selects one of the known forms (chatml),
- * an unknown one is refused by name instead of guessed. */
+/* chat.h - chat templates as data: the template's text in the model file selects one of the known forms (chatml, gemma,
+ * ...), an unknown one is refused by name instead of guessed. */
 #ifndef RT_TEXT_CHAT_H
 #define RT_TEXT_CHAT_H
 
@@ -11,7 +11,9 @@ typedef struct rt_chat_message {
 
 /* "chatml", ... for the tokenizer's own template; NULL when it has none that is known. */
 const char *rt_chat_form(const rt_tokenizer *t);
-/* Hash of the template text (zeros when there is none). */
+/* Takes the form of this name in place of the one the template says; before any other use of `t`. */
+RT_MUST_USE rt_status rt_chat_set_form(rt_tokenizer *t, const char *name, rt_err *err);
+/* Hash of the template text, or of the name set above (zeros when there is none). */
 rt_digest rt_chat_hash(const rt_tokenizer *t);
 /* Text form of the conversation. `open_reply`: ends with the opening of the assistant's turn. */
 RT_MUST_USE rt_status rt_chat_render(const rt_tokenizer *t, const rt_chat_message *m, size_t n, bool open_reply,

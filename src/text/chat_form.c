@@ -1,10 +1,9 @@
-/* chat_form.c - templates are compared in a canonical spelling with the known ones, which have a hole where the default
- * system content goes. Nothing is evaluated: a template either is a known form or is refused. */
+/* chat_form.c - chatml's templates are compared in a canonical spelling with the known ones, which have a hole where
+ * the default system content goes; others go by their families' texts. Nothing is evaluated: a template either is of a
+ * known form or is refused. */
 #include "text/chat_form.h"
 
 #include <string.h>
-
-static const rt_chat_form_info chatml = {"chatml", "<|im_start|>", "<|im_end|>"};
 
 #define HOLE "\x01"
 #define CHATML_DEFAULT_SYSTEM                                 \
@@ -17,19 +16,11 @@ static const rt_chat_form_info chatml = {"chatml", "<|im_start|>", "<|im_end|>"}
 #define FOR_EACH "{% for message in messages %}"
 #define END_FOR "{% endfor %}"
 
-static const struct {
-    const rt_chat_form_info *form;
-    const char *template;
-} known[] = {
-    {&chatml, FOR_EACH CHATML_DEFAULT_SYSTEM CHATML_TURN END_FOR CHATML_OPEN_REPLY},
-    {&chatml, FOR_EACH CHATML_TURN END_FOR CHATML_OPEN_REPLY},
-    {&chatml, DEFAULT_NO_REPLY FOR_EACH CHATML_TURN END_FOR CHATML_OPEN_REPLY},
+static const char *const known[] = {
+    FOR_EACH CHATML_DEFAULT_SYSTEM CHATML_TURN END_FOR CHATML_OPEN_REPLY,
+    FOR_EACH CHATML_TURN END_FOR CHATML_OPEN_REPLY,
+    DEFAULT_NO_REPLY FOR_EACH CHATML_TURN END_FOR CHATML_OPEN_REPLY,
 };
-
-void rt_chat_form_list(rt_str *s)
-{
-    rt_str_puts(s, chatml.name);
-}
 
 static bool is_space(char c)
 {
@@ -113,30 +104,54 @@ static bool match_hole(rt_slice text, const char *pattern, rt_slice *hole)
     return !memchr(hole->p, '\'', hole->n) && !memchr(hole->p, '\\', hole->n);
 }
 
+static rt_status match_known(const char *template, bool *found, rt_slice *hole, rt_str *text, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str pattern = {0};
+    canonical(text, template);
+    *found = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known && !*found; i++) {
+        rt_str_clear(&pattern);
+        canonical(&pattern, known[i]);
+        if (text->failed || pattern.failed) {
+            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
+        }
+        *found = match_hole((rt_slice){rt_str_cstr(text), text->n}, rt_str_cstr(&pattern), hole);
+    }
+out:
+    rt_str_release(&pattern);
+    return st;
+}
+
+/* The first plain text between the two marks; empty where there is none. */
+static rt_slice between(const char *template, const char *after, const char *before)
+{
+    const size_t n_after = strlen(after);
+    for (const char *p = strstr(template, after); p; p = strstr(p + 1, after)) {
+        const char *text = p + n_after, *end = strstr(text, before);
+        if (end && end > text && strcspn(text, "'\"\\{}") >= (size_t)(end - text)) {
+            return (rt_slice){text, (size_t)(end - text)};
+        }
+    }
+    return (rt_slice){0};
+}
+
 rt_status rt_chat_form_match(const char *template, const rt_chat_form_info **form, char **system, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_str text = {0}, pattern = {0};
-    *form = NULL;
+    rt_str text = {0};
+    rt_slice found = {0};
+    bool is_chatml = false;
     *system = NULL;
-    canonical(&text, template);
-    for (size_t i = 0; i < sizeof known / sizeof *known && !*form; i++) {
-        rt_slice hole;
-        rt_str_clear(&pattern);
-        canonical(&pattern, known[i].template);
-        if (text.failed || pattern.failed) {
-            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
-        }
-        if (!match_hole((rt_slice){rt_str_cstr(&text), text.n}, rt_str_cstr(&pattern), &hole)) {
-            continue;
-        }
-        *form = known[i].form;
-        if (hole.p && !(*system = rt_strndup(hole.p, hole.n))) {
-            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
-        }
+    RT_TRY(match_known(template, &is_chatml, &found, &text, err));
+    *form = is_chatml ? rt_chat_form_by_name("chatml") : rt_chat_form_by_print(template);
+    if (*form && (*form)->default_after) {
+        found = between(template, (*form)->default_after, (*form)->default_before);
+    }
+    if (*form && found.p && !(*system = rt_strndup(found.p, found.n))) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
     }
 out:
     rt_str_release(&text);
-    rt_str_release(&pattern);
     return st;
 }

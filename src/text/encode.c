@@ -10,6 +10,7 @@ typedef struct encoder {
     rt_str normal; /* text in normal form C */
     rt_str mapped; /* a piece, or a run of text, in the vocabulary's alphabet */
     rt_ids *ids;
+    bool continues; /* the text goes on from other text */
 } encoder;
 
 /* *id = the token that is the whole piece, -1 when there is none. */
@@ -33,7 +34,7 @@ static rt_status find_whole(encoder *e, rt_slice piece, int32_t *id, rt_err *err
 /* The whole run at once, its spaces marked; `first`: it opens the text. */
 static rt_status encode_marked(encoder *e, const char *text, size_t n, bool first, rt_err *err)
 {
-    const rt_space_prefix prefix = e->t->space_prefix;
+    const rt_space_prefix prefix = first && e->continues ? RT_PREFIX_NEVER : e->t->space_prefix;
     const bool there = e->t->metaspace && text[0] == ' ';
     rt_str_clear(&e->mapped);
     if (!there && (prefix == RT_PREFIX_ALWAYS || (prefix == RT_PREFIX_FIRST && first))) {
@@ -108,7 +109,7 @@ rt_status rt_encode_text(const rt_tokenizer *t, const char *text, size_t n, int 
     rt_status st = RT_OK;
     size_t n_before = ids->n;
     rt_str repaired = {0};
-    encoder e = {.t = t, .ids = ids};
+    encoder e = {.t = t, .ids = ids, .continues = (flags & RT_ENCODE_CONTINUES) != 0};
     if (t->pretok) {
         RT_TRY(rt_pretok_walk_open(&e.walk, t->pretok, err));
     }

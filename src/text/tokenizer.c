@@ -143,7 +143,8 @@ static int32_t find_first(const rt_tokenizer *t, const char *const *names)
 /* Files often name no end of turn; the token is then known by its text. */
 static void find_turn_ends(rt_tokenizer *t)
 {
-    static const char *const eot[] = {"<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "[EOT]", NULL};
+    static const char *const eot[] = {"<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|return|>", "<|end|>",
+                                      "[EOT]",      NULL};
     static const char *const eom[] = {"<|eom_id|>", NULL};
     t->eot = t->eot >= 0 ? t->eot : find_first(t, eot);
     t->eom = t->eom >= 0 ? t->eom : find_first(t, eom);

@@ -24,6 +24,8 @@ RT_MUST_USE rt_status rt_tokenizer_from_hf(rt_tokenizer **out, const json_t *tok
 void rt_tokenizer_close(rt_tokenizer *t);
 
 #define RT_ENCODE_PLAIN 1 /* special tokens in the text are treated as ordinary text */
+#define RT_ENCODE_CONTINUES \
+    2 /* the text goes on from other text: a vocabulary that wants a space before text gets none */
 /* Appends the ids of `text` (any bytes; ill-formed UTF-8 becomes U+FFFD per maximal subpart). Adds no BOS or EOS. */
 RT_MUST_USE rt_status rt_encode_text(const rt_tokenizer *t, const char *text, size_t n, int flags, rt_ids *ids,
                                      rt_err *err);

@@ -28,6 +28,7 @@ struct rt_tokenizer {
     bool nfc;                           /* text is brought into normal form C first */
     char *chat_template;                /* NULL: none */
     const rt_chat_form_info *chat_form; /* NULL: none, or not known */
+    bool chat_form_named;               /* by the user, not by the template */
     char *chat_system;                  /* system content the template adds by itself; NULL: none */
     rt_digest hash;
 };

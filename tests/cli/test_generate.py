@@ -53,6 +53,14 @@ class Generate(ProgramTest):
         self.refused(INPUT, "generate", model, "-p", "a", "--chat", says="chat template")
         self.refused(INPUT, "generate", GOLDEN / "models/llama", "-p", "a", says="no tokenizer")
 
+    def test_a_template_can_be_named_and_help_lists_the_names(self):
+        line = self.refused(USAGE, "generate", self.tiny_model(), "-p", "a", "--chat", "--template", "vicuna", says="vicuna")
+        names = line.split("known are ")[1].split(", ")
+        self.assertGreater(len(names), 10)
+        said = " ".join(self.ok("generate", "--help").decode().split())
+        self.assertIn(": " + ", ".join(names) + ".", said)
+        self.refused(INPUT, "generate", "tiny", "-p", "a", "--chat", "--template", "gemma", says="<start_of_turn>")
+
 
 if __name__ == "__main__":
     main()
