@@ -2,6 +2,7 @@
  * right first, so that mutations reach what lies behind them. The reader is compiled in here: it needs neither engine
  * nor writer. */
 #include "teacher/cache_decode.c"
+#include "teacher/cache_decode_v1.c"
 #include "teacher/cache_sequence.c"
 #include "teacher/cache_shard.c"
 #include "teacher/prefix_code.c"

@@ -1,38 +1,115 @@
 /* cache_decode.c - the reading half of the codec. Its input is hostile until proven otherwise. */
-#include "teacher/cache_codec.h"
-#include "teacher/cache_model.h"
-
-struct rt_decoder {
-    int32_t n_ranked;
-    int32_t *id_of_rank;                 /* [n_ranked] */
-    int16_t table_of[RT_MODEL_CONTEXTS]; /* -1: the context never occurs */
-    uint16_t (*tables)[RT_PREFIX_TABLE];
-};
+#include "teacher/cache_decoder.h"
 
 /* ---- book ---- */
 
-/* Appends the ids of one class to id_of_rank; `seen` has a bit an id. */
-static bool get_class(rt_decoder *d, rt_bits_in *in, int64_t n_vocab, uint8_t *seen)
+typedef bool (*taker)(void *ud, int32_t v);
+
+/* Ascending numbers below `limit`, at most `room` of them. */
+static bool get_ascending(rt_bits_in *in, int64_t limit, int64_t room, taker take, void *ud)
 {
     uint32_t n = rt_bits_get_gamma(in);
-    if (n == 0 || n - 1 > n_vocab - d->n_ranked) {
+    if (n == 0 || n - 1 > room) {
         return false;
     }
     int order = n > 1 ? (int)rt_bits_get(in, 5) : 0;
-    int64_t id = -1;
+    int64_t v = -1;
     for (uint32_t i = 1; i < n; i++) {
         uint32_t gap;
-        if (!rt_bits_get_golomb(in, order, (uint32_t)n_vocab, &gap)) {
+        if (!rt_bits_get_golomb(in, order, (uint32_t)limit, &gap)) {
             return false;
         }
-        id += (int64_t)gap + 1;
-        if (id >= n_vocab || (seen[id >> 3] >> (id & 7) & 1) != 0) {
+        v += (int64_t)gap + 1;
+        if (v >= limit || !take(ud, (int32_t)v)) {
             return false;
         }
-        seen[id >> 3] = (uint8_t)(seen[id >> 3] | 1u << (id & 7));
-        d->id_of_rank[d->n_ranked++] = (int32_t)id;
     }
     return rt_bits_ok(in);
+}
+
+/* Sets a bit; false when it was set. */
+static bool mark(uint8_t *bits, int32_t at)
+{
+    uint8_t was = bits[at >> 3];
+    bits[at >> 3] = (uint8_t)(was | 1u << (at & 7));
+    return bits[at >> 3] != was;
+}
+
+typedef struct ranking {
+    rt_decoder *d;
+    uint8_t *seen; /* a bit an id */
+} ranking;
+
+static bool take_ranked(void *ud, int32_t id)
+{
+    ranking *r = ud;
+    r->d->id_of_rank[r->d->n_ranked++] = id;
+    return mark(r->seen, id);
+}
+
+static rt_status get_ranking(rt_decoder *d, rt_bits_in *in, int64_t n_vocab, rt_err *err)
+{
+    rt_status st = RT_OK;
+    ranking r = {.d = d};
+    RT_TRY(RT_NEW(&d->id_of_rank, (size_t)n_vocab, "id ranks", err));
+    RT_TRY(RT_NEW(&r.seen, (size_t)n_vocab / 8 + 1, "id marks", err));
+    for (int c = 0; c < RT_MODEL_CLASSES; c++) {
+        if (!get_ascending(in, n_vocab, n_vocab - d->n_ranked, take_ranked, &r)) {
+            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(in), "damaged table of ids");
+        }
+    }
+out:
+    rt_free(r.seen);
+    return st;
+}
+
+typedef struct listing {
+    const rt_decoder *d;
+    rt_decoder_kind *kind;
+    rt_str ids;
+} listing;
+
+static bool take_listed(void *ud, int32_t rank)
+{
+    listing *l = ud;
+    rt_str_add(&l->ids, &l->d->id_of_rank[rank], sizeof(int32_t));
+    return mark(l->kind->listed, rank);
+}
+
+static rt_status get_list(rt_decoder *d, rt_bits_in *in, rt_decoder_kind *kind, rt_err *err)
+{
+    rt_status st = RT_OK;
+    listing l = {.d = d, .kind = kind};
+    RT_TRY(RT_NEW(&kind->listed, (size_t)d->n_ranked / 8 + 1, "id marks", err));
+    for (int c = 0; c < RT_MODEL_LIST_CLASSES; c++) {
+        int64_t room = d->n_ranked - (int64_t)(l.ids.n / sizeof(int32_t));
+        if (!get_ascending(in, d->n_ranked, room, take_listed, &l)) {
+            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(in), "damaged list of ids");
+        }
+    }
+    if (l.ids.failed) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a list of ids");
+    }
+    kind->n = (int32_t)(l.ids.n / sizeof(int32_t));
+    kind->ids = (int32_t *)(void *)l.ids.p;
+    l.ids.p = NULL;
+out:
+    rt_str_release(&l.ids);
+    return st;
+}
+
+static rt_status get_kinds(rt_decoder *d, rt_bits_in *in, rt_err *err)
+{
+    rt_status st = RT_OK;
+    uint32_t n = rt_bits_get_gamma(in);
+    if (n == 0 || n - 1 > RT_MODEL_MAX_KINDS) {
+        RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(in), "impossible number of kinds of rows");
+    }
+    for (; d->n_kinds < (int)n - 1; d->n_kinds++) {
+        RT_TRY(get_list(d, in, &d->kinds[d->n_kinds], err));
+    }
+out:
+    return st;
 }
 
 static bool get_lengths(rt_bits_in *in, uint8_t length[RT_PREFIX_SYMBOLS], bool *used)
@@ -49,41 +126,44 @@ static bool get_lengths(rt_bits_in *in, uint8_t length[RT_PREFIX_SYMBOLS], bool 
     return rt_bits_ok(in);
 }
 
-rt_status rt_decoder_new(rt_decoder **out, rt_bits_in *book, int64_t n_vocab, rt_err *err)
+static rt_status get_tables(rt_decoder *d, rt_bits_in *in, int n_contexts, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_decoder *d = NULL;
-    uint8_t *seen = NULL;
     uint8_t(*length)[RT_PREFIX_SYMBOLS] = NULL;
-    RT_BUG_IF(n_vocab < 1 || n_vocab > RT_CODEC_MAX_VOCAB);
-    RT_TRY(RT_NEW(&d, 1, "cache decoder", err));
-    RT_TRY(RT_NEW(&d->id_of_rank, (size_t)n_vocab, "id ranks", err));
-    RT_TRY(RT_NEW(&seen, (size_t)n_vocab / 8 + 1, "id marks", err));
-    RT_TRY(RT_NEW(&length, RT_MODEL_CONTEXTS, "code lengths", err));
-    for (int c = 0; c < RT_MODEL_CLASSES; c++) {
-        if (!get_class(d, book, n_vocab, seen)) {
-            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(book), "damaged table of ids");
-        }
-    }
     int16_t n_tables = 0;
-    for (int c = 0; c < RT_MODEL_CONTEXTS; c++) {
+    RT_TRY(RT_NEW(&length, (size_t)n_contexts + 1, "code lengths", err));
+    for (int c = 0; c < n_contexts; c++) {
         bool used;
-        if (!get_lengths(book, length[n_tables], &used)) {
-            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(book), "damaged table of codes");
+        if (!get_lengths(in, length[n_tables], &used)) {
+            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(in), "damaged table of codes");
         }
         d->table_of[c] = used ? n_tables++ : -1;
     }
     RT_TRY(RT_NEW(&d->tables, (size_t)n_tables, "decoding tables", err));
     for (int t = 0; t < n_tables; t++) {
         if (!rt_prefix_table(length[t], d->tables[t])) {
-            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(book), "code lengths that make no code");
+            RT_FAIL_OUT(err, RT_INPUT, rt_bits_byte(in), "code lengths that make no code");
         }
     }
+out:
+    rt_free(length);
+    return st;
+}
+
+rt_status rt_decoder_new(rt_decoder **out, rt_bits_in *book, int64_t n_vocab, int version, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_decoder *d = NULL;
+    RT_BUG_IF(n_vocab < 1 || n_vocab > RT_CODEC_MAX_VOCAB);
+    RT_TRY(RT_NEW(&d, 1, "cache decoder", err));
+    RT_TRY(get_ranking(d, book, n_vocab, err));
+    if (version > 1) {
+        RT_TRY(get_kinds(d, book, err));
+    }
+    RT_TRY(get_tables(d, book, version > 1 ? RT_MODEL_CONTEXTS : RT_V1_CONTEXTS, err));
     *out = d;
     d = NULL;
 out:
-    rt_free(length);
-    rt_free(seen);
     rt_decoder_free(d);
     return st;
 }
@@ -91,90 +171,131 @@ out:
 void rt_decoder_free(rt_decoder *d)
 {
     if (d) {
+        for (int k = 0; k < RT_MODEL_MAX_KINDS; k++) {
+            rt_free(d->kinds[k].ids);
+            rt_free(d->kinds[k].listed);
+        }
         rt_free(d->id_of_rank);
         rt_free(d->tables);
         rt_free(d);
     }
 }
 
-/* ---- symbols ---- */
+/* ---- text ---- */
 
-/* The symbol and its code's length as one number, 0 when there is none. */
-static inline uint32_t get_symbol(const rt_decoder *d, rt_bits_in *in, uint64_t word, int context)
+/* An id of the text by its rank among all. */
+static bool get_plain_id(const rt_decoder *d, rt_bits_in *in, int32_t *id)
 {
-    int t = d->table_of[context];
-    uint32_t found = t < 0 ? 0 : d->tables[t][word & (RT_PREFIX_TABLE - 1)];
-    in->at += found & 15;
-    return found;
+    uint64_t word = rt_bits_peek(in);
+    uint32_t found = rt_decoder_symbol(d, in, word, RT_MODEL_ID);
+    uint32_t low = found >> 4;
+    if (found == 0 || low > 21) {
+        return false;
+    }
+    uint32_t rank = rt_decoder_low_bits(in, word, found, low) - 1;
+    if (rank >= (uint32_t)d->n_ranked) {
+        return false;
+    }
+    *id = d->id_of_rank[rank];
+    return true;
 }
 
-/* 1 followed by the `low` bits after the code that `found` describes; word still begins with that code. Code and low
- * bits together are fewer than the bits a word holds. */
-static inline uint32_t low_bits(rt_bits_in *in, uint64_t word, uint32_t found, uint32_t low)
+bool rt_decoder_get_id(const rt_decoder *d, rt_bits_in *in, const rt_coded_row *before, int32_t *id)
 {
-    in->at += low;
-    return 1u << low | (uint32_t)(word >> (found & 15) & ((1ull << low) - 1));
+    if (before) {
+        int largest = rt_model_largest(before->counts, before->n);
+        uint32_t found = rt_decoder_symbol(d, in, rt_bits_peek(in), rt_model_next_context(largest));
+        if (found == 0) {
+            return false;
+        }
+        if (found >> 4 != RT_MODEL_ESCAPE) {
+            int at = rt_model_entry_at(before->counts, before->n, (int)(found >> 4));
+            *id = at < 0 ? -1 : before->ids[at];
+            return at >= 0;
+        }
+    }
+    return get_plain_id(d, in, id);
 }
 
 bool rt_decoder_get_ids(const rt_decoder *d, rt_bits_in *in, int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        uint64_t word = rt_bits_peek(in);
-        uint32_t found = get_symbol(d, in, word, RT_MODEL_ID);
-        uint32_t low = found >> 4;
-        if (found == 0 || low > 21) {
+        if (!get_plain_id(d, in, &ids[i])) {
             return false;
         }
-        uint32_t rank = low_bits(in, word, found, low) - 1;
-        if (rank >= (uint32_t)d->n_ranked) {
-            return false;
-        }
-        ids[i] = d->id_of_rank[rank];
     }
     return rt_bits_ok(in);
 }
 
-/* A count above one, or 0: the bits are none that fits. */
-static int get_count(const rt_decoder *d, rt_bits_in *in, int left)
+/* ---- rows ---- */
+
+static bool get_entropy_and_size(const rt_decoder *d, rt_bits_in *in, rt_coded_row *row)
 {
-    uint32_t found = get_symbol(d, in, rt_bits_peek(in), rt_model_count_context(left));
-    uint32_t count = (found >> 4) + 2;
+    uint32_t found = rt_decoder_symbol(d, in, rt_bits_peek(in), RT_MODEL_ENTROPY);
+    int symbol = (int)(found >> 4);
     if (found == 0) {
-        return 0;
+        return false;
     }
-    if (found >> 4 == RT_MODEL_COUNT_ESCAPE) {
-        uint32_t more = rt_bits_get_gamma(in);
-        if (more == 0 || more > RT_CODEC_MAX_TOTAL) {
-            return 0;
-        }
-        count += more - 1;
-    }
-    return count <= (uint32_t)left ? (int)count : 0;
+    uint32_t low = rt_bits_get(in, rt_model_entropy_low_bits(symbol));
+    int high = symbol == 0 ? 0 : symbol - 1 + RT_MODEL_ENTROPY_FIRST;
+    row->entropy = (uint16_t)(low | (uint32_t)high << RT_MODEL_ENTROPY_LOW);
+    row->n = rt_decoder_open_ended(d, in, RT_MODEL_SIZE + symbol) + 1;
+    return row->n >= 1 && row->n <= row->total;
 }
 
-int rt_decoder_get_row(const rt_decoder *d, rt_bits_in *in, int total, int max, int32_t *ids, int32_t *counts)
+/* The id at this place of a kind's ranking: its list, then all ids that are not in it. -1: there is none. */
+static int32_t id_at(const rt_decoder *d, const rt_decoder_kind *kind, int64_t place)
 {
-    int32_t rank = -1;
-    int n = 0;
-    for (int left = total; left > 0; n++) {
-        uint64_t word = rt_bits_peek(in);
-        uint32_t found = get_symbol(d, in, word, rt_model_gap_context(rank, left));
-        uint32_t low = found >> 5;
-        if (found == 0 || low > 21 || n == max) {
-            return -1;
-        }
-        int64_t next = (int64_t)rank + low_bits(in, word, found, low);
-        if (next >= d->n_ranked) {
-            return -1;
-        }
-        rank = (int32_t)next;
-        int count = (found >> 4 & 1) != 0 ? get_count(d, in, left) : 1;
-        if (count == 0) {
-            return -1;
-        }
-        ids[n] = d->id_of_rank[rank];
-        counts[n] = count;
-        left -= count;
+    if (place < kind->n) {
+        return kind->ids[place];
     }
-    return rt_bits_ok(in) ? n : -1;
+    int64_t rank = place - kind->n;
+    return rank < d->n_ranked && (kind->listed[rank >> 3] >> (rank & 7) & 1) == 0 ? d->id_of_rank[rank] : -1;
+}
+
+static bool get_entries(const rt_decoder *d, rt_bits_in *in, const rt_decoder_kind *kind, rt_coded_row *row)
+{
+    int spare = row->total - row->n;
+    int64_t rank = -1;
+    for (int i = 0; i < row->n; i++) {
+        int left = row->n - i, count = 1;
+        uint64_t word = rt_bits_peek(in);
+        uint32_t found = rt_decoder_symbol(d, in, word, rt_model_gap_context((int32_t)rank, left, spare));
+        uint32_t low = found >> 5;
+        if (found == 0 || low >= RT_MODEL_OCTAVES) {
+            return false;
+        }
+        rank += rt_decoder_low_bits(in, word, found, low);
+        row->ids[i] = id_at(d, kind, rank);
+        if (row->ids[i] < 0) {
+            return false;
+        }
+        if (left == 1) {
+            count += spare;
+        } else if ((found >> 4 & 1) != 0) {
+            count = rt_decoder_open_ended(d, in, rt_model_count_context(left, spare)) + 2;
+        }
+        if (count < 1 || count > spare + 1) {
+            return false;
+        }
+        row->counts[i] = count;
+        spare -= count - 1;
+    }
+    return rt_bits_ok(in);
+}
+
+bool rt_decoder_get_row(const rt_decoder *d, rt_bits_in *in, uint8_t *kind_after, int room, rt_coded_row *row)
+{
+    uint8_t *after = &kind_after[row->token];
+    uint32_t found = rt_decoder_symbol(d, in, rt_bits_peek(in), RT_MODEL_KIND + *after);
+    row->kind = (int)(found >> 4);
+    if (found == 0 || row->kind >= d->n_kinds) {
+        return false;
+    }
+    *after = (uint8_t)(row->kind + 1);
+    row->n = row->total;
+    if (row->sample && !get_entropy_and_size(d, in, row)) {
+        return false;
+    }
+    return row->n <= room && get_entries(d, in, &d->kinds[row->kind], row);
 }

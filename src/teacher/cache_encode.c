@@ -11,7 +11,9 @@ struct rt_encoder {
     int32_t *id_of_rank;  /* [n_vocab] */
     int32_t
         class_first[RT_MODEL_CLASSES + 1]; /* first rank of each class, the most popular class first; then their end */
-    uint32_t (*count)[RT_PREFIX_SYMBOLS];  /* [RT_MODEL_CONTEXTS] */
+    rt_kinds kinds;
+    uint8_t *kind_after;                  /* [n_vocab] in this sequence: 1 + kind of the last row after an id */
+    uint32_t (*count)[RT_PREFIX_SYMBOLS]; /* [RT_MODEL_CONTEXTS] */
     uint8_t (*length)[RT_PREFIX_SYMBOLS];
     uint16_t (*code)[RT_PREFIX_SYMBOLS];
     uint64_t keys[RT_CODEC_MAX_TOTAL];
@@ -27,6 +29,7 @@ rt_status rt_encoder_new(rt_encoder **out, int64_t n_vocab, rt_err *err)
     RT_TRY(RT_NEW(&e->popularity, (size_t)n_vocab, "id counts", err));
     RT_TRY(RT_NEW(&e->rank_of_id, (size_t)n_vocab, "id ranks", err));
     RT_TRY(RT_NEW(&e->id_of_rank, (size_t)n_vocab, "id ranks", err));
+    RT_TRY(RT_NEW(&e->kind_after, (size_t)n_vocab, "kinds after ids", err));
     RT_TRY(RT_NEW(&e->count, RT_MODEL_CONTEXTS, "symbol counts", err));
     RT_TRY(RT_NEW(&e->length, RT_MODEL_CONTEXTS, "code lengths", err));
     RT_TRY(RT_NEW(&e->code, RT_MODEL_CONTEXTS, "codes", err));
@@ -43,6 +46,8 @@ void rt_encoder_free(rt_encoder *e)
         rt_free(e->popularity);
         rt_free(e->rank_of_id);
         rt_free(e->id_of_rank);
+        rt_kinds_release(&e->kinds);
+        rt_free(e->kind_after);
         rt_free(e->count);
         rt_free(e->length);
         rt_free(e->code);
@@ -54,6 +59,7 @@ void rt_encoder_reset(rt_encoder *e)
 {
     memset(e->popularity, 0, (size_t)e->n_vocab * sizeof *e->popularity);
     memset(e->count, 0, RT_MODEL_CONTEXTS * sizeof *e->count);
+    rt_kinds_release(&e->kinds);
 }
 
 /* ---- ranking ---- */
@@ -82,6 +88,21 @@ void rt_encoder_rank(rt_encoder *e)
     e->class_first[RT_MODEL_CLASSES] = rank;
 }
 
+rt_status rt_encoder_find_kinds(rt_encoder *e, const rt_kind_rows *rows, const int32_t *tokens, uint8_t *kind,
+                                rt_err *err)
+{
+    rt_status st = RT_OK;
+    int n_kinds = rt_kinds_wanted(rows->n);
+    for (int64_t i = 0; i < rows->n; i++) {
+        kind[i] = (uint8_t)(((uint32_t)tokens[i] * 2654435761u >> 8) % (uint32_t)n_kinds);
+    }
+    RT_TRY(rt_kinds_sort(kind, n_kinds, rows, e->n_vocab, err));
+    RT_TRY(rt_kinds_list(&e->kinds, kind, n_kinds, rows, e->id_of_rank, e->class_first[RT_MODEL_CLASSES], e->n_vocab,
+                         err));
+out:
+    return st;
+}
+
 /* ---- symbols ---- */
 
 static void put_symbol(rt_encoder *e, rt_bits_out *out, int context, int symbol)
@@ -100,14 +121,43 @@ static void put_low_bits(rt_bits_out *out, uint32_t v, int n)
     }
 }
 
-void rt_encoder_put_ids(rt_encoder *e, rt_bits_out *out, const int32_t *ids, int64_t n)
+/* v >= 0 with small values likely. */
+static void put_open_ended(rt_encoder *e, rt_bits_out *out, int context, int v)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t v = (uint32_t)e->rank_of_id[ids[i]] + 1;
-        int low = rt_bits_below_top(v);
-        put_symbol(e, out, RT_MODEL_ID, low);
-        put_low_bits(out, v, low);
+    int symbol = v < RT_MODEL_ESCAPE ? v : RT_MODEL_ESCAPE;
+    put_symbol(e, out, context, symbol);
+    if (out && symbol == RT_MODEL_ESCAPE) {
+        rt_bits_put_gamma(out, (uint32_t)(v - RT_MODEL_ESCAPE + 1));
     }
+}
+
+void rt_encoder_put_id(rt_encoder *e, rt_bits_out *out, const rt_coded_row *before, int32_t id)
+{
+    if (before) {
+        int place = rt_model_place(before->counts, before->n, before->ids, id);
+        put_symbol(e, out, rt_model_next_context(rt_model_largest(before->counts, before->n)), place);
+        if (place < RT_MODEL_ESCAPE) {
+            return;
+        }
+    }
+    uint32_t v = (uint32_t)e->rank_of_id[id] + 1;
+    int low = rt_bits_below_top(v);
+    put_symbol(e, out, RT_MODEL_ID, low);
+    put_low_bits(out, v, low);
+}
+
+/* ---- rows ---- */
+
+void rt_encoder_begin_sequence(rt_encoder *e)
+{
+    memset(e->kind_after, 0, (size_t)e->n_vocab);
+}
+
+/* Place of an id in the ranking of a kind: its list, then all ids. */
+static int32_t rank_in_kind(const rt_encoder *e, int kind, int32_t id)
+{
+    int32_t listed = e->kinds.listed[id][kind];
+    return listed >= 0 ? listed : e->kinds.first[kind][RT_MODEL_CLASSES] + e->rank_of_id[id];
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -116,11 +166,11 @@ static int compare_keys(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void rt_encoder_sort(rt_encoder *e, const int32_t *ids, int n, int32_t *order)
+void rt_encoder_sort(rt_encoder *e, int kind, const int32_t *ids, int n, int32_t *order)
 {
     RT_BUG_IF(n > RT_CODEC_MAX_TOTAL);
     for (int i = 0; i < n; i++) {
-        e->keys[i] = (uint64_t)(uint32_t)e->rank_of_id[ids[i]] << 32 | (uint32_t)i;
+        e->keys[i] = (uint64_t)(uint32_t)rank_in_kind(e, kind, ids[i]) << 32 | (uint32_t)i;
     }
     qsort(e->keys, (size_t)n, sizeof *e->keys, compare_keys);
     for (int i = 0; i < n; i++) {
@@ -128,35 +178,41 @@ void rt_encoder_sort(rt_encoder *e, const int32_t *ids, int n, int32_t *order)
     }
 }
 
-static void put_count(rt_encoder *e, rt_bits_out *out, int count, int left)
+static void put_entropy_and_size(rt_encoder *e, rt_bits_out *out, uint16_t entropy, int n)
 {
-    int symbol = count - 2 < RT_MODEL_COUNT_ESCAPE ? count - 2 : RT_MODEL_COUNT_ESCAPE;
-    put_symbol(e, out, rt_model_count_context(left), symbol);
-    if (out && symbol == RT_MODEL_COUNT_ESCAPE) {
-        rt_bits_put_gamma(out, (uint32_t)(count - 2 - RT_MODEL_COUNT_ESCAPE + 1));
-    }
+    int symbol = rt_model_entropy_symbol(entropy);
+    put_symbol(e, out, RT_MODEL_ENTROPY, symbol);
+    put_low_bits(out, entropy, rt_model_entropy_low_bits(symbol));
+    put_open_ended(e, out, RT_MODEL_SIZE + symbol, n - 1);
 }
 
-void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const int32_t *ids, const int32_t *counts,
-                        const int32_t *order, int n, int total)
+void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const rt_coded_row *row)
 {
+    uint8_t *after = &e->kind_after[row->token];
+    int spare = row->total - row->n;
     int32_t rank = -1;
-    int left = total;
-    for (int i = 0; i < n; i++) {
-        int32_t next = e->rank_of_id[ids[order[i]]];
-        int count = counts ? counts[order[i]] : 1;
+    RT_BUG_IF(spare < 0 || (!row->sample && spare > 0));
+    put_symbol(e, out, RT_MODEL_KIND + *after, row->kind);
+    *after = (uint8_t)(row->kind + 1);
+    if (row->sample) {
+        put_entropy_and_size(e, out, row->entropy, row->n);
+    }
+    for (int i = 0; i < row->n; i++) {
+        int left = row->n - i, count = row->counts[i];
+        int32_t next = rank_in_kind(e, row->kind, row->ids[i]);
         uint32_t gap = (uint32_t)(next - rank);
-        RT_BUG_IF(next <= rank || count < 1);
+        RT_BUG_IF(next <= rank || count < 1 || count > spare + 1);
+        bool told = left > 1 && count > 1; /* the last entry takes what is left */
         int low = rt_bits_below_top(gap);
-        put_symbol(e, out, rt_model_gap_context(rank, left), 2 * low + (count > 1));
+        put_symbol(e, out, rt_model_gap_context(rank, left, spare), 2 * low + told);
         put_low_bits(out, gap, low);
-        if (count > 1) {
-            put_count(e, out, count, left);
+        if (told) {
+            put_open_ended(e, out, rt_model_count_context(left, spare), count - 2);
         }
         rank = next;
-        left -= count;
+        spare -= count - 1;
     }
-    RT_BUG_IF(left != 0);
+    RT_BUG_IF(spare != 0);
 }
 
 /* ---- codes and book ---- */
@@ -169,27 +225,35 @@ void rt_encoder_make_codes(rt_encoder *e)
     }
 }
 
-/* Ids of one class: how many, then gaps in the Golomb order that fits their mean. */
-static void put_class(const rt_encoder *e, rt_bits_out *out, int32_t first, int32_t end)
+/* Ascending numbers: how many, then gaps in the Golomb order that fits their mean. */
+static void put_ascending(rt_bits_out *out, const int32_t *v, int32_t n)
 {
-    uint32_t n = (uint32_t)(end - first);
-    rt_bits_put_gamma(out, n + 1);
+    rt_bits_put_gamma(out, (uint32_t)n + 1);
     if (n == 0) {
         return;
     }
-    int order = rt_bits_below_top((uint32_t)e->n_vocab / n);
+    int order = rt_bits_below_top((uint32_t)(v[n - 1] + 1) / (uint32_t)n);
     rt_bits_put(out, (uint32_t)order, 5);
     int32_t before = -1;
-    for (int32_t r = first; r < end; r++) {
-        rt_bits_put_golomb(out, (uint32_t)(e->id_of_rank[r] - before - 1), order);
-        before = e->id_of_rank[r];
+    for (int32_t i = 0; i < n; i++) {
+        rt_bits_put_golomb(out, (uint32_t)(v[i] - before - 1), order);
+        before = v[i];
+    }
+}
+
+static void put_classes(rt_bits_out *out, const int32_t *v, const int32_t first[RT_MODEL_CLASSES + 1], int n_classes)
+{
+    for (int c = 0; c < n_classes; c++) {
+        put_ascending(out, v + first[c], first[c + 1] - first[c]);
     }
 }
 
 void rt_encoder_put_book(const rt_encoder *e, rt_bits_out *out)
 {
-    for (int c = 0; c < RT_MODEL_CLASSES; c++) {
-        put_class(e, out, e->class_first[c], e->class_first[c + 1]);
+    put_classes(out, e->id_of_rank, e->class_first, RT_MODEL_CLASSES);
+    rt_bits_put_gamma(out, (uint32_t)e->kinds.n + 1);
+    for (int k = 0; k < e->kinds.n; k++) {
+        put_classes(out, e->kinds.list[k], e->kinds.first[k], RT_MODEL_LIST_CLASSES);
     }
     for (int c = 0; c < RT_MODEL_CONTEXTS; c++) {
         int n = RT_PREFIX_SYMBOLS;

@@ -14,11 +14,12 @@ void rt_cache_index_release(rt_cache_index *x)
     memset(x, 0, sizeof *x);
 }
 
-rt_digest rt_cache_index_hash(const rt_cache_header *h, const uint64_t *checksums, int64_t n_shards)
+rt_digest rt_cache_index_hash(const rt_cache_header *h, int version, const uint64_t *checksums, int64_t n_shards)
 {
     rt_shard_head head;
     rt_digest parts[2];
     rt_shard_head_from(&head, h);
+    head.version = (uint32_t)version;
     parts[0] = rt_sha256_of(&head, sizeof head);
     parts[1] = rt_sha256_of(checksums, (size_t)n_shards * sizeof *checksums);
     return rt_sha256_of(parts, sizeof parts);
@@ -100,7 +101,7 @@ rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const r
         checksums[i] = shards[i].checksum;
         bytes += (int64_t)shards[i].file_bytes;
     }
-    rt_digest hash = rt_cache_index_hash(h, checksums, n_shards);
+    rt_digest hash = rt_cache_index_hash(h, RT_SHARD_VERSION, checksums, n_shards);
     json_object_set_new(root, "format", json_string(FORMAT_NAME));
     json_object_set_new(root, "version", json_integer(RT_SHARD_VERSION));
     set_hash(root, "hash", &hash);
@@ -139,9 +140,10 @@ static rt_status read_index(rt_cache_index *x, const json_t *root, rt_err *err)
     if (strcmp(rt_json_str(root, "format", ""), FORMAT_NAME) != 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "'format' is not '%s'", FORMAT_NAME);
     }
-    if (rt_json_i64(root, "version", 0) != RT_SHARD_VERSION) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "version %lld, this program reads %d",
-                    (long long)rt_json_i64(root, "version", 0), RT_SHARD_VERSION);
+    int64_t version = rt_json_i64(root, "version", 0);
+    if (version < 1 || version > RT_SHARD_VERSION) {
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "version %lld, this program reads 1 to %d", (long long)version,
+                    RT_SHARD_VERSION);
     }
     if (!json_is_array(list) || json_array_size(list) == 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "no shards listed");

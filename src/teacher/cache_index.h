@@ -16,7 +16,7 @@ typedef struct rt_cache_index {
 void rt_cache_index_release(rt_cache_index *x);
 
 /* Over the fields about the cache and the checksums of all shards. */
-rt_digest rt_cache_index_hash(const rt_cache_header *h, const uint64_t *checksums, int64_t n_shards);
+rt_digest rt_cache_index_hash(const rt_cache_header *h, int version, const uint64_t *checksums, int64_t n_shards);
 RT_MUST_USE rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const rt_shard_head *shards,
                                           int64_t n_shards, rt_err *err);
 /* RT_NOT_FOUND: the cache was never finished. */

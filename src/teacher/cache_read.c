@@ -59,7 +59,7 @@ static rt_status open_shards(rt_cache *c, const char *dir, const rt_cache_index 
         n_targets != h->n_targets) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "cache '%s': the shards do not add up to what their heads say", dir);
     }
-    c->hash = rt_cache_index_hash(h, index->checksums, index->n_shards);
+    c->hash = rt_cache_index_hash(h, (int)c->shards[0].shard.head.version, index->checksums, index->n_shards);
     if (memcmp(&c->hash, &index->hash, sizeof c->hash) != 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "cache '%s': hash in %s does not match", dir, RT_CACHE_INDEX_FILE);
     }

@@ -1,5 +1,5 @@
-/* cache_sequence.c - one sequence out of a shard. Bits: segments, mask, ids, then a row a target; hidden states follow
- * as plain bytes. Views are laid out in one block that only ever grows. */
+/* cache_sequence.c - one sequence out of a shard. Bits: segments, mask, then ids of the text, each with its row; hidden
+ * states follow as plain bytes. Views are laid out in one block that only ever grows. */
 #include <math.h>
 
 #include "format/half.h"
@@ -7,7 +7,8 @@
 
 /* Places of the views in the block. */
 typedef struct layout {
-    size_t ids, label, segment_start, segment_doc, targets, entry_ids, entry_counts, entry_weights, hidden, mask, bytes;
+    size_t ids, label, segment_start, segment_doc, targets, entry_ids, entry_counts, entry_weights, hidden, mask;
+    size_t kind_after, bytes;
     size_t max_entries;
 } layout;
 
@@ -33,7 +34,8 @@ static bool plan(layout *l, const rt_shard_head *d, const rt_shard_entry *e)
            place(l, &l->entry_ids, l->max_entries, sizeof(int32_t)) &&
            place(l, &l->entry_counts, l->max_entries, sizeof(int32_t)) &&
            place(l, &l->entry_weights, l->max_entries, sizeof(float)) &&
-           place(l, &l->hidden, hidden ? n * (size_t)d->d_model : 0, sizeof(float)) && place(l, &l->mask, n, 1);
+           place(l, &l->hidden, hidden ? n * (size_t)d->d_model : 0, sizeof(float)) && place(l, &l->mask, n, 1) &&
+           place(l, &l->kind_after, hidden || d->version == 1 ? 0 : (size_t)d->n_vocab, 1);
 }
 
 static rt_status make_room(rt_cache_sequence *out, const rt_shard_head *d, const layout *l, int64_t n, rt_err *err)
@@ -113,52 +115,80 @@ static float get_half(rt_bits_in *in)
     return rt_half_decode((uint16_t)rt_bits_get(in, 16));
 }
 
-/* Half of the entropy and the row of counts, or of the log tail, the row of ids and half of each log p. */
-static bool get_row(const rt_shard *s, rt_bits_in *in, rt_target *t, int32_t *ids, int32_t *counts, float *weight,
-                    int room)
+/* What a row of the codec is as a target, its weights at `weight`; value: entropy or log of the tail's mass. */
+static bool set_target(rt_target *t, const rt_coded_row *row, float value, float *weight, rt_bits_in *in)
 {
-    bool sample = s->head.kind == RT_CACHE_SAMPLE;
-    int total = (int)(sample ? s->head.draws : s->head.k);
-    float value = get_half(in);
-    int n = rt_decoder_get_row(s->decoder, in, total, room, ids, counts);
-    if (n < 0) {
-        return false;
-    }
-    *t = (rt_target){
-        .kind = sample ? RT_TARGET_SAMPLE : RT_TARGET_TOPK, .n = n, .ids = ids, .weight = weight, .label = -1};
-    if (sample) {
-        for (int i = 0; i < n; i++) {
-            weight[i] = (float)counts[i] / (float)total;
+    *t = (rt_target){.kind = row->sample ? RT_TARGET_SAMPLE : RT_TARGET_TOPK,
+                     .n = row->n,
+                     .ids = row->ids,
+                     .weight = weight,
+                     .label = -1};
+    if (row->sample) {
+        for (int i = 0; i < row->n; i++) {
+            weight[i] = (float)row->counts[i] / (float)row->total;
         }
         t->entropy = value;
         return isfinite(value) && value >= 0;
     }
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < row->n; i++) {
         weight[i] = get_half(in);
         if (!isfinite(weight[i]) || weight[i] > 0) {
             return false;
         }
     }
     t->log_tail = value;
-    return n == total && value <= 0 && rt_bits_ok(in);
+    return value <= 0 && rt_bits_ok(in);
 }
 
-static bool get_rows(const rt_shard *s, rt_bits_in *in, const layout *l, rt_cache_sequence *out)
+/* Value of the row, its entries and, for top-k, half of each log p. */
+static bool get_row(const rt_shard *s, rt_bits_in *in, uint8_t *kind_after, rt_target *t, rt_coded_row *row,
+                    float *weight, int room)
+{
+    float value = 0;
+    if (s->head.version == 1 || !row->sample) {
+        value = get_half(in);
+    }
+    if (s->head.version == 1) {
+        row->n = rt_decoder_get_row_v1(s->decoder, in, row->total, room, row->ids, row->counts);
+        if (row->n < 0 || (!row->sample && row->n != row->total)) {
+            return false;
+        }
+    } else if (!rt_decoder_get_row(s->decoder, in, kind_after, room, row)) {
+        return false;
+    } else if (row->sample) {
+        value = rt_half_decode(row->entropy);
+    }
+    return set_target(t, row, value, weight, in);
+}
+
+/* Ids of the text, in version 2 told by the rows before them, and a row where the mask says so. */
+static bool get_ids_and_rows(const rt_shard *s, rt_bits_in *in, const layout *l, rt_cache_sequence *out)
 {
     char *p = out->storage;
     int32_t *ids = (int32_t *)(void *)(p + l->entry_ids), *counts = (int32_t *)(void *)(p + l->entry_counts);
     float *weight = (float *)(void *)(p + l->entry_weights);
+    uint8_t *kind_after = (uint8_t *)(p + l->kind_after);
+    bool sample = s->head.kind == RT_CACHE_SAMPLE, old = s->head.version == 1;
+    rt_coded_row row = {.sample = sample, .total = (int)(sample ? s->head.draws : s->head.k)};
     size_t at = 0;
+    if (!old) {
+        memset(kind_after, 0, (size_t)s->head.n_vocab);
+    }
     for (int64_t i = 0; i < out->n; i++) {
-        out->targets[i] =
-            (rt_target){.kind = s->head.kind == RT_CACHE_SAMPLE ? RT_TARGET_SAMPLE : RT_TARGET_TOPK, .label = -1};
+        const rt_coded_row *before = i > 0 && out->mask[i - 1] != 0 ? &row : NULL;
+        if (!old && !rt_decoder_get_id(s->decoder, in, before, &out->ids[i])) {
+            return false;
+        }
+        out->targets[i] = (rt_target){.kind = sample ? RT_TARGET_SAMPLE : RT_TARGET_TOPK, .label = -1};
         if (out->mask[i] != 0) {
             size_t room = l->max_entries - at < RT_CODEC_MAX_TOTAL ? l->max_entries - at : RT_CODEC_MAX_TOTAL;
-            if (!get_row(s, in, &out->targets[i], ids + at, counts + at, weight + at, (int)room)) {
+            row.token = out->ids[i];
+            row.ids = ids + at;
+            row.counts = counts + at;
+            if (!get_row(s, in, kind_after, &out->targets[i], &row, weight + at, (int)room)) {
                 return false;
             }
-            out->targets[i].label = out->label[i];
-            at += (size_t)out->targets[i].n;
+            at += (size_t)row.n;
         }
     }
     return rt_bits_ok(in);
@@ -202,6 +232,9 @@ static void set_labels(rt_cache_sequence *out)
 {
     for (int64_t i = 0; i < out->n; i++) {
         out->label[i] = out->mask[i] != 0 ? out->ids[i + 1] : -1;
+        if (out->targets) {
+            out->targets[i].label = out->label[i];
+        }
     }
 }
 
@@ -209,19 +242,20 @@ static void set_labels(rt_cache_sequence *out)
 static const char *decode(const rt_shard *s, const layout *l, uint32_t n_targets, rt_bits_in *in,
                           rt_cache_sequence *out)
 {
+    bool hidden = s->head.kind == RT_CACHE_HIDDEN;
     if (!get_segments(in, out)) {
         return "bad segments";
     }
     if (!get_mask(in, out, n_targets)) {
         return "bad mask";
     }
-    if (!rt_decoder_get_ids(s->decoder, in, out->ids, out->n)) {
+    if ((hidden || s->head.version == 1) && !rt_decoder_get_ids(s->decoder, in, out->ids, out->n)) {
         return "bad token ids";
     }
-    set_labels(out);
-    if (s->head.kind == RT_CACHE_HIDDEN ? !get_hidden(s, in, out) : !get_rows(s, in, l, out)) {
+    if (hidden ? !get_hidden(s, in, out) : !get_ids_and_rows(s, in, l, out)) {
         return "bad targets";
     }
+    set_labels(out);
     return rt_bits_byte(in) == in->size ? NULL : "bytes left over";
 }
 

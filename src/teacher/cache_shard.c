@@ -177,9 +177,9 @@ static rt_status check_head(const rt_shard *s, rt_err *err)
     if (memcmp(d->magic, RT_SHARD_MAGIC, sizeof d->magic) != 0) {
         return rt_fail(err, RT_INPUT, 0, "no cache shard (wrong magic)");
     }
-    if (d->version != RT_SHARD_VERSION) {
-        return rt_fail(err, RT_UNSUPPORTED, offsetof(rt_shard_head, version), "cache format %u, this program reads %d",
-                       d->version, RT_SHARD_VERSION);
+    if (d->version < 1 || d->version > RT_SHARD_VERSION) {
+        return rt_fail(err, RT_UNSUPPORTED, offsetof(rt_shard_head, version),
+                       "cache format %u, this program reads 1 to %d", d->version, RT_SHARD_VERSION);
     }
     if (d->file_bytes != s->size) {
         return rt_fail(err, RT_INPUT, s->size, "truncated: %zu bytes, the head says %llu", s->size,
@@ -203,12 +203,14 @@ static rt_status check_head(const rt_shard *s, rt_err *err)
     return RT_OK;
 }
 
-/* Least bytes a sequence takes: a bit a token, and the rows. */
+/* Least bytes a sequence takes: a bit a token, and the rows. A row of draws has nine bits at least. */
 static bool entry_is_sound(const rt_shard *s, const rt_shard_entry *e)
 {
     const rt_shard_head *d = &s->head;
     uint64_t bytes = e[1].at - e->at;
-    uint64_t row = d->kind == RT_CACHE_HIDDEN ? (uint64_t)d->d_model * (d->hidden_dtype == RT_F32 ? 4 : 2) : 2;
+    uint64_t row = d->kind == RT_CACHE_HIDDEN   ? (uint64_t)d->d_model * (d->hidden_dtype == RT_F32 ? 4 : 2)
+                   : d->kind == RT_CACHE_SAMPLE ? 1
+                                                : 2;
     return e[1].at >= e->at && e[1].at <= d->payload_bytes && e->n_tokens >= 1 && e->n_tokens <= d->sequence &&
            e->n_targets <= e->n_tokens && bytes >= (uint64_t)e->n_tokens / 8 && bytes >= e->n_targets * row;
 }
@@ -278,7 +280,7 @@ rt_status rt_shard_check(rt_shard *s, rt_err *err)
         RT_FAIL_OUT(err, RT_INPUT, 0, "checksum does not match, the file is damaged: collect it again");
     }
     rt_bits_in book = {.p = (const uint8_t *)&s->entries[s->head.shard_sequences + 1], .size = s->head.book_bytes};
-    RT_TRY(rt_decoder_new(&s->decoder, &book, s->head.n_vocab, err));
+    RT_TRY(rt_decoder_new(&s->decoder, &book, s->head.n_vocab, (int)s->head.version, err));
 out:
     return st == RT_OK ? st : rt_err_wrap(err, st, "cache shard '%s'", s->path);
 }

@@ -6,7 +6,11 @@
 #include "teacher/cache.h"
 #include "teacher/cache_codec.h"
 
-enum { RT_SHARD_VERSION = 1, RT_CACHE_MAX_SEQUENCE = 1 << 20, RT_CACHE_MAX_WIDTH = 1 << 16 };
+enum {
+    RT_SHARD_VERSION = 2 /* written; 1 is read as well */,
+    RT_CACHE_MAX_SEQUENCE = 1 << 20,
+    RT_CACHE_MAX_WIDTH = 1 << 16
+};
 #define RT_SHARD_MAGIC "RTCACHE\n"
 
 typedef struct rt_shard_head {

@@ -6,10 +6,6 @@
 #include "teacher/cache_index.h"
 
 /* What waits: plain arrays inside growing byte strings. */
-typedef struct pending_row {
-    int32_t n;
-    float value; /* entropy or log tail */
-} pending_row;
 typedef struct pending_segment {
     int32_t n, doc;
 } pending_segment;
@@ -25,18 +21,22 @@ struct rt_cache_writer {
     rt_shard_head *shards; /* [n_shards] heads of those on disk */
     int64_t n_shards;
     rt_encoder *encoder;
-    int32_t order[RT_CODEC_MAX_TOTAL];
-    rt_str sequences, segments, ids, mask, rows, entry_ids, entry_counts, entry_logp, hidden;
+    int32_t order[RT_CODEC_MAX_TOTAL], coded_ids[RT_CODEC_MAX_TOTAL], coded_counts[RT_CODEC_MAX_TOTAL];
+    rt_str sequences, segments, ids, mask;
+    rt_str row_sizes, row_values; /* value: entropy or log of the tail's mass */
+    rt_str entry_ids, entry_counts, entry_logp, hidden;
+    rt_str row_kinds; /* found when a shard is written */
 };
 
 #define VIEW(type, str) ((const type *)(const void *)(str).p)
 
-enum { N_PENDING = 9 };
+enum { N_PENDING = 11 };
 
 static void list_pending(rt_cache_writer *w, rt_str *all[N_PENDING])
 {
-    rt_str *const each[N_PENDING] = {&w->sequences, &w->segments,     &w->ids,        &w->mask,  &w->rows,
-                                     &w->entry_ids, &w->entry_counts, &w->entry_logp, &w->hidden};
+    rt_str *const each[N_PENDING] = {&w->sequences,  &w->segments,   &w->ids,       &w->mask,
+                                     &w->row_sizes,  &w->row_values, &w->entry_ids, &w->entry_counts,
+                                     &w->entry_logp, &w->hidden,     &w->row_kinds};
     for (size_t i = 0; i < N_PENDING; i++) {
         all[i] = each[i];
     }
@@ -83,21 +83,61 @@ static void put_mask(walk *k, const pending_sequence *s)
     }
 }
 
-static void put_entries(walk *k, const pending_row *row)
+/* The row at the walk's place in coded order. */
+static rt_coded_row coded_row(walk *k, int32_t token)
 {
     rt_cache_writer *w = k->w;
-    const int32_t *ids = VIEW(int32_t, w->entry_ids) + k->entry;
     bool sample = w->header.kind == RT_CACHE_SAMPLE;
-    if (k->out) {
-        rt_bits_put(k->out, rt_half_encode(row->value), 16);
+    const int32_t *ids = VIEW(int32_t, w->entry_ids) + k->entry;
+    const int32_t *counts = sample ? VIEW(int32_t, w->entry_counts) + k->entry : NULL;
+    rt_coded_row row = {.token = token,
+                        .kind = VIEW(uint8_t, w->row_kinds)[k->row],
+                        .sample = sample,
+                        .total = sample ? w->header.draws : w->header.k,
+                        .n = VIEW(int32_t, w->row_sizes)[k->row],
+                        .ids = w->coded_ids,
+                        .counts = w->coded_counts};
+    rt_encoder_sort(w->encoder, row.kind, ids, row.n, w->order);
+    for (int i = 0; i < row.n; i++) {
+        row.ids[i] = ids[w->order[i]];
+        row.counts[i] = counts ? counts[w->order[i]] : 1;
     }
-    rt_encoder_sort(w->encoder, ids, row->n, w->order);
-    rt_encoder_put_row(w->encoder, k->out, ids, sample ? VIEW(int32_t, w->entry_counts) + k->entry : NULL, w->order,
-                       row->n, sample ? w->header.draws : w->header.k);
-    for (int i = 0; !sample && k->out && i < row->n; i++) {
+    if (sample) {
+        row.entropy = rt_half_encode(VIEW(float, w->row_values)[k->row]);
+    }
+    return row;
+}
+
+static rt_coded_row put_row(walk *k, int32_t token)
+{
+    rt_cache_writer *w = k->w;
+    rt_coded_row row = coded_row(k, token);
+    if (k->out && !row.sample) {
+        rt_bits_put(k->out, rt_half_encode(VIEW(float, w->row_values)[k->row]), 16);
+    }
+    rt_encoder_put_row(w->encoder, k->out, &row);
+    for (int i = 0; k->out && !row.sample && i < row.n; i++) {
         rt_bits_put(k->out, rt_half_encode(VIEW(float, w->entry_logp)[k->entry + (size_t)w->order[i]]), 16);
     }
-    k->entry += (size_t)row->n;
+    k->entry += (size_t)row.n;
+    k->row++;
+    return row;
+}
+
+static void put_ids_and_rows(walk *k, const pending_sequence *s)
+{
+    rt_cache_writer *w = k->w;
+    const int32_t *ids = VIEW(int32_t, w->ids) + k->token;
+    const uint8_t *mask = VIEW(uint8_t, w->mask) + k->token;
+    bool rows = w->header.kind != RT_CACHE_HIDDEN;
+    rt_coded_row row;
+    rt_encoder_begin_sequence(w->encoder);
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        rt_encoder_put_id(w->encoder, k->out, rows && i > 0 && mask[i - 1] != 0 ? &row : NULL, ids[i]);
+        if (rows && mask[i] != 0) {
+            row = put_row(k, ids[i]);
+        }
+    }
 }
 
 static void put_sequence(walk *k, const pending_sequence *s)
@@ -107,12 +147,7 @@ static void put_sequence(walk *k, const pending_sequence *s)
         put_segments(k, s);
         put_mask(k, s);
     }
-    rt_encoder_put_ids(w->encoder, k->out, VIEW(int32_t, w->ids) + k->token, s->n_tokens);
-    if (w->header.kind != RT_CACHE_HIDDEN) {
-        for (uint32_t i = 0; i < s->n_targets; i++) {
-            put_entries(k, &VIEW(pending_row, w->rows)[k->row + i]);
-        }
-    }
+    put_ids_and_rows(k, s);
     if (k->out) {
         rt_bits_align(k->out);
         if (w->header.kind == RT_CACHE_HIDDEN && s->n_targets > 0) {
@@ -124,7 +159,6 @@ static void put_sequence(walk *k, const pending_sequence *s)
     }
     k->segment += s->n_segments;
     k->token += s->n_tokens;
-    k->row += s->n_targets;
 }
 
 static void put_all(rt_cache_writer *w, rt_bits_out *out, rt_shard_entry *entries, size_t n_sequences)
@@ -138,18 +172,52 @@ static void put_all(rt_cache_writer *w, rt_bits_out *out, rt_shard_entry *entrie
     entries[n_sequences] = (rt_shard_entry){.at = out ? out->bytes.n : 0};
 }
 
-static void encode(rt_cache_writer *w, rt_bits_out *book, rt_bits_out *payload, rt_shard_entry *entries,
-                   size_t n_sequences)
+/* The kind of every row that waits. */
+static rt_status find_kinds(rt_cache_writer *w, rt_err *err)
 {
+    rt_status st = RT_OK;
+    rt_kind_rows rows = {.n = (int64_t)(w->row_sizes.n / sizeof(int32_t)),
+                         .size = VIEW(int32_t, w->row_sizes),
+                         .ids = VIEW(int32_t, w->entry_ids)};
+    int32_t *tokens = NULL;
+    uint8_t *kinds = NULL;
+    int64_t n = 0;
+    RT_TRY(RT_NEW(&tokens, (size_t)rows.n, "ids at rows", err));
+    RT_TRY(RT_NEW(&kinds, (size_t)rows.n, "kinds of rows", err));
+    for (size_t i = 0; i < w->mask.n; i++) {
+        if (w->mask.p[i] != 0) {
+            tokens[n++] = VIEW(int32_t, w->ids)[i];
+        }
+    }
+    RT_TRY(rt_encoder_find_kinds(w->encoder, &rows, tokens, kinds, err));
+    rt_str_add(&w->row_kinds, kinds, (size_t)rows.n);
+    if (w->row_kinds.failed) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for kinds of rows");
+    }
+out:
+    rt_free(tokens);
+    rt_free(kinds);
+    return st;
+}
+
+static rt_status encode(rt_cache_writer *w, rt_bits_out *book, rt_bits_out *payload, rt_shard_entry *entries,
+                        size_t n_sequences, rt_err *err)
+{
+    rt_status st = RT_OK;
     rt_encoder_reset(w->encoder);
     rt_encoder_note(w->encoder, VIEW(int32_t, w->ids), (int64_t)(w->ids.n / sizeof(int32_t)));
     rt_encoder_note(w->encoder, VIEW(int32_t, w->entry_ids), (int64_t)(w->entry_ids.n / sizeof(int32_t)));
     rt_encoder_rank(w->encoder);
+    if (w->row_sizes.n > 0) {
+        RT_TRY(find_kinds(w, err));
+    }
     put_all(w, NULL, entries, n_sequences);
     rt_encoder_make_codes(w->encoder);
     rt_encoder_put_book(w->encoder, book);
     rt_bits_align(book);
     put_all(w, payload, entries, n_sequences);
+out:
+    return st;
 }
 
 static rt_status write_file(const rt_cache_writer *w, rt_shard_head *head, const rt_str *image, rt_err *err)
@@ -178,7 +246,7 @@ static rt_status write_shard(rt_cache_writer *w, rt_err *err)
     rt_shard_entry *entries = NULL;
     size_t n_sequences = w->sequences.n / sizeof(pending_sequence);
     RT_TRY(RT_NEW(&entries, n_sequences + 1, "a shard's index", err));
-    encode(w, &book, &payload, entries, n_sequences);
+    RT_TRY(encode(w, &book, &payload, entries, n_sequences, err));
 
     rt_shard_head head;
     rt_shard_head_from(&head, &w->header);
@@ -234,7 +302,7 @@ static rt_status add_row(rt_cache_writer *w, const rt_cache_row *r, int64_t posi
 {
     bool sample = w->header.kind == RT_CACHE_SAMPLE;
     size_t n = (size_t)r->n;
-    pending_row row = {.n = r->n, .value = sample ? r->entropy : r->log_tail};
+    float value = sample ? r->entropy : r->log_tail;
     RT_BUG_IF(r->n < 1 || r->n > RT_CODEC_MAX_TOTAL || (!sample && r->n != w->header.k));
     for (int i = 0; i < r->n; i++) {
         RT_BUG_IF(r->ids[i] < 0 || r->ids[i] >= w->header.n_vocab);
@@ -243,11 +311,12 @@ static rt_status add_row(rt_cache_writer *w, const rt_cache_row *r, int64_t posi
                            (long long)position);
         }
     }
-    if (sample ? !(row.value >= 0 && row.value < 65504) : !(row.value <= 0)) {
+    if (sample ? !(value >= 0 && value < 65504) : !(value <= 0)) {
         return rt_fail(err, RT_NUMERIC, (uint64_t)position, "%s %g at token %lld",
-                       sample ? "entropy" : "log of the tail mass", (double)row.value, (long long)position);
+                       sample ? "entropy" : "log of the tail mass", (double)value, (long long)position);
     }
-    rt_str_add(&w->rows, &row, sizeof row);
+    rt_str_add(&w->row_sizes, &r->n, sizeof r->n);
+    rt_str_add(&w->row_values, &value, sizeof value);
     rt_str_add(&w->entry_ids, r->ids, n * sizeof *r->ids);
     if (sample) {
         rt_str_add(&w->entry_counts, r->counts, n * sizeof *r->counts);

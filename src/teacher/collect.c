@@ -22,7 +22,7 @@ rt_collect_options rt_collect_default(void)
 static int64_t default_shard(const rt_collect_job *job)
 {
     const rt_collect_options *o = &job->options;
-    const int64_t shard_tokens = 32768, shard_hidden_bytes = 8 << 20;
+    const int64_t shard_tokens = 65536, shard_hidden_bytes = 8 << 20;
     int64_t tokens = shard_tokens;
     if (o->kind == RT_CACHE_HIDDEN) {
         tokens = shard_hidden_bytes / (job->teacher->hp.d_model * rt_dtype_block_bytes(o->hidden_dtype));

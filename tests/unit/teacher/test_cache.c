@@ -105,6 +105,32 @@ static void gives_back_what_was_put_in(void **state)
     round_trip(RT_CACHE_HIDDEN, false, RT_F32);
 }
 
+/* Caches that version 1 of the format wrote from the same made-up rows. */
+static void reads_caches_of_the_first_version(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    for (rt_cache_kind kind = RT_CACHE_SAMPLE; kind <= RT_CACHE_TOPK; kind++) {
+        rt_packed p = {0};
+        toy_rows rows;
+        rt_cache *c = NULL;
+        rt_cache_sequence q = {0};
+        char dir[512];
+        snprintf(dir, sizeof dir, "%s/tests/unit/teacher/cache_v1/%s", RT_TEST_SOURCE, rt_cache_kind_name(kind));
+        toy_packed(&p, 14, 64, TOY_VOCAB, true, 3);
+        rt_cache_header h = toy_header(&p, kind, TOY_VOCAB);
+        toy_rows_make(&rows, &p, &h, 2);
+        assert_ok(rt_cache_open(&c, dir, &err));
+        for (int64_t s = 0; s < h.n_sequences; s++) {
+            check_sequence(c, s, &p, &rows, &q);
+        }
+        rt_cache_sequence_release(&q);
+        rt_cache_close(c);
+        toy_rows_release(&rows);
+        rt_packed_release(&p);
+    }
+}
+
 /* ---- identity ---- */
 
 static void refuses_another_header_by_the_field_name(void **state)
@@ -380,8 +406,8 @@ static void lack_of_memory_is_said_and_leaves_no_half_shard(void **state)
 
 /* ---- size and speed ---- */
 
-/* Half of the draws go to the row's four favourites, the others to a long tail: about as spread (20 distinct ids of 50
- * draws) as a small language model is on books. */
+/* Half of the draws go to the row's four favourites, the others to a long tail, shifted by what the row follows: about
+ * as spread (20 distinct ids of 50 draws) as a small language model is on books, and of several kinds. */
 static void make_peaked(toy_rows *t, const rt_packed *p, const rt_cache_header *h)
 {
     for (int64_t i = 0; i < p->n_tokens; i++) {
@@ -393,9 +419,11 @@ static void make_peaked(toy_rows *t, const rt_packed *p, const rt_cache_header *
         for (int j = 0; j < 4; j++) {
             favourites[j] = toy_id(&r, (int)h->n_vocab);
         }
+        int shift = p->ids[i] % 4 * 5000;
         row->n = 0;
         for (int d = 0; d < h->draws; d++) {
-            int32_t id = rt_rng_below(&r, 100) < 62 ? favourites[rt_rng_below(&r, 4)] : toy_id(&r, (int)h->n_vocab);
+            int32_t id = rt_rng_below(&r, 100) < 62 ? favourites[rt_rng_below(&r, 4)]
+                                                    : (toy_id(&r, (int)h->n_vocab) + shift) % (int)h->n_vocab;
             int j = 0;
             while (j < row->n && ids[j] != id) {
                 j++;
@@ -438,6 +466,9 @@ static void sample_rows_are_small_and_quick_to_read(void **state)
     print_message("%.1f distinct ids a row, %.1f bytes a token at 50 draws, %.2f M tokens/s read\n",
                   distinct / (double)p.n_tokens, per_token, (double)p.n_tokens / (rt_now() - t) * 1e-6);
     assert_true(distinct > 20 * (double)p.n_tokens && per_token < 33);
+    for (int64_t s = 0; s < h.n_sequences; s++) {
+        check_sequence(c, s, &p, &rows, &q);
+    }
     rt_cache_sequence_release(&q);
     rt_cache_close(c);
     toy_rows_release(&rows);
@@ -449,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_what_was_put_in),
+        cmocka_unit_test(reads_caches_of_the_first_version),
         cmocka_unit_test(refuses_another_header_by_the_field_name),
         cmocka_unit_test(writes_nothing_without_a_permit),
         cmocka_unit_test(an_interrupted_cache_goes_on_to_the_same_bytes),
