@@ -13,6 +13,7 @@
 
 #include "cli/command.h"
 #include "record/licence.h"
+#include "teacher/http.h"
 #include "tensor/gemm.h"
 
 static const char *const about =
@@ -38,10 +39,10 @@ static json_t *libraries(void)
     const unsigned xx = XXH_versionNumber();
     (void)pcre2_config(PCRE2_CONFIG_VERSION, pcre);
     snprintf(xxhash, sizeof xxhash, "%u.%u.%u", xx / 10000, xx / 100 % 100, xx % 100);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "gemm", rt_gemm_backend(), "jansson",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "gemm", rt_gemm_backend(), "jansson",
                      jansson_version_str(), "libyaml", yaml_get_version_string(), "pcre2", pcre, "utf8proc",
                      utf8proc_version(), "zstd", ZSTD_versionString(), "openssl",
-                     OpenSSL_version(OPENSSL_VERSION_STRING), "xxhash", xxhash);
+                     OpenSSL_version(OPENSSL_VERSION_STRING), "xxhash", xxhash, "http", rt_http_library());
 }
 
 static json_t *instruction_sets(const rt_cpu *cpu)
@@ -72,6 +73,8 @@ static json_t *missing(const rt_cpu *cpu, int64_t memory, int64_t disk)
     note(list, strcmp(rt_gemm_backend(), "portable") == 0, "no oneDNN: matrix products are slow",
          "build with gcc, libdnnl-dev and -DRETORT_ONEDNN=ON");
     note(list, !pcre2_has_jit(), "PCRE2 without JIT: tokenizing is slow", "install Debian's libpcre2-8-0");
+    note(list, rt_http_library() == NULL, "no libcurl: a server cannot be the teacher",
+         "install libcurl4-openssl-dev and build again");
     note(list, memory >= 0 && memory < MIN_MEMORY, "less than 1 GiB of memory is free",
          "end other programs, or choose a smaller teacher");
     note(list, disk >= 0 && disk < MIN_DISK, "less than 1 GiB of disk is free here",
