@@ -6,6 +6,7 @@
 #include <retort/distil.h>
 
 #include "cli/command.h"
+#include "flow/served.h"
 #include "teacher/cache_match.h"
 #include "teacher/verify.h"
 #include "teacher/write.h"
@@ -17,13 +18,21 @@ static const char *const about =
     "to each prompt. The licence gate is asked first; every output enters CACHE/ledger.jsonl. The same\n"
     "command goes on where a killed one was. --verify computes random positions of a cache again.\n"
     "\n"
+    "TEACHER may be the address of an OpenAI-compatible server (llama-server, vLLM, SGLang), for `topk`\n"
+    "and `text`; --model and --teacher-licence then say what is served there (docs/endpoint.md).\n"
+    "\n"
     "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
 
 typedef struct collect_args {
     const char *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
     rt_opt_list text, prompts;
     int64_t tokens, sequence, draws, k, max_new, answers, positions;
-    double temperature;
+    double temperature, top_p, min_p;
+    int64_t top_k;
+    /* of a server */
+    const char *model, *licence, *base_model, *tokenizer, *key_env;
+    int64_t parallel, attempts;
+    double wait, max_wait, timeout;
 } collect_args;
 
 static rt_status verify(rt_cli *c, const collect_args *a)
@@ -51,7 +60,7 @@ out:
     return st;
 }
 
-static void print_report(const rt_cli *c, const collect_args *a, const retort_collect_result *r)
+static void print_cache(const rt_cli *c, const collect_args *a, const retort_collect_result *r)
 {
     if (c->common.json) {
         json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets",
@@ -87,9 +96,30 @@ static rt_status score(rt_cli *c, const collect_args *a)
     o.grant = a->grant;
     const rt_status st = retort_collect(c->operands.v[0], a->text.v, a->text.n, a->out, &o, &r, &c->err);
     if (st == RT_OK) {
-        print_report(c, a, &r);
+        print_cache(c, a, &r);
     }
     return st;
+}
+
+static rt_sampling sampling_of(const rt_cli *c, const collect_args *a)
+{
+    return (rt_sampling){.temperature = a->temperature,
+                         .top_k = a->top_k,
+                         .top_p = a->top_p,
+                         .min_p = a->min_p,
+                         .seed = (uint64_t)c->common.seed};
+}
+
+static void print_answers(const rt_cli *c, const collect_args *a, const rt_answer_report *r)
+{
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r->answers, "tokens",
+                              (json_int_t)r->tokens, "seconds", r->seconds);
+        rt_cli_print_json(j);
+        json_decref(j);
+        return;
+    }
+    printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r->answers, (long long)r->tokens);
 }
 
 static rt_status write_answers(rt_cli *c, const collect_args *a)
@@ -98,38 +128,130 @@ static rt_status write_answers(rt_cli *c, const collect_args *a)
     rt_model *teacher = NULL;
     rt_tokenizer *t = NULL;
     rt_permit *permit = NULL;
-    rt_write_report r;
+    rt_prompts prompts = {0};
+    rt_answer_report r;
     const char *model = c->operands.v[0];
     RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
     RT_TRY(rt_tokenizer_open(&t, model, &c->err));
     if (a->template != NULL) {
         RT_TRY(rt_chat_set_form(t, a->template, &c->err));
     }
+    RT_TRY(rt_prompts_read(&prompts, a->prompts.v, a->prompts.n, &c->err));
     RT_TRY(rt_cli_open_model(c, model, &teacher));
-    const rt_write_job job = {.teacher = teacher,
-                              .tokenizer = t,
-                              .permit = permit,
-                              .prompts = a->prompts.v,
-                              .n_prompts = a->prompts.n,
-                              .dir = a->out,
-                              .max_new = a->max_new,
-                              .answers = (int)a->answers,
-                              .sampling = {.temperature = a->temperature, .seed = (uint64_t)c->common.seed}};
-    RT_TRY(rt_write_answers(&job, &r, &c->err));
-    if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r.answers, "tokens",
-                              (json_int_t)r.tokens, "seconds", r.seconds);
-        rt_cli_print_json(j);
-        json_decref(j);
-    } else {
-        printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r.answers, (long long)r.tokens);
-    }
+    RT_TRY(rt_write_answers(&(rt_write_job){.teacher = teacher,
+                                            .tokenizer = t,
+                                            .permit = permit,
+                                            .prompts = &prompts,
+                                            .dir = a->out,
+                                            .max_new = a->max_new,
+                                            .answers = (int)a->answers,
+                                            .sampling = sampling_of(c, a)},
+                            &r, &c->err));
+    print_answers(c, a, &r);
 out:
     rt_permit_free(permit);
+    rt_prompts_release(&prompts);
     rt_tokenizer_close(t);
     rt_model_close(teacher);
     return st;
 }
+
+/* --- a server ----------------------------------------------------------------------------------------------------- */
+
+static rt_status check_served(const collect_args *a, rt_err *err)
+{
+    const bool text = strcmp(a->targets, "text") == 0;
+    if (a->verify != NULL) {
+        return rt_fail(err, RT_USAGE, 0, "--verify computes with the engine: name a file of the same model");
+    }
+    if (!text && strcmp(a->targets, "topk") != 0) {
+        return rt_fail(err, RT_USAGE, 0, "a server gives --targets topk or text, not %s", a->targets);
+    }
+    if (a->model == NULL || a->licence == NULL) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "a server does not say on what terms its model is: --model NAME and --teacher-licence ID are "
+                       "needed");
+    }
+    if (a->template != NULL) {
+        return rt_fail(err, RT_USAGE, 0, "--template forms turns for the engine; a server forms them itself");
+    }
+    if (!text && a->tokenizer == NULL) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--targets topk from a server needs --tokenizer FILE, that of the served model");
+    }
+    if (!text && a->temperature != 1) {
+        return rt_fail(err, RT_USAGE, 0, "a server gives log-probabilities at temperature 1 only");
+    }
+    return RT_OK;
+}
+
+static rt_status score_served(rt_cli *c, const collect_args *a, rt_served *s)
+{
+    rt_collect_report r;
+    const rt_status st = rt_served_score(s,
+                                         &(rt_served_texts){.tokenizer = a->tokenizer,
+                                                            .paths = a->text.v,
+                                                            .n_paths = a->text.n,
+                                                            .tokens = a->tokens,
+                                                            .sequence = a->sequence,
+                                                            .k = (int)a->k},
+                                         &r, &c->err);
+    if (st == RT_OK) {
+        print_cache(c, a,
+                    &(retort_collect_result){.tokens = r.tokens,
+                                             .positions = r.targets,
+                                             .bytes = r.bytes,
+                                             .bytes_per_token = r.bytes_per_token,
+                                             .teacher_nll = r.teacher_nll,
+                                             .seconds = r.seconds,
+                                             .tokens_per_s = r.tokens_per_s});
+    }
+    return st;
+}
+
+static rt_status write_served(rt_cli *c, const collect_args *a, rt_served *s)
+{
+    rt_answer_report r;
+    const rt_status st = rt_served_write(s,
+                                         &(rt_served_prompts){.paths = a->prompts.v,
+                                                              .n_paths = a->prompts.n,
+                                                              .max_new = a->max_new,
+                                                              .answers = (int)a->answers,
+                                                              .sampling = sampling_of(c, a)},
+                                         &r, &c->err);
+    if (st == RT_OK) {
+        print_answers(c, a, &r);
+    }
+    return st;
+}
+
+static rt_status collect_served(rt_cli *c, const collect_args *a)
+{
+    rt_status st = RT_OK;
+    rt_served s = {0};
+    const rt_served_ask ask = {.server = {.url = c->operands.v[0],
+                                          .model = a->model,
+                                          .key_env = a->key_env,
+                                          .parallel = (int)a->parallel,
+                                          .attempts = (int)a->attempts,
+                                          .wait = a->wait,
+                                          .max_wait = a->max_wait,
+                                          .timeout = a->timeout},
+                               .licence = a->licence,
+                               .base_model = a->base_model,
+                               .dir = a->out,
+                               .accept = a->accept,
+                               .reason = a->reason,
+                               .grant = a->grant};
+    RT_TRY(check_served(a, &c->err));
+    RT_TRY(rt_served_open(&s, &ask, &c->err));
+    RT_TRY(strcmp(a->targets, "text") == 0 ? write_served(c, a, &s) : score_served(c, a, &s));
+out:
+    rt_served_close(&s);
+    return st;
+}
+
+/* --- the command -------------------------------------------------------------------------------------------------- */
 
 static rt_status check_args(const collect_args *a, rt_err *err)
 {
@@ -145,9 +267,13 @@ static rt_status check_args(const collect_args *a, rt_err *err)
     if (strcmp(a->hidden_type, "f16") != 0 && strcmp(a->hidden_type, "f32") != 0) {
         return rt_fail(err, RT_USAGE, 0, "option '--hidden-type': '%s' is not one of f16, f32", a->hidden_type);
     }
-    if (a->draws > INT32_MAX || a->k > INT32_MAX || a->sequence > INT32_MAX || a->answers > INT32_MAX) {
-        return rt_fail(err, RT_USAGE, 0, "a count above %d is none that --draws, --k, --sequence or --answers can take",
-                       INT32_MAX);
+    if (a->draws > INT32_MAX || a->k > INT32_MAX || a->sequence > INT32_MAX || a->answers > INT32_MAX ||
+        a->parallel > INT32_MAX || a->attempts > INT32_MAX) {
+        return rt_fail(
+            err, RT_USAGE, 0,
+            "a count above %d is none that --draws, --k, --sequence, --answers, --parallel or --attempts can "
+            "take",
+            INT32_MAX);
     }
     return RT_OK;
 }
@@ -156,6 +282,14 @@ static rt_status collect(rt_cli *c, const collect_args *a)
 {
     rt_status st = RT_OK;
     RT_TRY(check_args(a, &c->err));
+    if (rt_http_is_url(c->operands.v[0])) {
+        st = collect_served(c, a);
+        goto out;
+    }
+    if (a->model != NULL || a->licence != NULL || a->base_model != NULL || a->tokenizer != NULL || a->key_env != NULL) {
+        RT_FAIL_OUT(&c->err, RT_USAGE, 0, "what a server serves is said of a server alone: '%s' is no http address",
+                    c->operands.v[0]);
+    }
     RT_TRY(rt_cli_check_model(c, c->operands.v[0]));
     if (a->verify != NULL) {
         RT_TRY(verify(c, a));
@@ -172,6 +306,7 @@ int rt_cmd_collect(int argc, char **argv)
 {
     rt_cli c;
     int code;
+    const rt_endpoint_options server = rt_endpoint_default();
     collect_args a = {.targets = "sample",
                       .hidden_type = "f16",
                       .draws = 50,
@@ -179,7 +314,12 @@ int rt_cmd_collect(int argc, char **argv)
                       .max_new = 256,
                       .answers = 1,
                       .positions = 1000,
-                      .temperature = 1.0};
+                      .temperature = 1.0,
+                      .parallel = server.parallel,
+                      .attempts = server.attempts,
+                      .wait = server.wait,
+                      .max_wait = server.max_wait,
+                      .timeout = server.timeout};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
         {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...", "rows with \"prompt\" or \"messages\", for --targets text"},
@@ -191,6 +331,9 @@ int rt_cmd_collect(int argc, char **argv)
         {"k", 0, RT_OPT_INT, &a.k, "K", "topk: entries a position (default 32)"},
         {"hidden-type", 0, RT_OPT_STR, &a.hidden_type, "f16|f32", "hidden: type of the states (default f16)"},
         {"temperature", 0, RT_OPT_NUM, &a.temperature, "T", "of the distribution, or of the writing (default 1)"},
+        {"top-k", 0, RT_OPT_INT, &a.top_k, "K", "text: draw among the K likeliest (default: all)"},
+        {"top-p", 0, RT_OPT_NUM, &a.top_p, "P", "text: draw among the fewest that have this share (default: all)"},
+        {"min-p", 0, RT_OPT_NUM, &a.min_p, "P", "text: leave out what is rarer than this share of the likeliest"},
         {"n-predict", 'n', RT_OPT_INT, &a.max_new, "N", "text: tokens an answer at most (default 256)"},
         {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
         {"template", 0, RT_OPT_STR, &a.template, "NAME", "text: form of the turns, as for retort generate"},
@@ -200,6 +343,16 @@ int rt_cmd_collect(int argc, char **argv)
          "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
         {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
+        {"model", 0, RT_OPT_STR, &a.model, "NAME", "server: the model that is served there"},
+        {"teacher-licence", 0, RT_OPT_STR, &a.licence, "ID", "server: that model's licence; declared, not observed"},
+        {"base-model", 0, RT_OPT_STR, &a.base_model, "NAME", "server: what that model was made from"},
+        {"tokenizer", 0, RT_OPT_STR, &a.tokenizer, "FILE", "server, topk: that model's GGUF, tokenizer.json or folder"},
+        {"api-key-env", 0, RT_OPT_STR, &a.key_env, "NAME", "server: environment variable that holds the API key"},
+        {"parallel", 0, RT_OPT_INT, &a.parallel, "N", "server: requests at a time at most (default 4)"},
+        {"attempts", 0, RT_OPT_INT, &a.attempts, "N", "server: tries a request before giving up (default 5)"},
+        {"wait", 0, RT_OPT_NUM, &a.wait, "S", "server: seconds before the second try, then doubled (default 1)"},
+        {"max-wait", 0, RT_OPT_NUM, &a.max_wait, "S", "server: give up when it asks for a longer wait (default 600)"},
+        {"timeout", 0, RT_OPT_NUM, &a.timeout, "S", "server: seconds a request may take (default 300)"},
         {0},
     };
     if (!rt_cli_begin(&c, "collect", argc, argv, "collect TEACHER --text FILE... -o CACHE [options]", about, opts, 1, 1,

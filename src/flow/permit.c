@@ -3,6 +3,21 @@
 
 #include "model/identity.h"
 
+static rt_status declare(rt_evidence *e, const rt_licence_table *t, const rt_permit_ask *ask, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_declared *d = ask->declared;
+    RT_TRY(rt_evidence_declare(e, t, ask->model, d->licence, d->base_model, err));
+    if (d->served != NULL) {
+        RT_TRY(rt_evidence_declare(e, t, d->served, NULL, NULL, err));
+    }
+    if (d->host != NULL) {
+        RT_TRY(rt_evidence_add_host(e, t, d->host, err));
+    }
+out:
+    return st;
+}
+
 rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_evidence *evidence, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -13,12 +28,16 @@ rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_evidence *
     if (decisions == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
-    RT_TRY(rt_model_sha256(ask->model, ask->hashes, &digest, err));
-    rt_digest_hex(digest, hex);
     RT_TRY(rt_licence_table_open(&table, NULL, err));
-    RT_TRY(rt_evidence_collect(found, table, ask->model, err));
+    if (ask->declared == NULL) {
+        RT_TRY(rt_model_sha256(ask->model, ask->hashes, &digest, err));
+        rt_digest_hex(digest, hex);
+        RT_TRY(rt_evidence_collect(found, table, ask->model, err));
+    } else {
+        RT_TRY(declare(found, table, ask, err));
+    }
     const rt_gate_request r = {.model = ask->model,
-                               .model_sha256 = hex,
+                               .model_sha256 = ask->declared == NULL ? hex : NULL,
                                .evidence = found,
                                .uses = ask->uses,
                                .noncommercial = ask->noncommercial,

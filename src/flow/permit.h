@@ -1,13 +1,22 @@
-/* permit.h - the gate asked about a model on disk: identity, evidence, a person's decision, permit. */
+/* permit.h - the gate asked about a model, on disk or declared: identity, evidence, a person's decision, permit. */
 #ifndef RT_FLOW_PERMIT_H
 #define RT_FLOW_PERMIT_H
 
 #include "record/gate.h"
 
+/* What is said about a model that is not here. Nothing of it was observed, but the names. */
+typedef struct rt_declared {
+    const char *licence;    /* tag or SPDX id */
+    const char *base_model; /* NULL: none */
+    const char *host;       /* whose service serves it; NULL: a server of one's own */
+    const char *served;     /* the server's name for it; NULL: not asked yet */
+} rt_declared;
+
 typedef struct rt_permit_ask {
-    const char *model;  /* path */
-    unsigned uses;      /* RT_USE_... */
-    const char *dir;    /* decisions lie in <dir>/decisions.jsonl; made when one is recorded */
+    const char *model;           /* path; a name where it is declared */
+    const rt_declared *declared; /* NULL: the model's own files are read */
+    unsigned uses;               /* RT_USE_... */
+    const char *dir;             /* decisions lie in <dir>/decisions.jsonl; made when one is recorded */
     const char *accept; /* id of the licence whose duties or unknown terms are accepted; NULL: nothing new is decided */
     const char *reason; /* why, where the terms are unknown */
     const char *grant;  /* written grant of the rights holder; NULL: none */

@@ -19,6 +19,17 @@ rt_collect_options rt_collect_default(void)
 
 /* ---- header ---- */
 
+static int64_t vocabulary(const rt_collect_job *job)
+{
+    return job->remote ? job->remote->n_vocab : job->teacher->hp.n_vocab;
+}
+
+static int64_t batch_tokens(const rt_collect_job *job)
+{
+    const int64_t wanted = job->remote ? job->remote->batch_tokens : job->options.batch_tokens;
+    return wanted > job->packed->sequence ? wanted : job->packed->sequence;
+}
+
 static int64_t default_shard(const rt_collect_job *job)
 {
     const rt_collect_options *o = &job->options;
@@ -26,6 +37,8 @@ static int64_t default_shard(const rt_collect_job *job)
     int64_t tokens = shard_tokens;
     if (o->kind == RT_CACHE_HIDDEN) {
         tokens = shard_hidden_bytes / (job->teacher->hp.d_model * rt_dtype_block_bytes(o->hidden_dtype));
+    } else if (job->remote) {
+        tokens = 4096; /* a server's answers cost more to lose */
     }
     int64_t n = tokens / job->packed->sequence;
     return n > 0 ? n : 1;
@@ -39,9 +52,9 @@ rt_status rt_collect_header(const rt_collect_job *job, rt_cache_header *h, rt_er
                            .draws = o->draws,
                            .k = o->k,
                            .hidden_dtype = o->hidden_dtype,
-                           .d_model = job->teacher->hp.d_model,
-                           .compute = job->teacher->compute,
-                           .n_vocab = job->teacher->hp.n_vocab,
+                           .d_model = job->teacher ? job->teacher->hp.d_model : 0,
+                           .compute = job->teacher ? job->teacher->compute : RT_F32,
+                           .n_vocab = vocabulary(job),
                            .temperature = o->kind == RT_CACHE_HIDDEN ? 1 : o->temperature,
                            .seed = o->kind == RT_CACHE_SAMPLE ? o->seed : 0,
                            .sequence = p->sequence,
@@ -90,8 +103,7 @@ static rt_answer_options answer_options(const rt_collect_job *job)
                                .k = o->k,
                                .temperature = o->temperature,
                                .seed = o->seed,
-                               .max_tokens =
-                                   o->batch_tokens > job->packed->sequence ? o->batch_tokens : job->packed->sequence,
+                               .max_tokens = batch_tokens(job),
                                .max_span = job->packed->sequence};
 }
 
@@ -127,7 +139,7 @@ static int64_t gather_batch(work *w, int64_t first)
     rt_gather_clear(&w->g);
     do {
         rt_gather_add_packed(&w->g, w->job->packed, i++);
-    } while (i < end && w->g.n_tokens + rt_packed_sequence_tokens(w->job->packed, i) <= w->job->options.batch_tokens);
+    } while (i < end && w->g.n_tokens + rt_packed_sequence_tokens(w->job->packed, i) <= batch_tokens(w->job));
     return i;
 }
 
@@ -158,6 +170,16 @@ out:
     return st;
 }
 
+static rt_status ask_teacher(work *w, const rt_cache_row **answers, rt_err *err)
+{
+    const rt_remote *remote = w->job->remote;
+    if (remote) {
+        return remote->answer(remote->ud, &w->g, answers, err);
+    }
+    *answers = rt_answers_run(w->answers, &w->g);
+    return RT_OK;
+}
+
 static rt_status run_batches(work *w, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -176,7 +198,8 @@ static rt_status run_batches(work *w, rt_err *err)
                         (long long)next, (long long)n);
         }
         int64_t end = gather_batch(w, next);
-        const rt_cache_row *answers = rt_answers_run(w->answers, &w->g);
+        const rt_cache_row *answers = NULL;
+        RT_TRY(ask_teacher(w, &answers, err));
         rt_crash_point("collect.batch");
         for (; next < end; next++) {
             int64_t n_targets;
@@ -200,11 +223,16 @@ static rt_status check_job(const rt_collect_job *job, rt_err *err)
     if (!job->permit) {
         return rt_fail(err, RT_LICENCE, 0, "no permit for this teacher: nothing may be collected");
     }
-    if (rt_tokenizer_n_vocab(job->tokenizer) > job->teacher->hp.n_vocab) {
+    if (rt_tokenizer_n_vocab(job->tokenizer) > vocabulary(job)) {
         return rt_fail(err, RT_INPUT, 0, "the tokenizer has %d tokens, the teacher %lld: wrong tokenizer",
-                       rt_tokenizer_n_vocab(job->tokenizer), (long long)job->teacher->hp.n_vocab);
+                       rt_tokenizer_n_vocab(job->tokenizer), (long long)vocabulary(job));
     }
-    return rt_packed_check(job->packed, job->teacher, err);
+    if (job->remote && (job->options.kind != RT_CACHE_TOPK || job->options.temperature != 1)) {
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "a served teacher gives its likeliest tokens at temperature 1 only: --targets topk");
+    }
+    return job->remote ? rt_packed_fits(job->packed, job->remote->context, vocabulary(job), err)
+                       : rt_packed_check(job->packed, job->teacher, err);
 }
 
 static rt_status prepare(work *w, rt_err *err)
@@ -224,7 +252,9 @@ static rt_status prepare(work *w, rt_err *err)
     RT_TRY(check_disk(w, err));
     RT_TRY(rt_gather_init(&w->g, o.max_tokens, err));
     RT_TRY(RT_NEW(&w->rows, (size_t)w->job->packed->sequence, "rows of a sequence", err));
-    RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
+    if (w->job->teacher) {
+        RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
+    }
 out:
     return st;
 }

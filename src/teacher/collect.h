@@ -6,7 +6,7 @@
 
 #include "model/models.h"
 #include "record/ledger.h"
-#include "teacher/cache.h"
+#include "teacher/remote.h"
 
 typedef struct rt_collect_options {
     rt_cache_kind kind;
@@ -16,14 +16,15 @@ typedef struct rt_collect_options {
     uint64_t seed;
     rt_dtype hidden_dtype;       /* HIDDEN: F16 or F32 */
     int64_t batch_tokens;        /* whole sequences are run together up to this many tokens */
-    int64_t sequences_per_shard; /* 0: about 32 thousand tokens, or 8 MiB of hidden states. At most one shard's work is
-                                    lost */
+    int64_t sequences_per_shard; /* 0: about 32 thousand tokens, 4 thousand of a remote teacher, or 8 MiB of hidden
+                                    states. At most one shard's work is lost */
 } rt_collect_options;
 rt_collect_options rt_collect_default(void); /* 50 draws at T = 1; k 32; f16; 2048 tokens */
 
 /* All borrowed. */
 typedef struct rt_collect_job {
     const rt_model *teacher;
+    const rt_remote *remote; /* in place of `teacher` (NULL then): TOPK at temperature 1 */
     const rt_tokenizer *tokenizer;
     const rt_corpus *corpus;
     const rt_packed *packed; /* of this corpus */

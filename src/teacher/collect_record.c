@@ -53,6 +53,9 @@ rt_status rt_collect_record_open(rt_collect_record *r, const rt_collect_job *job
 {
     rt_status st = RT_OK;
     json_t *settings = settings_json(h);
+    if (settings && job->remote) {
+        json_object_set(settings, "endpoint", (json_t *)job->remote->identity);
+    }
     r->job = job;
     r->header = h;
     r->name = rt_strdup(job->name ? job->name : rt_path_base(job->dir));

@@ -98,21 +98,26 @@ int64_t rt_packed_sequence_targets(const rt_packed *p, int64_t sequence)
     return n;
 }
 
-rt_status rt_packed_check(const rt_packed *p, const rt_model *m, rt_err *err)
+rt_status rt_packed_fits(const rt_packed *p, int64_t context, int64_t n_vocab, rt_err *err)
 {
     if (p->n_sequences == 0) {
         return rt_fail(err, RT_INPUT, 0, "the corpus has no sequences");
     }
-    if (p->sequence > m->rope_rows) {
+    if (context > 0 && p->sequence > context) {
         return rt_fail(err, RT_INPUT, 0, "sequences of %d tokens do not fit into the teacher's context of %lld",
-                       p->sequence, (long long)m->rope_rows);
+                       p->sequence, (long long)context);
     }
     for (int64_t i = 0; i < p->n_tokens; i++) {
-        if (p->ids[i] < 0 || p->ids[i] >= m->hp.n_vocab) {
+        if (p->ids[i] < 0 || p->ids[i] >= n_vocab) {
             return rt_fail(err, RT_INPUT, (uint64_t)i,
                            "token %lld of the corpus has id %d, the teacher's vocabulary ends at %lld: wrong tokenizer",
-                           (long long)i, p->ids[i], (long long)m->hp.n_vocab - 1);
+                           (long long)i, p->ids[i], (long long)n_vocab - 1);
         }
     }
     return RT_OK;
+}
+
+rt_status rt_packed_check(const rt_packed *p, const rt_model *m, rt_err *err)
+{
+    return rt_packed_fits(p, m->rope_rows, m->hp.n_vocab, err);
 }

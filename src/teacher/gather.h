@@ -30,6 +30,8 @@ rt_batch rt_gather_batch(const rt_gather *g); /* view */
 int64_t rt_packed_sequence_tokens(const rt_packed *p, int64_t sequence);
 int64_t rt_packed_sequence_targets(const rt_packed *p, int64_t sequence);
 /* Ids inside the vocabulary, sequences inside the context: what the engine takes for granted. */
+RT_MUST_USE rt_status rt_packed_fits(const rt_packed *p, int64_t context, int64_t n_vocab,
+                                     rt_err *err); /* context 0: not known */
 RT_MUST_USE rt_status rt_packed_check(const rt_packed *p, const rt_model *m, rt_err *err);
 
 #endif

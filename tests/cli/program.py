@@ -14,7 +14,7 @@ GOLDEN = pathlib.Path(os.environ.get("RETORT_BUILD", SOURCE / "build" / "release
 TEACHER = SOURCE / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 VOCABULARY = GOLDEN / "tokenizer" / "smollm2-vocab.gguf"
 
-OK, USAGE, INPUT, LICENCE, RESOURCE = 0, 2, 3, 4, 5
+OK, USAGE, INPUT, LICENCE, RESOURCE, REMOTE = 0, 2, 3, 4, 5, 7
 
 
 def byte_alphabet():
@@ -32,6 +32,16 @@ def tokenizer_json():
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {"version": "1.0", "added_tokens": [end], "normalizer": None, "pre_tokenizer": byte_level, "post_processor": None,
             "decoder": byte_level, "model": {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocabulary, "merges": []}}
+
+
+def whole_tokenizer(end="<|end|>", rows=331):
+    """The same with a token for every row of the reference models' vocabulary: what is not trained may write any."""
+    tokenizer = tokenizer_json()
+    names = [end, *(f"<|spare{i}|>" for i in range(257, rows))]
+    del tokenizer["model"]["vocab"]["<|end|>"]
+    tokenizer["model"]["vocab"].update({name: 256 + i for i, name in enumerate(names)})
+    tokenizer["added_tokens"] = [{**tokenizer["added_tokens"][0], "id": 256 + i, "content": name} for i, name in enumerate(names)]
+    return tokenizer
 
 
 class ProgramTest(unittest.TestCase):
@@ -91,11 +101,11 @@ class ProgramTest(unittest.TestCase):
     def write_lines(self, name, rows):
         return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def tiny_model(self, name="tiny", licence="apache-2.0", source="llama"):
+    def tiny_model(self, name="tiny", licence="apache-2.0", source="llama", tokenizer=None):
         """A reference model of 0.15 M parameters as a folder with a tokenizer and, if given, a licence."""
         folder = self.dir / name
         shutil.copytree(GOLDEN / "models" / source, folder)
-        self.write(f"{name}/tokenizer.json", tokenizer_json())
+        self.write(f"{name}/tokenizer.json", tokenizer or tokenizer_json())
         if licence:
             self.write(f"{name}/README.md", f"---\nlicense: {licence}\n---\nA model for tests.\n")
         return folder

@@ -1,0 +1,209 @@
+/* answer_file.c - batches: have them answered, enter them into the ledger, append them to the file, note how far both
+ * go. A crash between any two of these is undone on the next call, by cutting file and ledger back to the note. */
+#include "teacher/answer_file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text/utf8.h"
+
+typedef struct writer {
+    const rt_answer_job *job;
+    char *part, *done, *note, *ledger_path;
+    rt_ledger *ledger;
+    FILE *f;
+    int64_t rows; /* answers in the file */
+    int64_t bytes, tokens;
+    rt_str lines; /* of the batch */
+} writer;
+
+/* --- the note: how far file and ledger belong together --------------------------------------------------------------
+ */
+
+static rt_status save_note(const writer *w, rt_err *err)
+{
+    const rt_ledger_mark mark = rt_ledger_at(w->ledger);
+    json_t *j = json_pack("{s:I, s:I, s:I, s:o}", "rows", (json_int_t)w->rows, "bytes", (json_int_t)w->bytes, "tokens",
+                          (json_int_t)w->tokens, "ledger", rt_ledger_mark_json(&mark));
+    const rt_status st = j != NULL ? rt_json_save(j, w->note, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    json_decref(j);
+    return st;
+}
+
+static rt_status resume(writer *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    json_t *j = NULL;
+    rt_ledger_mark mark = {0};
+    if (rt_path_exists(w->note)) {
+        RT_TRY(rt_json_load(&j, w->note, err));
+        w->rows = rt_json_i64(j, "rows", 0);
+        w->bytes = rt_json_i64(j, "bytes", 0);
+        w->tokens = rt_json_i64(j, "tokens", 0);
+        if (!rt_ledger_mark_parse(json_object_get(j, "ledger"), &mark) || w->bytes < 0 || w->rows < 0 ||
+            rt_path_size(w->part) < w->bytes) {
+            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' does not fit '%s'; remove both to begin anew", w->note, w->part);
+        }
+        RT_TRY(rt_ledger_truncate_to(w->ledger, &mark, err));
+    }
+    w->f = fopen(w->part, w->bytes > 0 ? "r+b" : "wb");
+    if (w->f == NULL || ftruncate(fileno(w->f), w->bytes) != 0 || fseek(w->f, 0, SEEK_END) != 0) {
+        RT_FAIL_OUT(err, RT_IO, 0, "opening '%s': %s", w->part, strerror(errno));
+    }
+out:
+    json_decref(j);
+    return st;
+}
+
+/* --- batches ---------------------------------------------------------------------------------------------------------
+ */
+
+static rt_status add_answer(writer *w, const rt_prompt_row *p, int64_t index, const rt_answer *a, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str text = {0}, origin = {0};
+    json_t *row = json_object();
+    rt_utf8_repair(&text, rt_str_cstr(&a->text), a->text.n);
+    rt_str_printf(&origin, "written by %s (%s)", rt_path_base(rt_permit_model(w->job->permit)),
+                  rt_permit_licence(w->job->permit));
+    static const char *const kept[] = {"id", "prompt", "messages"};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        json_t *v = json_object_get(p->row, kept[i]);
+        if (v != NULL) {
+            json_object_set(row, kept[i], v);
+        }
+    }
+    json_object_set_new(row, "answer", json_stringn(rt_str_cstr(&text), text.n));
+    json_object_set_new(row, "origin", json_string(rt_str_cstr(&origin)));
+    json_object_set_new(row, "stop", json_string(a->stop));
+    rt_json_append(&w->lines, row);
+    rt_str_putc(&w->lines, '\n');
+    RT_TRY(rt_ledger_add_output(
+        w->ledger,
+        &(rt_ledger_output){.what = "text",
+                            .doc = rt_json_str(p->row, "id", NULL),
+                            .origin = rt_json_str(p->row, "origin", rt_json_str(p->row, "licence", NULL)),
+                            .positions = (uint64_t)a->tokens,
+                            .cache = "answers.jsonl",
+                            .offset = (uint64_t)index,
+                            .text = rt_str_cstr(&text),
+                            .text_bytes = text.n},
+        err));
+    w->tokens += a->tokens;
+out:
+    json_decref(row);
+    rt_str_release(&text);
+    rt_str_release(&origin);
+    return st;
+}
+
+static rt_status run_batch(writer *w, int64_t n, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const int64_t first = w->rows;
+    const rt_prompt_row *of[RT_ANSWER_BATCH] = {0};
+    rt_answer answers[RT_ANSWER_BATCH] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        of[i] = &w->job->prompts->rows[(first + i) / w->job->answers];
+    }
+    RT_TRY(w->job->answer(w->job->ud, of, first, n, answers, err));
+    rt_str_clear(&w->lines);
+    for (int64_t i = 0; i < n; i++) {
+        RT_TRY(answers[i].text.failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : RT_OK);
+        RT_TRY(add_answer(w, of[i], first + i, &answers[i], err));
+    }
+    RT_TRY(rt_ledger_commit(w->ledger, NULL, err));
+    rt_crash_point("write.ledger");
+    RT_TRY(rt_fwrite(w->f, rt_str_cstr(&w->lines), w->lines.n, w->part, err));
+    if (fflush(w->f) != 0 || fsync(fileno(w->f)) != 0) {
+        RT_FAIL_OUT(err, RT_IO, 0, "writing '%s': %s", w->part, strerror(errno));
+    }
+    rt_crash_point("write.file");
+    w->rows += n;
+    w->bytes += (int64_t)w->lines.n;
+    RT_TRY(save_note(w, err));
+out:
+    for (int64_t i = 0; i < n; i++) {
+        rt_str_release(&answers[i].text);
+    }
+    return st;
+}
+
+static rt_status run_all(writer *w, int64_t total, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_progress bar;
+    rt_progress_begin(&bar, "writing");
+    while (w->rows < total) {
+        if (rt_interrupted()) {
+            RT_FAIL_OUT(err, RT_CANCELLED, 0, "interrupted after %lld of %lld answers; the same command goes on",
+                        (long long)w->rows, (long long)total);
+        }
+        RT_TRY(run_batch(w, total - w->rows < RT_ANSWER_BATCH ? total - w->rows : RT_ANSWER_BATCH, err));
+        rt_progress_update(&bar, (double)w->rows, (double)total, "%lld tokens", (long long)w->tokens);
+    }
+    RT_TRY(rt_ledger_finish(w->ledger, NULL, err));
+    if (rename(w->part, w->done) != 0) {
+        RT_FAIL_OUT(err, RT_IO, 0, "renaming '%s': %s", w->part, strerror(errno));
+    }
+out:
+    rt_progress_end(&bar, "%lld answers", (long long)w->rows);
+    return st;
+}
+
+static rt_status open_writer(writer *w, const rt_answer_job *job, rt_err *err)
+{
+    w->job = job;
+    w->part = rt_path_join(job->dir, "answers.part.jsonl");
+    w->done = rt_path_join(job->dir, "answers.jsonl");
+    w->note = rt_path_join(job->dir, "answers.json");
+    w->ledger_path = rt_path_join(job->dir, "ledger.jsonl");
+    if (w->part == NULL || w->done == NULL || w->note == NULL || w->ledger_path == NULL) {
+        return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    return RT_OK;
+}
+
+static void close_writer(writer *w)
+{
+    if (w->f != NULL) {
+        fclose(w->f);
+    }
+    rt_ledger_close(w->ledger);
+    rt_str_release(&w->lines);
+    rt_free(w->part);
+    rt_free(w->done);
+    rt_free(w->note);
+    rt_free(w->ledger_path);
+}
+
+rt_status rt_answer_file_write(const rt_answer_job *job, rt_answer_report *report, rt_err *err)
+{
+    rt_status st = RT_OK;
+    writer w = {0};
+    json_t *note = NULL;
+    const double t0 = rt_now();
+    RT_TRY(open_writer(&w, job, err));
+    const int64_t total = (int64_t)job->prompts->n * job->answers;
+    if (rt_path_exists(w.done)) {
+        RT_TRY(rt_json_load(&note, w.note, err));
+        w.rows = rt_json_i64(note, "rows", 0);
+        w.tokens = rt_json_i64(note, "tokens", 0);
+        if (w.rows != total) {
+            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' holds %lld answers, these prompts need %lld; choose another folder",
+                        w.done, (long long)w.rows, (long long)total);
+        }
+    } else {
+        RT_TRY(rt_mkdirs(job->dir, err));
+        RT_TRY(rt_ledger_open(&w.ledger, w.ledger_path, job->permit, job->settings, err));
+        RT_TRY(resume(&w, err));
+        RT_TRY(run_all(&w, total, err));
+    }
+    *report = (rt_answer_report){
+        .prompts = (int64_t)job->prompts->n, .answers = w.rows, .tokens = w.tokens, .seconds = rt_now() - t0};
+out:
+    json_decref(note);
+    close_writer(&w);
+    return st;
+}

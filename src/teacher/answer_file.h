@@ -1,0 +1,40 @@
+/* answer_file.h - answers to prompts as JSON lines that training reads like any other document, each in the ledger
+ * before it is in the file. Who answers is a function: the engine (write.h) or a server (endpoint_text.h). */
+#ifndef RT_TEACHER_ANSWER_FILE_H
+#define RT_TEACHER_ANSWER_FILE_H
+
+#include "record/ledger.h"
+#include "teacher/prompts.h"
+
+typedef struct rt_answer {
+    rt_str text;
+    int64_t tokens;
+    char stop[32]; /* why it ended */
+} rt_answer;
+
+enum { RT_ANSWER_BATCH = 32 };
+/* Answers of[0..n) to prompts, those with numbers first, first + 1, ...; `out` is empty. */
+typedef rt_status (*rt_answer_fn)(void *ud, const rt_prompt_row *const *of, int64_t first, int64_t n, rt_answer *out,
+                                  rt_err *err);
+
+/* All borrowed. */
+typedef struct rt_answer_job {
+    const rt_permit *permit;
+    const rt_prompts *prompts;
+    const char *dir;        /* answers.jsonl and ledger.jsonl go here */
+    int answers;            /* a prompt, >= 1; answer number i belongs to prompt i / answers */
+    const json_t *settings; /* for the ledger; NULL: none */
+    rt_answer_fn answer;
+    void *ud;
+} rt_answer_job;
+
+typedef struct rt_answer_report {
+    int64_t prompts, answers, tokens; /* in the file, over all calls */
+    double seconds;                   /* of this call */
+} rt_answer_report;
+
+/* Writes <dir>/answers.jsonl: {"id", "prompt" | "messages", "answer", "origin", "stop"} a line, in the order of the
+ * prompts. Goes on where an earlier call was stopped; a finished file is left as it is. */
+RT_MUST_USE rt_status rt_answer_file_write(const rt_answer_job *job, rt_answer_report *report, rt_err *err);
+
+#endif

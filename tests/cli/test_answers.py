@@ -1,0 +1,38 @@
+"""Texts the engine writes to prompts: retort collect --targets text."""
+import json
+
+from program import INPUT, ProgramTest, main, whole_tokenizer
+
+
+class Answers(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.model = self.tiny_model(tokenizer=whole_tokenizer())
+
+    def command(self, out, n=70):
+        prompts = self.write_lines("prompts.jsonl", [{"id": f"q{i}", "prompt": f"Name {i} rivers."} for i in range(n)])
+        return ["collect", self.model, "--targets", "text", "--prompts", prompts, "-n", 8, "-o", out]
+
+    def test_a_killed_run_goes_on_with_the_same_bytes(self):
+        self.ok(*self.command("whole"))
+        whole = (self.dir / "whole/answers.jsonl").read_bytes()
+        self.assertEqual([json.loads(line)["id"] for line in whole.splitlines()], [f"q{i}" for i in range(70)])
+        for point in ("write.ledger:2", "write.file:1"):
+            with self.subTest(point):
+                out = point[6:10]
+                self.assertEqual(self.run_program(*self.command(out), env={"RETORT_CRASH_AT": point}).returncode, -9)
+                self.assertFalse((self.dir / out / "answers.jsonl").exists())
+                self.ok(*self.command(out))
+                self.assertEqual((self.dir / out / "answers.jsonl").read_bytes(), whole)
+                self.ok("ledger", "verify", f"{out}/ledger.jsonl")
+
+    def test_a_row_that_is_no_prompt_is_named(self):
+        prompts = self.write_lines("bad.jsonl", [{"prompt": "Why?"}, {"question": "Why?"}])
+        self.refused(INPUT, "collect", self.model, "--targets", "text", "--prompts", prompts, "-o", "out",
+                     says=("bad.jsonl:2", "'prompt' or 'messages'"))
+        talk = self.write_lines("talk.jsonl", [{"messages": [{"role": "assistant", "content": "Because."}]}])
+        self.refused(INPUT, "collect", self.model, "--targets", "text", "--prompts", talk, "-o", "out", says=("talk.jsonl:1", "1 to 64 turns"))
+
+
+if __name__ == "__main__":
+    main()
