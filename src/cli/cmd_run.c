@@ -31,7 +31,11 @@ static void print_plan(const json_t *p)
            json_string_value(json_object_get(licence, "verdict")));
     printf("student:  %.0f layers, %.1f M parameters\n", number(student, "layers"),
            number(student, "parameters") / 1e6);
-    printf("collect:  %.0f tokens in about %.0f s\n", number(p, "collect_tokens"), number(seconds, "collect"));
+    if (json_is_null(json_object_get(seconds, "collect"))) {
+        printf("collect:  %.0f tokens, as fast as the server answers\n", number(p, "collect_tokens"));
+    } else {
+        printf("collect:  %.0f tokens in about %.0f s\n", number(p, "collect_tokens"), number(seconds, "collect"));
+    }
     printf("train:    about %.0f tokens in %.0f s, and %.0f s for the twin\n", number(p, "train_tokens"),
            number(seconds, "train"), number(seconds, "twin"));
     if (number(p, "budget_seconds") > 0) {

@@ -73,11 +73,13 @@ static json_t *training(const rt_flow *f, const char *result, const char *metric
 
 static json_t *teacher_facts(const rt_flow *f, const json_t *models)
 {
-    const json_t *entry = json_array_get(models, 0);
+    const json_t *entry = rt_facts_model(models, "teacher");
+    const bool served = rt_flow_is_served(f);
     /* the file's name: what general.name says is often a training run's working title */
-    const char *name = rt_path_base(f->recipe.teacher);
-    json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path", f->recipe.teacher, "sha256",
-                          f->teacher_sha, "licence", rt_permit_licence(f->permit), "verdict",
+    const char *name = served ? f->recipe.server.model : rt_path_base(f->recipe.teacher);
+    json_t *t = json_pack("{s:s, s:s, s:s, s:s, s:s, s:O}", "name", name, "path",
+                          served ? f->recipe.server.url : f->recipe.teacher, "sha256",
+                          rt_permit_model_sha256(f->permit), "licence", rt_permit_licence(f->permit), "verdict",
                           rt_verdict_name(rt_permit_verdict(f->permit)), "duties", rt_permit_duties(f->permit));
     static const char *const keys[] = {"architecture", "parameters", "layers", "bytes", "type"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -118,9 +120,9 @@ static json_t *student_facts(const rt_flow *f, const json_t *models)
     }
     if (cut != NULL) {
         const json_t *fid = json_object_get(cut, "fidelity");
+        json_t *kl = json_object_get(json_object_get(fid, "kl"), "mean");
         json_object_set_new(s, "start",
-                            json_pack("{s:f, s:f}", "kl", rt_json_f64(json_object_get(fid, "kl"), "mean", 0),
-                                      "perplexity", rt_json_f64(fid, "perplexity", 0)));
+                            json_pack("{s:O*, s:f}", "kl", kl, "perplexity", rt_json_f64(fid, "perplexity", 0)));
     }
     return s;
 }
@@ -164,6 +166,9 @@ static json_t *not_measured(const rt_flow *f, const json_t *audit)
     const json_t *exports = json_object_get(audit, "exports");
     json_t *n = json_pack("[s, s, s, s]", "safeguards: refusals and over-refusals", "bias and neutrality",
                           "calibration and truthfulness", "memorisation of training text");
+    if (rt_flow_is_served(f)) {
+        json_array_append_new(n, json_string("distance to the teacher: a server keeps its weights"));
+    }
     if (f->recipe.n_tasks == 0) {
         json_array_append_new(n, json_string("abilities on benchmark tasks"));
     }

@@ -4,20 +4,75 @@
 #include "flow/permit.h"
 #include "flow/state.h"
 
+bool rt_flow_is_served(const rt_flow *f)
+{
+    return f->recipe.server.url != NULL;
+}
+
+const rt_permit *rt_flow_weights_permit(const rt_flow *f)
+{
+    return f->weights_permit != NULL ? f->weights_permit : f->permit;
+}
+
+/* A dry run records nothing. */
+static const char *accepted(const rt_flow *f)
+{
+    return f->manifest.root != NULL ? f->o->accept_licence : NULL;
+}
+
+rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir)
+{
+    return (rt_served_ask){.server = f->recipe.server,
+                           .licence = f->recipe.licence,
+                           .base_model = f->recipe.base_model,
+                           .weights = f->recipe.teacher,
+                           .dir = dir,
+                           .decisions = f->dir,
+                           .accept = accepted(f),
+                           .reason = f->o->accept_reason,
+                           .grant = f->recipe.grant,
+                           .noncommercial = f->recipe.noncommercial};
+}
+
+/* On what is declared; once the server was asked, its own name for the model counts again. */
+static rt_status judge_served(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *dir = NULL, *path = NULL;
+    json_t *before = NULL;
+    RT_TRY(rt_flow_path_to(f, "cache", &dir, err));
+    RT_TRY(rt_flow_path_to(f, "cache/endpoint.json", &path, err));
+    if (rt_path_exists(path)) {
+        RT_TRY(rt_json_load(&before, path, err));
+    }
+    const rt_served_ask ask = rt_flow_served_ask(f, dir);
+    f->weights_permit = f->permit;
+    f->permit = NULL;
+    if (f->manifest.root != NULL) {
+        RT_TRY(rt_manifest_set(&f->manifest, "weights_permit", (json_t *)rt_permit_json(f->weights_permit), err));
+    }
+    RT_TRY(rt_served_permit(&f->permit, &ask, rt_json_str(before, "served", NULL), ask.accept, NULL, err));
+out:
+    json_decref(before);
+    rt_free(dir);
+    rt_free(path);
+    return st;
+}
+
 rt_status rt_flow_gate(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
-    const bool writes = f->manifest.root != NULL;
+    const bool served = rt_flow_is_served(f);
+    const unsigned derive = strcmp(f->recipe.init, "prune") == 0 ? RT_USE_DERIVE_WEIGHTS : 0u;
     if (!rt_path_exists(f->recipe.teacher)) {
-        RT_FAIL_OUT(err, RT_NOT_FOUND, 0,
-                    "teacher '%s' does not exist; run ./quickstart or make fetch, or name another teacher.model",
-                    f->recipe.teacher);
+        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "%s '%s' does not exist; run ./quickstart or make fetch, or name another %s",
+                    served ? "model" : "teacher", f->recipe.teacher, served ? "student.from" : "teacher.model");
     }
     const rt_permit_ask ask = {
         .model = f->recipe.teacher,
-        .uses = RT_USE_TRAIN_ON_OUTPUTS | (strcmp(f->recipe.init, "prune") == 0 ? RT_USE_DERIVE_WEIGHTS : 0u),
+        .uses = served ? derive : RT_USE_TRAIN_ON_OUTPUTS | derive,
         .dir = f->dir,
-        .accept = writes ? f->o->accept_licence : NULL, /* a dry run records nothing */
+        .accept = accepted(f),
         .reason = f->o->accept_reason,
         .grant = f->recipe.grant,
         .noncommercial = f->recipe.noncommercial,
@@ -25,10 +80,13 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
     };
     RT_TRY(rt_permit_get(&f->permit, &ask, &f->evidence, err));
     snprintf(f->teacher_sha, sizeof f->teacher_sha, "%s", rt_permit_model_sha256(f->permit));
-    if (writes) {
+    if (served) {
+        RT_TRY(judge_served(f, err));
+    }
+    if (f->manifest.root != NULL) {
         RT_TRY(rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err));
     }
-    rt_log(RT_LOG_INFO, "gate: %s, licence %s: %s", f->recipe.teacher, rt_permit_licence(f->permit),
+    rt_log(RT_LOG_INFO, "gate: %s, licence %s: %s", rt_permit_model(f->permit), rt_permit_licence(f->permit),
            rt_verdict_name(rt_permit_verdict(f->permit)));
 out:
     return st;

@@ -23,10 +23,11 @@ static json_t *part(const rt_flow *f, const char *key)
 
 json_t *rt_inputs_collect(const rt_flow *f)
 {
-    return json_pack("{s:s, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "collect", part(f, "collect"),
-                     "tokens", (json_int_t)f->split.collect_tokens, "sequence", (json_int_t)f->recipe.sequence, "seed",
-                     (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "precision",
-                     f->recipe.precision);
+    const char *served = rt_flow_is_served(f) ? f->recipe.server.model : NULL;
+    return json_pack("{s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "served", served,
+                     "collect", part(f, "collect"), "tokens", (json_int_t)f->split.collect_tokens, "sequence",
+                     (json_int_t)f->recipe.sequence, "seed", (json_int_t)f->recipe.seed, "text",
+                     file_digests(f, f->recipe.text, f->recipe.n_text), "precision", f->recipe.precision);
 }
 
 json_t *rt_inputs_init(const rt_flow *f)

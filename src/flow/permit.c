@@ -11,6 +11,9 @@ static rt_status declare(rt_evidence *e, const rt_licence_table *t, const rt_per
     if (d->served != NULL) {
         RT_TRY(rt_evidence_declare(e, t, d->served, NULL, NULL, err));
     }
+    if (d->weights != NULL) {
+        RT_TRY(rt_evidence_collect(e, t, d->weights, err));
+    }
     if (d->host != NULL) {
         RT_TRY(rt_evidence_add_host(e, t, d->host, err));
     }

@@ -10,6 +10,7 @@ typedef struct rt_declared {
     const char *base_model; /* NULL: none */
     const char *host;       /* whose service serves it; NULL: a server of one's own */
     const char *served;     /* the server's name for it; NULL: not asked yet */
+    const char *weights;    /* a model here that goes into the student too; NULL: none */
 } rt_declared;
 
 typedef struct rt_permit_ask {

@@ -30,10 +30,12 @@ static int64_t corpus_tokens(rt_flow *f, rt_err *err)
     return rt_flow_need_texts(f, err) == RT_OK ? f->packed.n_tokens : -1;
 }
 
+/* How long a server takes is not known before. */
 static json_t *stage_seconds(const rt_flow *f, int64_t collect, double train)
 {
     const double c = (double)collect / f->split.teacher_tokens_per_s;
-    return json_pack("{s:f, s:f, s:f}", "collect", c, "train", train, "twin", f->recipe.twin ? train : 0.0);
+    return json_pack("{s:o, s:f, s:f}", "collect", rt_flow_is_served(f) ? json_null() : json_real(c), "train", train,
+                     "twin", f->recipe.twin ? train : 0.0);
 }
 
 /* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
@@ -67,8 +69,8 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:i, s:f}, s:I, s:I, s:o, s:f, s:f}", "name",
                       f.recipe.name, "dir", f.dir, "recipe", json_incref(f.recipe.json), "licence", "id",
                       rt_permit_licence(f.permit), "verdict", rt_verdict_name(rt_permit_verdict(f.permit)),
-                      "teacher_sha256", f.teacher_sha, "budget_seconds", f.recipe.budget, "student", "layers", layers,
-                      "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
+                      "teacher_sha256", rt_permit_model_sha256(f.permit), "budget_seconds", f.recipe.budget, "student",
+                      "layers", layers, "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
                       (json_int_t)(train * f.split.step_tokens_per_s), "seconds", stage_seconds(&f, collect, train),
                       "peak_memory_bytes", peak_bytes(&f, elements), "disk_bytes",
                       (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) +

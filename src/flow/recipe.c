@@ -10,7 +10,39 @@ static const rt_field teacher_fields[] = {
     {.key = "model",
      .kind = RT_FIELD_STR,
      .required = true,
-     .help = "GGUF file, safetensors file or Hugging Face folder"},
+     .help = "GGUF file, safetensors file or Hugging Face folder; with `endpoint` the name of what is served there"},
+    {.key = "endpoint", .kind = RT_FIELD_STR, .help = "address of an OpenAI-compatible server (docs/endpoint.md)"},
+    {.key = "licence", .kind = RT_FIELD_STR, .help = "endpoint: licence of the served model; declared, not observed"},
+    {.key = "base_model", .kind = RT_FIELD_STR, .help = "endpoint: what the served model was made from"},
+    {.key = "tokenizer",
+     .kind = RT_FIELD_STR,
+     .help = "endpoint: file with the served model's tokenizer, which must be that of `student.from`"},
+    {.key = "api_key_env", .kind = RT_FIELD_STR, .help = "endpoint: environment variable that holds the API key"},
+    {.key = "parallel",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 256,
+     .help = "endpoint: requests at a time at most; default: 4"},
+    {.key = "attempts",
+     .kind = RT_FIELD_INT,
+     .min = 1,
+     .max = 1000,
+     .help = "endpoint: tries a request before giving up; default: 5"},
+    {.key = "wait",
+     .kind = RT_FIELD_DURATION,
+     .min = 0,
+     .max = 3600,
+     .help = "endpoint: before the second try, then doubled; default: 1s"},
+    {.key = "max_wait",
+     .kind = RT_FIELD_DURATION,
+     .min = 0,
+     .max = 1e6,
+     .help = "endpoint: longest wait the server may ask for; default: 10m"},
+    {.key = "timeout",
+     .kind = RT_FIELD_DURATION,
+     .min = 0.01,
+     .max = 86400,
+     .help = "endpoint: longest time a request may take; default: 5m"},
     {.key = "noncommercial",
      .kind = RT_FIELD_BOOL,
      .dflt = "false",
@@ -64,7 +96,10 @@ static const rt_field student_fields[] = {
      .kind = RT_FIELD_ENUM,
      .choices = "prune",
      .dflt = "prune",
-     .help = "cut layers out of the teacher"},
+     .help = "cut layers out of the teacher, or of `from`"},
+    {.key = "from",
+     .kind = RT_FIELD_STR,
+     .help = "with teacher.endpoint: a model here, with the served model's tokenizer, to be cut"},
     {.key = "layers", .kind = RT_FIELD_INT, .min = 1, .max = RT_MAX_LAYERS, .help = "how many layers to keep"},
     {.key = "keep", .kind = RT_FIELD_STRS, .help = "the very layers to keep, e.g. [0, 1, 2, 28, 29]"},
     {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for this teacher"},
@@ -300,6 +335,63 @@ static void read_collect(rt_run_recipe *r, const json_t *c)
     r->collect_tokens = rt_json_i64(c, "tokens", 0);
 }
 
+/* A server gives a few log-probabilities a position, and no weights. */
+static rt_status read_server(rt_run_recipe *r, const json_t *teacher, const json_t *student, rt_err *err)
+{
+    static const char *const own[] = {"licence",  "base_model", "tokenizer", "api_key_env", "parallel",
+                                      "attempts", "wait",       "max_wait",  "timeout"};
+    rt_http_url url;
+    const rt_endpoint_options usual = rt_endpoint_default();
+    r->server = (rt_endpoint_options){.url = rt_json_str(teacher, "endpoint", NULL),
+                                      .model = rt_json_str(teacher, "model", NULL),
+                                      .key_env = rt_json_str(teacher, "api_key_env", NULL),
+                                      .parallel = (int)rt_json_i64(teacher, "parallel", usual.parallel),
+                                      .attempts = (int)rt_json_i64(teacher, "attempts", usual.attempts),
+                                      .wait = rt_json_f64(teacher, "wait", usual.wait),
+                                      .max_wait = rt_json_f64(teacher, "max_wait", usual.max_wait),
+                                      .timeout = rt_json_f64(teacher, "timeout", usual.timeout)};
+    r->teacher = r->server.url != NULL ? rt_json_str(student, "from", NULL) : r->server.model;
+    for (size_t i = 0; i < sizeof own / sizeof own[0] && r->server.url == NULL; i++) {
+        if (json_object_get(teacher, own[i]) != NULL) {
+            return rt_fail(err, RT_RECIPE, 0, "'teacher.%s' goes with 'teacher.endpoint': of a file it is read",
+                           own[i]);
+        }
+    }
+    if (r->server.url == NULL) {
+        return json_object_get(student, "from") == NULL
+                   ? RT_OK
+                   : rt_fail(err, RT_RECIPE, 0, "'student.from' goes with 'teacher.endpoint': else the teacher is cut");
+    }
+    r->licence = rt_json_str(teacher, "licence", NULL);
+    r->base_model = rt_json_str(teacher, "base_model", NULL);
+    r->tokenizer = rt_json_str(teacher, "tokenizer", NULL);
+    if (r->licence == NULL || r->teacher == NULL) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "with 'teacher.endpoint' %s: a server does not tell its model's terms, nor give its weights",
+                       r->licence == NULL ? "'teacher.licence' is needed" : "'student.from' is needed, a model here");
+    }
+    return rt_http_url_parse(&url, r->server.url, err);
+}
+
+static rt_status check_server(const rt_run_recipe *r, const char *path, rt_err *err)
+{
+    if (r->server.url == NULL) {
+        return RT_OK;
+    }
+    if (r->targets != RT_CACHE_TOPK || r->temperature != 1) {
+        return rt_fail(err, RT_RECIPE, 0, "%s: a server gives collect.targets = topk at temperature 1", path);
+    }
+    if (r->eval_every > 0 || r->patience > 0) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "%s: train.eval_every and train.patience compare with the teacher, whose weights a server keeps",
+                       path);
+    }
+    if (r->budget > 0 && r->collect_tokens == 0) {
+        return rt_fail(err, RT_RECIPE, 0, "%s: how fast a server is cannot be planned; say collect.tokens", path);
+    }
+    return RT_OK;
+}
+
 rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -309,16 +401,17 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     const json_t *teacher = json_object_get(r->json, "teacher"), *data = json_object_get(r->json, "data");
+    const json_t *student = json_object_get(r->json, "student");
     r->budget = rt_json_f64(r->json, "budget", 0.0);
     r->seed = (uint64_t)rt_json_i64(r->json, "seed", 1);
     r->threads = (int)rt_json_i64(r->json, "threads", 0);
-    r->teacher = rt_json_str(teacher, "model", NULL);
+    RT_TRY(read_server(r, teacher, student, err));
     r->noncommercial = rt_json_bool(teacher, "noncommercial", false);
     r->grant = rt_json_str(teacher, "grant", NULL);
     RT_TRY(read_strings(json_object_get(data, "text"), "data.text", r->text, RT_MAX_PATHS, &r->n_text, err));
     RT_TRY(read_strings(json_object_get(data, "valid"), "data.valid", r->valid, RT_MAX_PATHS, &r->n_valid, err));
     read_collect(r, json_object_get(r->json, "collect"));
-    RT_TRY(read_student(r, json_object_get(r->json, "student"), err));
+    RT_TRY(read_student(r, student, err));
     read_train(r, json_object_get(r->json, "train"));
     const json_t *exports = json_object_get(r->json, "export");
     r->n_exports = json_array_size(exports);
@@ -333,6 +426,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
         r->exports[r->n_exports++].type = "q8_0";
     }
     RT_TRY(read_audit(r, json_object_get(r->json, "audit"), err));
+    RT_TRY(check_server(r, path, err));
     if (r->targets == RT_CACHE_SAMPLE && r->temperature != r->loss_temperature && strcmp(r->loss, "ce") != 0) {
         RT_FAIL_OUT(err, RT_RECIPE, 0,
                     "%s: targets drawn at temperature %g cannot serve a loss at temperature %g; set train.temperature "

@@ -6,6 +6,7 @@
 
 #include "format/recipe.h"
 #include "teacher/cache.h"
+#include "teacher/endpoint.h"
 #include "train/trainer.h"
 
 extern const rt_field rt_run_schema[];
@@ -25,9 +26,12 @@ typedef struct rt_run_recipe {
     uint64_t seed;
     int threads; /* 0: all */
 
-    const char *teacher;
+    const char *teacher; /* weights that are here: the teacher's, or where a server has those, student.from */
     bool noncommercial;
     const char *grant;
+    rt_endpoint_options server;       /* url NULL: the teacher is here */
+    const char *licence, *base_model; /* declared of what the server serves */
+    const char *tokenizer;            /* of what it serves; NULL: the student's */
 
     const char *text[RT_MAX_PATHS], *valid[RT_MAX_PATHS];
     size_t n_text, n_valid;

@@ -8,27 +8,32 @@
 
 /* ---- opening ---- */
 
-static rt_status ask_gate(rt_served *s, const char *served, const char *accept, rt_err *err)
+rt_status rt_served_permit(rt_permit **out, const rt_served_ask *ask, const char *served, const char *accept,
+                           rt_evidence *evidence, rt_err *err)
 {
-    const rt_served_ask *ask = s->ask;
-    const rt_http_url *url = rt_endpoint_url(s->endpoint);
+    rt_http_url url;
+    const rt_status st = rt_http_url_parse(&url, ask->server.url, err);
     const rt_declared declared = {.licence = ask->licence,
                                   .base_model = ask->base_model,
-                                  .host = url->place == RT_HTTP_PUBLIC ? url->host : NULL,
-                                  .served = served};
+                                  .host = url.place == RT_HTTP_PUBLIC ? url.host : NULL,
+                                  .served = served,
+                                  .weights = ask->weights};
+    const rt_permit_ask gate = {.model = ask->server.model,
+                                .declared = &declared,
+                                .uses = RT_USE_TRAIN_ON_OUTPUTS | (ask->weights != NULL ? RT_USE_DERIVE_WEIGHTS : 0u),
+                                .dir = ask->decisions != NULL ? ask->decisions : ask->dir,
+                                .accept = accept,
+                                .reason = ask->reason,
+                                .grant = ask->grant,
+                                .noncommercial = ask->noncommercial};
+    return st == RT_OK ? rt_permit_get(out, &gate, evidence, err) : st;
+}
+
+static rt_status ask_gate(rt_served *s, const char *served, const char *accept, rt_err *err)
+{
     rt_permit_free(s->permit);
     s->permit = NULL;
-    rt_evidence_release(&s->evidence);
-    return rt_permit_get(&s->permit,
-                         &(rt_permit_ask){.model = ask->server.model,
-                                          .declared = &declared,
-                                          .uses = RT_USE_TRAIN_ON_OUTPUTS,
-                                          .dir = ask->decisions != NULL ? ask->decisions : ask->dir,
-                                          .accept = accept,
-                                          .reason = ask->reason,
-                                          .grant = ask->grant,
-                                          .noncommercial = ask->noncommercial},
-                         &s->evidence, err);
+    return rt_served_permit(&s->permit, s->ask, served, accept, NULL, err);
 }
 
 /* The name the server gives its model may tell of another family than the declared one. */
@@ -99,7 +104,6 @@ out:
 void rt_served_close(rt_served *s)
 {
     rt_permit_free(s->permit);
-    rt_evidence_release(&s->evidence);
     rt_endpoint_close(s->endpoint);
     *s = (rt_served){0};
 }
@@ -128,15 +132,36 @@ static int sequence_of(const rt_served *s, const rt_served_texts *texts)
     return texts->sequence == 0 && context > 0 && context < wanted ? (int)context : (int)wanted;
 }
 
+rt_status rt_served_collect(rt_served *s, const rt_served_corpus *c, rt_collect_report *report, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_endpoint_scorer *scorer = NULL;
+    RT_TRY(rt_endpoint_scorer_new(&scorer, s->endpoint, c->tokenizer, c->n_vocab, c->k, c->packed->sequence, err));
+    RT_TRY(note_identity(s, err));
+    rt_collect_job job = {.remote = rt_endpoint_scorer_remote(scorer),
+                          .tokenizer = c->tokenizer,
+                          .corpus = c->corpus,
+                          .packed = c->packed,
+                          .permit = s->permit,
+                          .dir = s->ask->dir,
+                          .ledger = c->ledger,
+                          .name = c->name,
+                          .options = rt_collect_default()};
+    job.options.kind = RT_CACHE_TOPK;
+    job.options.k = c->k;
+    RT_TRY(rt_collect(&job, report, err));
+out:
+    rt_endpoint_scorer_free(scorer);
+    return st;
+}
+
 rt_status rt_served_score(rt_served *s, const rt_served_texts *texts, rt_collect_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_tokenizer *t = NULL;
     rt_corpus corpus = {0};
     rt_packed packed = {0};
-    rt_endpoint_scorer *scorer = NULL;
     char *ledger = rt_path_join(s->ask->dir, "ledger.jsonl");
-    const int sequence = sequence_of(s, texts);
     if (ledger == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
@@ -144,23 +169,16 @@ rt_status rt_served_score(rt_served *s, const rt_served_texts *texts, rt_collect
     RT_TRY(rt_corpus_load(
         &corpus, t, &(rt_corpus_options){.paths = texts->paths, .n_paths = texts->n_paths, .max_tokens = texts->tokens},
         err));
-    RT_TRY(rt_pack(&packed, &corpus, sequence, err));
-    RT_TRY(
-        rt_endpoint_scorer_new(&scorer, s->endpoint, t, vocabulary_beside(texts->tokenizer), texts->k, sequence, err));
-    RT_TRY(note_identity(s, err));
-    rt_collect_job job = {.remote = rt_endpoint_scorer_remote(scorer),
-                          .tokenizer = t,
-                          .corpus = &corpus,
-                          .packed = &packed,
-                          .permit = s->permit,
-                          .dir = s->ask->dir,
-                          .ledger = ledger,
-                          .options = rt_collect_default()};
-    job.options.kind = RT_CACHE_TOPK;
-    job.options.k = texts->k;
-    RT_TRY(rt_collect(&job, report, err));
+    RT_TRY(rt_pack(&packed, &corpus, sequence_of(s, texts), err));
+    RT_TRY(rt_served_collect(s,
+                             &(rt_served_corpus){.tokenizer = t,
+                                                 .corpus = &corpus,
+                                                 .packed = &packed,
+                                                 .n_vocab = vocabulary_beside(texts->tokenizer),
+                                                 .k = texts->k,
+                                                 .ledger = ledger},
+                             report, err));
 out:
-    rt_endpoint_scorer_free(scorer);
     rt_packed_release(&packed);
     rt_corpus_release(&corpus);
     rt_tokenizer_close(t);

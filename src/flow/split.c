@@ -163,8 +163,8 @@ static rt_status check_shapes(const rt_flow *f, rt_err *err)
     const rt_run_recipe *r = &f->recipe;
     const rt_model *t = f->teacher;
     if (student_layers(r) > t->hp.n_layer) {
-        return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, the teacher has %lld", student_layers(r),
-                       (long long)t->hp.n_layer);
+        return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, %s has %lld", student_layers(r),
+                       rt_flow_is_served(f) ? "student.from" : "the teacher", (long long)t->hp.n_layer);
     }
     for (int i = 0; i < r->n_keep; i++) {
         if (r->keep[i] >= t->hp.n_layer || (i > 0 && r->keep[i] <= r->keep[i - 1])) {

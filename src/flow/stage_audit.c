@@ -10,7 +10,7 @@
 
 enum { SAMPLES = 3, SAMPLE_PROMPT = 32, SAMPLE_TOKENS = 48 };
 
-/* A model under judgement; `file` below the run directory, NULL: the teacher. */
+/* A model under judgement; `file` below the run directory, NULL: the teacher, where its weights are here. */
 typedef struct judged {
     const char *id, *label, *file;
     bool text_only; /* a further file of a model whose tasks and samples are known */
@@ -160,9 +160,10 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "audit", &dir, err));
     RT_TRY(rt_mkdirs(dir, err));
-    RT_TRY(rt_heldout_new(&heldout, f->teacher, &f->audited, (int)f->recipe.sequence, f->split.audit_tokens, err));
+    RT_TRY(rt_heldout_new(&heldout, rt_flow_is_served(f) ? NULL : f->teacher, &f->audited, (int)f->recipe.sequence,
+                          f->split.audit_tokens, err));
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
-        if (strcmp(list[i].id, "twin") == 0 && !f->recipe.twin) {
+        if ((strcmp(list[i].id, "twin") == 0 && !f->recipe.twin) || (list[i].file == NULL && rt_flow_is_served(f))) {
             continue;
         }
         RT_TRY(judge(f, heldout, &list[i], models, samples, err));

@@ -1,5 +1,6 @@
 /* The teacher speaks once; what it said goes to the cache, that it said it to the ledger. */
 #include <math.h>
+#include <string.h>
 
 #include "flow/state.h"
 #include "teacher/collect.h"
@@ -35,6 +36,69 @@ static rt_status note_ledger(rt_flow *f, const char *path, rt_err *err)
     return st;
 }
 
+/* The served model must speak the student's tokens. */
+static rt_status check_tokenizer(const rt_flow *f, rt_err *err)
+{
+    rt_tokenizer *theirs = NULL;
+    if (f->recipe.tokenizer == NULL) {
+        return RT_OK;
+    }
+    rt_status st = rt_tokenizer_open(&theirs, f->recipe.tokenizer, err);
+    if (st == RT_OK && memcmp(rt_tokenizer_hash(theirs).b, rt_tokenizer_hash(f->tokenizer).b, sizeof(rt_digest)) != 0) {
+        st = rt_fail(err, RT_INPUT, 0, "wrong vocabulary: '%s' (teacher.tokenizer) is not the tokenizer of '%s'",
+                     f->recipe.tokenizer, f->recipe.teacher);
+    }
+    rt_tokenizer_close(theirs);
+    return st;
+}
+
+static rt_status collect_served(rt_flow *f, const char *dir, const char *ledger, rt_collect_report *report, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_served s = {0};
+    const rt_served_ask ask = rt_flow_served_ask(f, dir);
+    RT_TRY(check_tokenizer(f, err));
+    RT_TRY(rt_served_open(&s, &ask, err));
+    RT_TRY(rt_served_collect(&s,
+                             &(rt_served_corpus){.tokenizer = f->tokenizer,
+                                                 .corpus = &f->text,
+                                                 .packed = &f->packed,
+                                                 .n_vocab = f->teacher->hp.n_vocab,
+                                                 .k = f->recipe.k,
+                                                 .ledger = ledger,
+                                                 .name = "cache"},
+                             report, err));
+    /* the permit that the ledger names is the one the server's name for its model was judged for, too */
+    rt_permit_free(f->permit);
+    f->permit = s.permit;
+    s.permit = NULL;
+    RT_TRY(rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err));
+out:
+    rt_served_close(&s);
+    return st;
+}
+
+static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, rt_collect_report *report, rt_err *err)
+{
+    rt_collect_options o = rt_collect_default();
+    o.kind = f->recipe.targets;
+    o.draws = f->recipe.draws;
+    o.k = f->recipe.k;
+    o.temperature = f->recipe.temperature;
+    o.seed = f->recipe.seed;
+    o.hidden_dtype = f->recipe.hidden_dtype;
+    return rt_collect(&(rt_collect_job){.teacher = f->teacher,
+                                        .tokenizer = f->tokenizer,
+                                        .corpus = &f->text,
+                                        .packed = &f->packed,
+                                        .permit = f->permit,
+                                        .dir = dir,
+                                        .ledger = ledger,
+                                        .name = "cache",
+                                        .options = o},
+                      report, err);
+}
+
 rt_status rt_stage_collect(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -44,23 +108,8 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "cache", &dir, err));
     RT_TRY(rt_flow_path_to(f, "ledger.jsonl", &ledger, err));
-    rt_collect_options o = rt_collect_default();
-    o.kind = f->recipe.targets;
-    o.draws = f->recipe.draws;
-    o.k = f->recipe.k;
-    o.temperature = f->recipe.temperature;
-    o.seed = f->recipe.seed;
-    o.hidden_dtype = f->recipe.hidden_dtype;
-    RT_TRY(rt_collect(&(rt_collect_job){.teacher = f->teacher,
-                                        .tokenizer = f->tokenizer,
-                                        .corpus = &f->text,
-                                        .packed = &f->packed,
-                                        .permit = f->permit,
-                                        .dir = dir,
-                                        .ledger = ledger,
-                                        .name = "cache",
-                                        .options = o},
-                      &report, err));
+    RT_TRY(rt_flow_is_served(f) ? collect_served(f, dir, ledger, &report, err)
+                                : collect_here(f, dir, ledger, &report, err));
     RT_TRY(note_ledger(f, ledger, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "collect", "cache/cache.json", err));
     RT_TRY(save_report(f, &report, err));

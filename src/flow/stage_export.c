@@ -32,14 +32,17 @@ void rt_export_file(const rt_run_recipe *r, size_t i, char out[64])
 /* GGUF keys that say what the file is and what it was made from. */
 static json_t *gguf_facts(const rt_flow *f)
 {
-    const char *teacher = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
+    const char *base = f->evidence.name != NULL ? f->evidence.name : rt_path_base(f->recipe.teacher);
     const json_t *mark = rt_manifest_get(&f->manifest, "ledger");
-    json_t *j =
-        json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "general.name", f->recipe.name, "general.license",
-                  rt_permit_licence(f->permit), "general.base_model.count", 1, "general.base_model.0.name", teacher,
-                  "retort.version", rt_version(), "retort.teacher.sha256", f->teacher_sha, "retort.licence.verdict",
-                  rt_verdict_name(rt_permit_verdict(f->permit)), "retort.permit", rt_permit_id(f->permit));
+    json_t *j = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "general.name", f->recipe.name, "general.license",
+                          rt_permit_licence(f->permit), "general.base_model.count", 1, "general.base_model.0.name",
+                          base, "retort.version", rt_version(), "retort.teacher.sha256",
+                          rt_permit_model_sha256(f->permit), "retort.licence.verdict",
+                          rt_verdict_name(rt_permit_verdict(f->permit)), "retort.permit", rt_permit_id(f->permit));
     const char *head = rt_json_str(mark, "head", NULL);
+    if (j != NULL && rt_flow_is_served(f)) {
+        json_object_set_new(j, "retort.teacher.name", json_string(f->recipe.server.model));
+    }
     if (j != NULL && head != NULL) {
         json_object_set_new(j, "retort.ledger.head", json_string(head));
     }

@@ -68,6 +68,9 @@ static rt_status save_choice(rt_flow *f, const int *keep, int n_keep, double ran
         json_array_append_new(list, json_integer(keep[i]));
     }
     json_t *j = json_pack("{s:s, s:o, s:f}", "init", f->recipe.init, "keep", list, "ranked_perplexity", ranked);
+    if (j != NULL && rt_flow_is_served(f)) {
+        json_object_set_new(j, "from", json_string(rt_path_base(f->recipe.teacher)));
+    }
     const rt_status st = j != NULL ? rt_flow_save_json(f, "init", "student/init.json", j, err)
                                    : rt_fail(err, RT_MEMORY, 0, "out of memory");
     json_decref(j);
@@ -93,7 +96,7 @@ rt_status rt_stage_init(rt_flow *f, rt_err *err)
                         &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
     RT_TRY(rt_student_save(student, f->tokenizer, dir, "init.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(f->tokenizer, f->recipe.teacher, dir, err));
-    RT_TRY(rt_lineage_of_cut(f->permit, dir, err));
+    RT_TRY(rt_lineage_of_cut(rt_flow_weights_permit(f), dir, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "init", "student/init.safetensors", err));
     RT_TRY(save_choice(f, keep, n_keep, ranked, err));
 out:

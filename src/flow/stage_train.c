@@ -47,7 +47,7 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     o.optim.weight_decay = r->weight_decay;
     o.optim.clip = r->clip;
     o.seed = r->seed;
-    o.validate = validate;
+    o.validate = t->heldout != NULL ? validate : NULL;
     o.validate_ud = (void *)t;
     o.eval_every = t->to_the_end ? 0 : r->eval_every;
     o.patience = t->to_the_end ? 0 : r->patience;
@@ -65,7 +65,7 @@ static rt_status save_model(const training *t, const rt_model *m, const rt_cache
     RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
     /* the twin never saw what the teacher says */
     RT_TRY(strcmp(t->dir, "student") == 0 ? rt_lineage_of_training(dir, cache, dir, err)
-                                          : rt_lineage_of_cut(t->f->permit, dir, err));
+                                          : rt_lineage_of_cut(rt_flow_weights_permit(t->f), dir, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
 out:
     rt_free(dir);
@@ -122,7 +122,10 @@ static rt_status train(training *t, rt_err *err)
         t->tokens = rt_cache_get_header(cache)->n_tokens;
     }
     RT_TRY(open_source(t, cache, &source, err));
-    RT_TRY(rt_heldout_new(&t->heldout, f->teacher, &f->watched, (int)f->recipe.sequence, RT_VALIDATION_TOKENS, err));
+    if (!rt_flow_is_served(f)) { /* a validation compares with the teacher's weights */
+        RT_TRY(
+            rt_heldout_new(&t->heldout, f->teacher, &f->watched, (int)f->recipe.sequence, RT_VALIDATION_TOKENS, err));
+    }
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
     RT_TRY(save_model(t, student, rt_cache_get_header(cache), err));

@@ -146,6 +146,7 @@ void rt_flow_close(rt_flow *f)
     rt_model_close(f->teacher);
     rt_tokenizer_close(f->tokenizer);
     rt_permit_free(f->permit);
+    rt_permit_free(f->weights_permit);
     rt_evidence_release(&f->evidence);
     rt_manifest_release(&f->manifest);
     rt_run_recipe_release(&f->recipe);

@@ -5,6 +5,7 @@
 
 #include "flow/flow.h"
 #include "flow/recipe.h"
+#include "flow/served.h"
 #include "record/record.h"
 
 /* How the budget is spent; decided once for a recipe and kept in run.json, so that a resumed run follows the same plan.
@@ -30,8 +31,9 @@ typedef struct rt_flow {
     rt_manifest manifest;
 
     rt_evidence evidence;
-    rt_permit *permit;
-    char teacher_sha[65];
+    rt_permit *permit;         /* for everything that goes into the student */
+    rt_permit *weights_permit; /* for the weights here alone, where a server speaks; else NULL */
+    char teacher_sha[65];      /* of the weights here */
 
     rt_split split;
 
@@ -68,6 +70,11 @@ RT_MUST_USE rt_status rt_flow_reopen(rt_flow *f, const char *run_dir, rt_err *er
 void rt_flow_close(rt_flow *f);
 /* Gate: evidence, verdict, permit. Runs before anything else, every time. */
 RT_MUST_USE rt_status rt_flow_gate(rt_flow *f, rt_err *err);
+/* The permit of the model the student's weights come from. */
+const rt_permit *rt_flow_weights_permit(const rt_flow *f);
+/* A run whose teacher is behind a server: how it is asked. `dir` is the cache's, owned by the caller. */
+rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir);
+bool rt_flow_is_served(const rt_flow *f);
 /* Measures the machine and splits the budget, or takes the split kept in run.json if it was made from the same. */
 RT_MUST_USE rt_status rt_flow_split(rt_flow *f, rt_err *err);
 /* Once collecting is done: gives training what is really left of the budget, and keeps that. */

@@ -95,6 +95,12 @@ static const char *teacher_name(const json_t *facts)
     return rt_json_str(t, "repo", rt_json_str(t, "name", "an unnamed teacher"));
 }
 
+/* Whose weights the student began with: the teacher's, or where a server keeps those, another model's. */
+static const char *base_name(const json_t *facts)
+{
+    return rt_json_str(at(facts, "student"), "from", teacher_name(facts));
+}
+
 /* ---- front matter ---- */
 
 static void front_matter(rt_str *s, const json_t *facts)
@@ -118,7 +124,7 @@ static void front_matter(rt_str *s, const json_t *facts)
     rt_yaml_line(s, "library_name", rt_json_str(facts, "library_name", "transformers"));
     rt_yaml_line(s, "pipeline_tag", "text-generation");
     if (is_derived(facts)) {
-        rt_yaml_line(s, "base_model", teacher_name(facts));
+        rt_yaml_line(s, "base_model", base_name(facts));
         rt_yaml_line(s, "base_model_relation", "finetune");
     }
     if (json_array_size(at(facts, "data")) > 0) {
@@ -176,11 +182,13 @@ static void made_from(rt_str *s, const json_t *facts)
         rt_str_puts(s, "- Teacher and licence are declared, not observed.\n");
     }
     line(s, "Start of the student's weights", rt_json_str(student, "init", NULL));
+    line(s, "Model they were taken from", rt_json_str(student, "from", NULL));
     number_line(s, "Parameters of the student", at(student, "parameters"), "");
     number_line(s, "Layers", at(student, "layers"), "");
     number_line(s, "Hidden size", at(student, "hidden"), "");
     if (is_derived(facts)) {
-        rt_str_puts(s, "- The weights were modified: taken from the teacher, cut, and trained further.\n");
+        rt_str_printf(s, "- The weights were modified: taken from %s, cut, and trained further.\n",
+                      at(student, "from") ? "that model" : "the teacher");
     }
 }
 

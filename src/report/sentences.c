@@ -74,7 +74,12 @@ static void sentence_made(rt_str *s, const json_t *facts)
     double tokens = rt_json_f64(train, "tokens", NAN), draws = rt_json_f64(collect, "draws", NAN);
     rt_str_printf(s, "%s is ", rt_json_str(facts, "name", "This model"));
     student_in_words(s, student);
-    rt_str_puts(s, strcmp(init, "prune") == 0 ? ", cut out of " : ", learned from ");
+    const char *from = rt_json_str(student, "from", NULL);
+    if (from != NULL) {
+        rt_str_printf(s, ", cut out of %s and taught by ", from);
+    } else {
+        rt_str_puts(s, strcmp(init, "prune") == 0 ? ", cut out of " : ", learned from ");
+    }
     teacher_in_words(s, at(facts, "teacher"));
     if (isfinite(tokens)) {
         rt_str_printf(s, " and trained on %s tokens of ", rt_num_short(tokens).s);
