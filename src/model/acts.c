@@ -22,14 +22,15 @@ static bool has_moe(const rt_hparams *hp)
 
 static void carve_moe(rt_carver *c, const rt_hparams *hp, int64_t n, rt_moe_acts *a)
 {
-    const int64_t slots = n * hp->n_expert_used;
-    a->logits = rt_carve_floats(c, n * hp->n_expert);
+    const int64_t slots = n * hp->route.n_used;
+    a->logits = rt_carve_floats(c, n * hp->route.n_expert);
     a->expert = rt_carve_ints(c, slots);
     a->weight = rt_carve_floats(c, slots);
     a->slot = rt_carve_ints(c, slots);
     a->slot_row = rt_carve_ints(c, slots);
-    a->first = rt_carve_ints(c, hp->n_expert + 1);
+    a->first = rt_carve_ints(c, hp->route.n_expert + 1);
     a->gate_up = rt_carve_floats(c, slots * 2 * hp->d_expert);
+    a->shared = hp->d_shared > 0 ? rt_carve_floats(c, n * 2 * hp->d_shared) : NULL;
     a->out = rt_carve_floats(c, slots * hp->d_model);
 }
 
@@ -55,7 +56,7 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
 {
     const rt_hparams *hp = &a->m->hp;
     const int64_t n = a->max_rows, q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
-    const int64_t mid = larger(hp->d_ff, q), wide = larger(2 * hp->d_ff, q + 2 * kv);
+    const int64_t ff = larger(hp->d_ff, hp->d_shared), mid = larger(ff, q), wide = larger(2 * ff, q + 2 * kv);
     const size_t op = (size_t)rt_dtype_block_bytes(a->type);
     const bool moe = has_moe(hp);
     for (int64_t l = 0; l < (train ? hp->n_layer : 1); l++) {
@@ -80,14 +81,15 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
         a->partial = rt_carve_floats(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * larger(hp->d_model, 2 * hp->head_dim));
     }
     if (moe) {
-        const int64_t slots = n * hp->n_expert_used;
+        const int64_t slots = n * hp->route.n_used;
+        a->moe_norm = rt_carve_floats(c, n * hp->d_model);
         a->moe_op_d = rt_carve(c, slots * hp->d_model, op);
         a->moe_op_dy = train ? rt_carve(c, slots * hp->d_model, op) : NULL;
         a->moe_op_i = rt_carve(c, slots * hp->d_expert, op);
         a->moe_op_2i = rt_carve(c, slots * 2 * hp->d_expert, op);
         a->moe_f_i = rt_carve_floats(c, slots * hp->d_expert);
         a->moe_f_d = rt_carve_floats(c, slots * hp->d_model);
-        a->moe_dlogits = rt_carve_floats(c, n * hp->n_expert);
+        a->moe_dlogits = rt_carve_floats(c, n * hp->route.n_expert);
     }
 }
 

@@ -15,6 +15,7 @@ typedef struct rt_moe_acts {
     int32_t *slot_row; /* [S] */
     int32_t *first;    /* [E + 1] first slot of each expert */
     float *gate_up;    /* [S, 2I] */
+    float *shared;     /* [N, 2 d_shared] gate and up of the dense FFN beside the experts */
     float *out;        /* [S, D] expert outputs before weighting */
 } rt_moe_acts;
 
@@ -45,15 +46,16 @@ struct rt_acts {
 
     void *op_d;     /* [N, D] operand: normed input */
     void *op_dy;    /* [N, D] operand: gradient of a block's output */
-    void *op_mid;   /* [N, max(F, Q)] operand */
-    void *op_wide;  /* [N, max(2F, W)] operand */
+    void *op_mid;   /* [N, max(F, Q, d_shared)] operand */
+    void *op_wide;  /* [N, max(2F, W, 2 d_shared)] operand */
     float *f_d;     /* [N, D] */
-    float *f_mid;   /* [N, max(F, Q)] */
+    float *f_mid;   /* [N, max(F, Q, d_shared)] */
     float *f_wide;  /* [N, W] */
     float *f_raw;   /* [N, Q + KV] */
     float *partial; /* [row blocks, D] sums for norm weights */
 
     /* mixture scratch: S slots */
+    float *moe_norm;    /* [N, D] normed input, as the router sees it */
     void *moe_op_d;     /* [S, D] operand: gathered rows */
     void *moe_op_dy;    /* [S, D] operand: gradients of expert outputs, TRAIN mode */
     void *moe_op_i;     /* [S, I] operand */

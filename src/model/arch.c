@@ -92,8 +92,9 @@ int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
     case RT_DIM_KV: return hp->n_head_kv * hp->head_dim;
     case RT_DIM_HD: return hp->head_dim;
     case RT_DIM_F: return hp->d_ff;
-    case RT_DIM_E: return hp->n_expert;
+    case RT_DIM_E: return hp->route.n_expert;
     case RT_DIM_I: return hp->d_expert;
+    case RT_DIM_S: return hp->d_shared;
     }
     return 0;
 }

@@ -4,6 +4,7 @@
 #define RT_MODEL_ARCH_H
 
 #include "tensor/kernels.h"
+#include "tensor/route.h"
 
 /* What a tensor is for. `RT_ROLE(name)` order is the order parameters are stored in. */
 typedef enum rt_role {
@@ -23,7 +24,8 @@ typedef enum rt_dim {
     RT_DIM_HD,
     RT_DIM_F,
     RT_DIM_E,
-    RT_DIM_I
+    RT_DIM_I,
+    RT_DIM_S
 } rt_dim;
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
@@ -32,7 +34,7 @@ typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_sco
 typedef enum rt_mixer { RT_MIXER_ATTENTION, RT_MIXER_COUNT } rt_mixer;
 
 /* When a tensor is present. */
-typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MOE } rt_when;
+typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MOE, RT_WHEN_SHARED } rt_when;
 
 /* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
 typedef enum rt_form { RT_FORM_SAME, RT_FORM_PERMUTED_Q, RT_FORM_PERMUTED_K, RT_FORM_PLUS_ONE } rt_form;
@@ -52,6 +54,7 @@ typedef struct rt_tensor_desc {
     rt_when when;
     rt_dim shape[2]; /* [out, in] or [n] */
     rt_form gguf_form;
+    bool frozen;    /* takes no gradient and is not trained */
     const char *hf; /* "model.layers.%d.mlp.experts.%d.up_proj.weight" */
     /* Folders may hold all experts in one tensor [experts, rows, in] instead, named like this; NULL: never. */
     const char *hf_stack; /* "model.layers.%d.mlp.experts.gate_up_proj" */
@@ -61,7 +64,6 @@ typedef struct rt_tensor_desc {
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;
 
 #define RT_MAX_LAYERS 512
-#define RT_MAX_EXPERTS_USED 64 /* by one token; known models use 2 to 10 */
 
 typedef struct rt_hparams {
     int64_t n_layer, d_model, d_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx;
@@ -88,10 +90,23 @@ typedef struct rt_hparams {
 
     uint8_t layer_mixer[RT_MAX_LAYERS]; /* rt_mixer */
 
-    int64_t n_expert, n_expert_used, d_expert;
-    bool norm_topk;
+    rt_glu glu; /* of dense FFN and experts */
+    rt_routing route;
+    int64_t d_expert;                 /* width of an expert */
+    int64_t d_shared;                 /* width of the dense FFN beside the experts, 0: none */
     uint8_t layer_moe[RT_MAX_LAYERS]; /* 1: mixture of experts in place of the dense FFN */
 } rt_hparams;
+
+/* How the files of an architecture with experts speak of them. */
+typedef struct rt_arch_moe {
+    rt_routing route;       /* what files that do not say mean; sizes 0, n_group and scale may be 0: 1 */
+    bool gguf_says;         /* a GGUF has keys for scores, groups and weights; else `route` holds */
+    bool hf_says;           /* config.json has them */
+    bool hf_norm_topk;      /* normalised weights when such a config.json is silent */
+    bool leading_dense;     /* dense layers are the first ones, their number is written */
+    const char *hf_experts; /* config.json key of the number of experts */
+    const char *hf_width;   /* and of their width */
+} rt_arch_moe;
 
 typedef struct rt_arch {
     const char *name;     /* GGUF's general.architecture */
@@ -103,6 +118,7 @@ typedef struct rt_arch {
     bool embed_scaled; /* embeddings times sqrt(d_model) */
     bool always_tied;
     rt_activation act;
+    rt_arch_moe moe;
     int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
     int wide_scale_layers;   /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
     bool local_rotary;       /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */

@@ -68,6 +68,10 @@ const rt_arch rt_arch_qwen3_moe = {
     .hf_class = "Qwen3MoeForCausalLM",
     .qk_norm = true,
     .act = RT_ACT_SILU,
+    .moe = {.route = {.normalise = true},
+            .hf_says = true,
+            .hf_experts = "num_experts",
+            .hf_width = "moe_intermediate_size"},
     .tensors = qwen3_moe_tensors,
     .n_tensors = COUNT(qwen3_moe_tensors),
 };

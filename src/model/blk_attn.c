@@ -32,13 +32,6 @@ typedef struct prep_job {
     float *dqkv; /* backward */
 } prep_job;
 
-static void add_bias(float *row, const rt_param *bias)
-{
-    if (bias != NULL) {
-        rt_kernels_get()->add(row, bias->w, bias->n);
-    }
-}
-
 static void prepare_rows(void *ud, int64_t task, int thread)
 {
     (void)thread;
@@ -50,9 +43,9 @@ static void prepare_rows(void *ud, int64_t task, int thread)
     const int64_t row0 = task * RT_ROW_BLOCK, end = row0 + RT_ROW_BLOCK < s.n ? row0 + RT_ROW_BLOCK : s.n;
     for (int64_t i = row0; i < end; i++) {
         float *row = r->la->qkv + i * s.w;
-        add_bias(row, r->layer->p[RT_ROLE_ATTN_Q_BIAS]);
-        add_bias(row + s.q, r->layer->p[RT_ROLE_ATTN_K_BIAS]);
-        add_bias(row + s.q + s.kv, r->layer->p[RT_ROLE_ATTN_V_BIAS]);
+        rt_rows_bias(row, s.w, r->layer->p[RT_ROLE_ATTN_Q_BIAS], 1);
+        rt_rows_bias(row + s.q, s.w, r->layer->p[RT_ROLE_ATTN_K_BIAS], 1);
+        rt_rows_bias(row + s.q + s.kv, s.w, r->layer->p[RT_ROLE_ATTN_V_BIAS], 1);
         if (qn != NULL) {
             float *raw = r->la->qk_raw + i * (s.q + s.kv);
             const float eps = (float)hp->norm_eps, offset = r->m->arch->norm_offset;
@@ -198,14 +191,6 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_block_residual(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, a->f_d, x_in, x_out);
 }
 
-/* Sums a column range of dqkv into a bias gradient; rows in order. */
-static void bias_gradient(float *grads, const rt_param *bias, const float *d, int64_t ld, int64_t n)
-{
-    for (int64_t i = 0; bias != NULL && i < n; i++) {
-        rt_kernels_get()->add(grads + bias->offset, d + i * ld, bias->n);
-    }
-}
-
 static void head_norm_gradients(const rt_block_run *r, int64_t n_blocks, int64_t hd)
 {
     const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
@@ -234,9 +219,9 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
     rt_team_for(n_blocks, unprepare_rows, &job);
     head_norm_gradients(r, n_blocks, s.hd);
-    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_Q_BIAS], dqkv, s.w, s.n);
-    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_K_BIAS], dqkv + s.q, s.w, s.n);
-    bias_gradient(r->grads, w->p[RT_ROLE_ATTN_V_BIAS], dqkv + s.q + s.kv, s.w, s.n);
+    rt_rows_bias_backward(r->grads, dqkv, s.w, w->p[RT_ROLE_ATTN_Q_BIAS], s.n);
+    rt_rows_bias_backward(r->grads, dqkv + s.q, s.w, w->p[RT_ROLE_ATTN_K_BIAS], s.n);
+    rt_rows_bias_backward(r->grads, dqkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V_BIAS], s.n);
 
     const rt_role roles[3] = {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V};
     const int64_t first[3] = {0, s.q, s.q + s.kv};

@@ -26,40 +26,51 @@ const float *rt_block_residual_backward(const rt_block_run *r, rt_role post_norm
     return r->a->f_d;
 }
 
+void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up, float *y)
+{
+    rt_acts *a = r->a;
+    const rt_param *const *w = r->layer->p + gate; /* gate, up, down */
+    const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
+    rt_linear(gate_up, 2 * f, x, a->type, d, w[0], n, a->mode);
+    rt_linear(gate_up + f, 2 * f, x, a->type, d, w[1], n, a->mode);
+    rt_rows_glu(a->op_mid, a->type, gate_up, &r->m->hp.glu, n, f);
+    rt_linear(y, d, a->op_mid, a->type, f, w[2], n, a->mode);
+}
+
+void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
+                     const void *dy, float *dx)
+{
+    rt_acts *a = r->a;
+    const rt_param *const *w = r->layer->p + gate;
+    const rt_dtype t = a->type;
+    const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
+    void *dgate = a->op_wide, *dup = rt_operand_at(a->op_wide, t, f);
+    rt_rows_glu(a->op_mid, t, gate_up, &r->m->hp.glu, n, f);
+    rt_linear_dw(r->grads, dy, t, d, a->op_mid, f, w[2], n);
+    rt_linear_dx(a->f_mid, false, dy, t, d, w[2], n);
+    rt_rows_glu_backward(a->op_wide, t, a->f_mid, gate_up, &r->m->hp.glu, n, f);
+    rt_linear_dw(r->grads, dgate, t, 2 * f, x, d, w[0], n);
+    rt_linear_dw(r->grads, dup, t, 2 * f, x, d, w[1], n);
+    rt_linear_dx(dx, false, dgate, t, 2 * f, w[0], n);
+    rt_linear_dx(dx, true, dup, t, 2 * f, w[1], n);
+}
+
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out)
 {
     rt_acts *a = r->a;
-    const rt_layer *w = r->layer;
-    const int64_t n = r->b->n_rows, d = r->m->hp.d_model, f = r->m->hp.d_ff;
-    float *gate_up = r->la->gate_up;
-    rt_rows_norm(a->op_d, a->type, x_in, w->p[RT_ROLE_FFN_NORM], r->m, n);
-    rt_linear(gate_up, 2 * f, a->op_d, a->type, d, w->p[RT_ROLE_FFN_GATE], n, a->mode);
-    rt_linear(gate_up + f, 2 * f, a->op_d, a->type, d, w->p[RT_ROLE_FFN_UP], n, a->mode);
-    rt_rows_glu(a->op_mid, a->type, gate_up, r->m->arch->act, n, f);
-    rt_linear(a->f_d, d, a->op_mid, a->type, f, w->p[RT_ROLE_FFN_DOWN], n, a->mode);
+    rt_rows_norm(a->op_d, a->type, x_in, r->layer->p[RT_ROLE_FFN_NORM], r->m, r->b->n_rows);
+    rt_glu_forward(r, a->op_d, RT_ROLE_FFN_GATE, r->m->hp.d_ff, r->la->gate_up, a->f_d);
     rt_block_residual(r, RT_ROLE_FFN_POST_NORM, r->la->ffn_out, a->f_d, x_in, x_out);
 }
 
 void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx)
 {
     rt_acts *a = r->a;
-    const rt_layer *w = r->layer;
-    const rt_dtype t = a->type;
-    const int64_t n = r->b->n_rows, d = r->m->hp.d_model, f = r->m->hp.d_ff;
-    const float *gate_up = r->la->gate_up;
+    const rt_param *norm = r->layer->p[RT_ROLE_FFN_NORM];
+    const int64_t n = r->b->n_rows;
     const float *dy_f32 = rt_block_residual_backward(r, RT_ROLE_FFN_POST_NORM, r->la->ffn_out, dx);
-    const void *dy = rt_rows_operand(dy_f32, a->op_dy, t, n * d);
-
-    rt_rows_glu(a->op_mid, t, gate_up, r->m->arch->act, n, f);
-    rt_linear_dw(r->grads, dy, t, d, a->op_mid, f, w->p[RT_ROLE_FFN_DOWN], n);
-    rt_linear_dx(a->f_mid, false, dy, t, d, w->p[RT_ROLE_FFN_DOWN], n);
-    rt_rows_glu_backward(a->op_wide, t, a->f_mid, gate_up, r->m->arch->act, n, f);
-
-    void *dgate = a->op_wide, *dup = rt_operand_at(a->op_wide, t, f);
-    rt_rows_norm(a->op_d, t, x_in, w->p[RT_ROLE_FFN_NORM], r->m, n);
-    rt_linear_dw(r->grads, dgate, t, 2 * f, a->op_d, d, w->p[RT_ROLE_FFN_GATE], n);
-    rt_linear_dw(r->grads, dup, t, 2 * f, a->op_d, d, w->p[RT_ROLE_FFN_UP], n);
-    rt_linear_dx(a->f_d, false, dgate, t, 2 * f, w->p[RT_ROLE_FFN_GATE], n);
-    rt_linear_dx(a->f_d, true, dup, t, 2 * f, w->p[RT_ROLE_FFN_UP], n);
-    rt_rows_norm_backward(dx, r->grads, a->f_d, x_in, w->p[RT_ROLE_FFN_NORM], r->m, n, a->partial);
+    const void *dy = rt_rows_operand(dy_f32, a->op_dy, a->type, n * r->m->hp.d_model);
+    rt_rows_norm(a->op_d, a->type, x_in, norm, r->m, n);
+    rt_glu_backward(r, a->op_d, RT_ROLE_FFN_GATE, r->m->hp.d_ff, r->la->gate_up, dy, a->f_d);
+    rt_rows_norm_backward(dx, r->grads, a->f_d, x_in, norm, r->m, n, a->partial);
 }

@@ -38,6 +38,13 @@ void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_moe_backward(const rt_block_run *r, const float *x_in, float *dx);
 
+/* Gated unit over the operand x [n_rows, D] with the three matrices whose roles begin at `gate` (gate, up, down), of
+ * width f: y [n_rows, D]; gate_up [n_rows, 2f] is kept for backward. */
+void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up, float *y);
+/* dy, x: operands. Weight gradients are added, dx is written. */
+void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
+                     const void *dy, float *dx);
+
 /* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`).
  */
 void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/hparams_moe.h"
 #include "model/rope.h"
 
 static rt_hparams defaults(const rt_arch *arch)
@@ -18,7 +19,7 @@ static rt_hparams defaults(const rt_arch *arch)
                         .rope_beta_fast = 32.0,
                         .rope_beta_slow = 1.0,
                         .rope_truncate = !arch->yarn_between_pairs,
-                        .norm_topk = true};
+                        .glu = RT_GLU_PLAIN(arch->act)};
 }
 
 double rt_hparams_usual_scale(const rt_arch *arch, const rt_hparams *hp)
@@ -51,8 +52,7 @@ static void derive(const rt_arch *arch, rt_hparams *hp)
     }
 }
 
-/* A size read from a file: refuses what no model has, so that products stay far from overflow. */
-static rt_status in_range(const char *what, int64_t v, int64_t lo, int64_t hi, rt_err *err)
+rt_status rt_in_range(const char *what, int64_t v, int64_t lo, int64_t hi, rt_err *err)
 {
     if (v < lo || v > hi) {
         return rt_fail(err, RT_INPUT, 0, "%s is %lld, expected %lld to %lld", what, (long long)v, (long long)lo,
@@ -64,14 +64,14 @@ static rt_status in_range(const char *what, int64_t v, int64_t lo, int64_t hi, r
 rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
-    RT_TRY(in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
-    RT_TRY(in_range("hidden size", hp->d_model, 1, 1 << 16, err));
-    RT_TRY(in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
-    RT_TRY(in_range("number of key/value heads", hp->n_head_kv, 1, hp->n_head, err));
-    RT_TRY(in_range("head size", hp->head_dim, 2, 1 << 12, err));
-    RT_TRY(in_range("feed-forward size", hp->d_ff, 1, 1 << 20, err));
-    RT_TRY(in_range("vocabulary size", hp->n_vocab, 1, 1 << 22, err));
-    RT_TRY(in_range("context length", hp->n_ctx, 1, (int64_t)1 << 31, err));
+    RT_TRY(rt_in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
+    RT_TRY(rt_in_range("hidden size", hp->d_model, 1, 1 << 16, err));
+    RT_TRY(rt_in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
+    RT_TRY(rt_in_range("number of key/value heads", hp->n_head_kv, 1, hp->n_head, err));
+    RT_TRY(rt_in_range("head size", hp->head_dim, 2, 1 << 12, err));
+    RT_TRY(rt_in_range("feed-forward size", hp->d_ff, 1, 1 << 20, err));
+    RT_TRY(rt_in_range("vocabulary size", hp->n_vocab, 1, 1 << 22, err));
+    RT_TRY(rt_in_range("context length", hp->n_ctx, 1, (int64_t)1 << 31, err));
     if (hp->n_head % hp->n_head_kv != 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "%lld attention heads cannot share %lld key/value heads evenly",
                     (long long)hp->n_head, (long long)hp->n_head_kv);
@@ -80,19 +80,13 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
     if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon or attention scale is not a usable number");
     }
-    bool any_moe = false, any_sliding = false;
+    RT_TRY(rt_moe_check(hp, err));
+    bool any_sliding = false;
     for (int64_t l = 0; l < hp->n_layer; l++) {
-        any_moe |= hp->layer_moe[l] != 0;
         any_sliding |= hp->layer_sliding[l] != 0;
     }
-    if (any_moe) {
-        RT_TRY(in_range("number of experts", hp->n_expert, 1, 1 << 12, err));
-        const int64_t most = hp->n_expert < RT_MAX_EXPERTS_USED ? hp->n_expert : RT_MAX_EXPERTS_USED;
-        RT_TRY(in_range("experts used", hp->n_expert_used, 1, most, err));
-        RT_TRY(in_range("expert feed-forward size", hp->d_expert, 1, 1 << 20, err));
-    }
     if (any_sliding) {
-        RT_TRY(in_range("attention window", hp->window, 1, (int64_t)1 << 31, err));
+        RT_TRY(rt_in_range("attention window", hp->window, 1, (int64_t)1 << 31, err));
     }
 out:
     return st;
@@ -143,7 +137,7 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     if (k.st != RT_OK) {
         return k.st;
     }
-    rt_status st = in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err);
+    rt_status st = rt_in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err);
     if (st != RT_OK) {
         return st;
     }
@@ -155,16 +149,9 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
         return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length",
                        arch_name);
     }
-    hp->n_expert = rt_keys_i64(&k, "expert_count", 0);
-    hp->n_expert_used = rt_keys_i64(&k, "expert_used_count", 0);
-    hp->d_expert = rt_keys_i64(&k, "expert_feed_forward_length", 0);
-    for (int64_t l = 0; l < hp->n_layer && hp->n_expert > 0 && rt_arch_has(*arch, RT_ROLE_ROUTER); l++) {
-        char router[96];
-        rt_name_numbered(router, sizeof router, rt_role_gguf(RT_ROLE_ROUTER), (int)l, 0);
-        hp->layer_moe[l] = rt_gguf_find(g, router) != NULL;
-    }
     read_sliding_gguf(*arch, hp, &k);
-    st = rt_rope_from_gguf(*arch, hp, &k);
+    st = rt_moe_from_gguf(*arch, hp, &k);
+    st = st == RT_OK ? rt_rope_from_gguf(*arch, hp, &k) : st;
     if (st != RT_OK) {
         return st;
     }
@@ -193,8 +180,6 @@ static rt_status need_i64(const json_t *c, const char *key, int64_t *out, rt_err
 static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_t *c)
 {
     const json_t *types = json_object_get(c, "layer_types");
-    const json_t *dense_only = json_object_get(c, "mlp_only_layers");
-    const int64_t step = rt_json_i64(c, "decoder_sparse_step", 1);
     const bool windowed = arch->sliding_period > 0;
     const int64_t period =
         rt_json_i64(c, "sliding_window_pattern", rt_json_i64(c, "_sliding_window_pattern", arch->sliding_period));
@@ -203,13 +188,6 @@ static void read_layer_kinds_hf(const rt_arch *arch, rt_hparams *hp, const json_
         if (windowed) {
             hp->layer_sliding[l] =
                 type != NULL ? strcmp(type, "sliding_attention") == 0 : period > 0 && (l + 1) % period != 0;
-        }
-        if (hp->n_expert > 0) {
-            bool moe = step > 0 && (l + 1) % step == 0;
-            for (size_t i = 0; i < json_array_size(dense_only); i++) {
-                moe &= json_integer_value(json_array_get(dense_only, i)) != l;
-            }
-            hp->layer_moe[l] = moe;
         }
     }
 }
@@ -241,8 +219,8 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     RT_TRY(need_i64(config, "num_attention_heads", &hp->n_head, err));
     RT_TRY(need_i64(config, "intermediate_size", &hp->d_ff, err));
     RT_TRY(need_i64(config, "vocab_size", &hp->n_vocab, err));
-    RT_TRY(in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
-    RT_TRY(in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
+    RT_TRY(rt_in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
+    RT_TRY(rt_in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
     hp->n_ctx = rt_json_i64(config, "max_position_embeddings", 2048);
     hp->n_head_kv = rt_json_i64(config, "num_key_value_heads", hp->n_head);
     hp->head_dim = rt_json_i64(config, "head_dim", hp->d_model / hp->n_head);
@@ -251,10 +229,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     hp->window = rt_json_i64(config, "sliding_window", 0);
     const double scalar = rt_json_f64(config, "query_pre_attn_scalar", 0.0);
     hp->attn_scale = scalar > 0.0 ? 1.0 / sqrt(scalar) : 0.0;
-    hp->n_expert = rt_json_i64(config, "num_experts", rt_json_i64(config, "num_local_experts", 0));
-    hp->n_expert_used = rt_json_i64(config, "num_experts_per_tok", 0);
-    hp->d_expert = rt_json_i64(config, "moe_intermediate_size", 0);
-    hp->norm_topk = rt_json_bool(config, "norm_topk_prob", false);
+    RT_TRY(rt_moe_from_hf(*arch, hp, config, err));
     read_layer_kinds_hf(*arch, hp, config);
     RT_TRY(rt_rope_from_hf(*arch, hp, config, err));
     derive(*arch, hp);

@@ -1,8 +1,7 @@
 /* Hyper-parameters written as GGUF keys or config.json, refusing what a format cannot say. */
-#include "model/hparams.h"
-
 #include <math.h>
 
+#include "model/hparams_moe.h"
 #include "model/rope.h"
 
 /* The layers' kinds are written where they are not the architecture's own. */
@@ -37,21 +36,9 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
     rt_keys_set_u32(w, arch->name, "attention.value_length", hp->head_dim);
     rt_keys_set_f32(w, arch->name, "attention.layer_norm_rms_epsilon", hp->norm_eps);
     rt_keys_set_u32(w, arch->name, "vocab_size", hp->n_vocab);
-    if (hp->n_expert > 0) {
-        for (int64_t l = 0; l < hp->n_layer; l++) {
-            if (!hp->layer_moe[l]) {
-                return rt_fail(err, RT_UNSUPPORTED, 0,
-                               "GGUF '%s' has no way to say that layer %d is dense while others are mixtures",
-                               arch->name, (int)l);
-            }
-        }
-        if (!hp->norm_topk) {
-            return rt_fail(err, RT_UNSUPPORTED, 0,
-                           "GGUF '%s' readers normalise the chosen experts' weights; this model does not", arch->name);
-        }
-        rt_keys_set_u32(w, arch->name, "expert_count", hp->n_expert);
-        rt_keys_set_u32(w, arch->name, "expert_used_count", hp->n_expert_used);
-        rt_keys_set_u32(w, arch->name, "expert_feed_forward_length", hp->d_expert);
+    const rt_status st = rt_moe_to_gguf(w, arch, hp, err);
+    if (st != RT_OK) {
+        return st;
     }
     if (arch->sliding_period > 0) {
         sliding_to_gguf(w, arch, hp);
@@ -62,22 +49,6 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
 static void set_token(json_t *c, const char *key, int32_t id)
 {
     json_object_set_new(c, key, id >= 0 ? json_integer(id) : json_null());
-}
-
-static void add_moe(json_t *c, const rt_hparams *hp)
-{
-    json_object_set_new(c, "num_experts", json_integer(hp->n_expert));
-    json_object_set_new(c, "num_experts_per_tok", json_integer(hp->n_expert_used));
-    json_object_set_new(c, "moe_intermediate_size", json_integer(hp->d_expert));
-    json_object_set_new(c, "norm_topk_prob", json_boolean(hp->norm_topk));
-    json_object_set_new(c, "decoder_sparse_step", json_integer(1));
-    json_t *dense = json_array();
-    for (int64_t l = 0; l < hp->n_layer; l++) {
-        if (!hp->layer_moe[l]) {
-            json_array_append_new(dense, json_integer(l));
-        }
-    }
-    json_object_set_new(c, "mlp_only_layers", dense);
 }
 
 static void add_sliding(json_t *c, const rt_hparams *hp)
@@ -112,9 +83,7 @@ json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_
     set_token(c, "bos_token_id", ids[0]);
     set_token(c, "eos_token_id", ids[1]);
     set_token(c, "pad_token_id", ids[2]);
-    if (hp->n_expert > 0) {
-        add_moe(c, hp);
-    }
+    rt_moe_to_hf(c, arch, hp);
     if (arch->sliding_period > 0) {
         add_sliding(c, hp);
     }

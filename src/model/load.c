@@ -61,7 +61,7 @@ static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *
         s->first_row = p->expert * p->dims[0];
     }
     RT_TRY(rt_tensor_rows_of(&s->rows, t, err));
-    RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.n_expert : 0, p->dims[0], err));
+    RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.route.n_expert : 0, p->dims[0], err));
 out:
     return st;
 }
@@ -87,7 +87,7 @@ static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const 
     }
     s->step = woven ? n : 1;
     s->first_row = p->expert * n * p->dims[0] + index * (woven ? 1 : p->dims[0]);
-    return check_shape(p, s, m->hp.n_expert, n * p->dims[0], err);
+    return check_shape(p, s, m->hp.route.n_expert, n * p->dims[0], err);
 }
 
 static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)

@@ -61,7 +61,7 @@ double rt_model_flops_per_token(const rt_model *m)
             continue;
         }
         const bool routed = p->expert >= 0;
-        n += (double)p->n * (routed ? (double)m->hp.n_expert_used / (double)m->hp.n_expert : 1.0);
+        n += (double)p->n * (routed ? (double)m->hp.route.n_used / (double)m->hp.route.n_expert : 1.0);
     }
     if (m->output == m->embed) {
         n += (double)m->embed->n;

@@ -11,8 +11,9 @@
 typedef struct rt_param {
     char name[96]; /* Hugging Face name */
     rt_role role;
-    int layer;  /* -1: model scope */
-    int expert; /* -1: none */
+    int layer;   /* -1: model scope */
+    int expert;  /* -1: none */
+    bool frozen; /* takes no gradient and is not trained */
     int n_dims;
     int64_t dims[2];
     int64_t n;      /* elements */
@@ -22,8 +23,8 @@ typedef struct rt_param {
 } rt_param;
 
 typedef struct rt_layer {
-    const rt_param
-        *p[RT_ROLE_COUNT]; /* NULL where absent; expert roles: the first expert, the others follow it at stride 3 */
+    /* NULL where absent; expert roles: the first expert, the others follow at stride n_expert_params of the model */
+    const rt_param *p[RT_ROLE_COUNT];
 } rt_layer;
 
 typedef struct rt_model {
@@ -31,6 +32,7 @@ typedef struct rt_model {
     rt_hparams hp;
     rt_param *params;
     size_t n_params;
+    size_t n_expert_params;                       /* parameters of one expert, which follow each other */
     int64_t n_elements;                           /* sum of n: length of the flat block */
     rt_layer *layers;                             /* [n_layer] */
     const rt_param *embed, *output_norm, *output; /* output == embed when tied */

@@ -15,6 +15,7 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     case RT_WHEN_UNTIED: return !hp->tied;
     case RT_WHEN_DENSE: return !hp->layer_moe[layer];
     case RT_WHEN_MOE: return hp->layer_moe[layer] != 0;
+    case RT_WHEN_SHARED: return hp->layer_moe[layer] != 0 && hp->d_shared > 0;
     }
     return false;
 }
@@ -28,6 +29,7 @@ static void add_param(rt_model *m, const rt_tensor_desc *d, int layer, int exper
         p->role = d->role;
         p->layer = layer;
         p->expert = expert;
+        p->frozen = d->frozen;
         p->n_dims = d->shape[1] == RT_DIM_NONE ? 1 : 2;
         p->dims[0] = rt_dim_size(d->shape[0], &m->hp);
         p->dims[1] = rt_dim_size(d->shape[1], &m->hp);
@@ -46,7 +48,7 @@ static void add_layer(rt_model *m, int layer)
             add_param(m, d, layer, -1);
         }
     }
-    for (int e = 0; m->hp.layer_moe[layer] && e < m->hp.n_expert; e++) {
+    for (int e = 0; m->hp.layer_moe[layer] && e < m->hp.route.n_expert; e++) {
         for (size_t i = 0; i < m->arch->n_tensors; i++) {
             if (m->arch->tensors[i].scope == RT_SCOPE_EXPERT) {
                 add_param(m, &m->arch->tensors[i], layer, e);
@@ -59,6 +61,10 @@ static void add_all(rt_model *m)
 {
     m->n_params = 0;
     m->n_elements = 0;
+    m->n_expert_params = 0;
+    for (size_t i = 0; i < m->arch->n_tensors; i++) {
+        m->n_expert_params += m->arch->tensors[i].scope == RT_SCOPE_EXPERT;
+    }
     for (int part = 0; part < 2; part++) { /* embedding first, then layers, then the head */
         for (size_t i = 0; i < m->arch->n_tensors; i++) {
             const rt_tensor_desc *d = &m->arch->tensors[i];

@@ -79,6 +79,9 @@ void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_
 void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
                   int64_t n)
 {
+    if (w->frozen) {
+        return;
+    }
     rt_gemm_run(&(rt_gemm){.m = w->dims[0],
                            .n = w->dims[1],
                            .k = n,
@@ -133,6 +136,20 @@ static void add_task(void *ud, int64_t task, int thread)
 void rt_rows_add(float *y, const float *a, const float *b, int64_t n)
 {
     rt_team_for(blocks(n, ELEMENT_BLOCK), add_task, &(elem_job){.y = y, .a = a, .b = b, .n = n});
+}
+
+void rt_rows_bias(float *y, int64_t ldy, const rt_param *bias, int64_t n)
+{
+    for (int64_t i = 0; bias != NULL && i < n; i++) {
+        rt_kernels_get()->add(y + i * ldy, bias->w, bias->n);
+    }
+}
+
+void rt_rows_bias_backward(float *grads, const float *dy, int64_t lddy, const rt_param *bias, int64_t n)
+{
+    for (int64_t i = 0; bias != NULL && !bias->frozen && i < n; i++) {
+        rt_kernels_get()->add(grads + bias->offset, dy + i * lddy, bias->n);
+    }
 }
 
 /* --- RMSNorm -------------------------------------------------------------------------------------------------- */
@@ -204,7 +221,7 @@ typedef struct glu_job {
     void *y;
     rt_dtype t;
     const float *gate_up, *dy;
-    rt_activation act;
+    const rt_glu *unit;
     int64_t rows, f;
 } glu_job;
 
@@ -214,14 +231,14 @@ static void glu_task(void *ud, int64_t task, int thread)
     const glu_job *j = ud;
     const int64_t r = task * RT_ROW_BLOCK;
     const float *gate = j->gate_up + r * 2 * j->f;
-    rt_kernels_get()->glu(rt_operand_at(j->y, j->t, r * j->f), j->t, j->f, gate, gate + j->f, 2 * j->f, j->act,
+    rt_kernels_get()->glu(rt_operand_at(j->y, j->t, r * j->f), j->t, j->f, gate, gate + j->f, 2 * j->f, j->unit,
                           block_len(j->rows, RT_ROW_BLOCK, task), j->f);
 }
 
-void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, rt_activation act, int64_t rows, int64_t f)
+void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, const rt_glu *unit, int64_t rows, int64_t f)
 {
     rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_task,
-                &(glu_job){.y = y, .t = t, .gate_up = gate_up, .act = act, .rows = rows, .f = f});
+                &(glu_job){.y = y, .t = t, .gate_up = gate_up, .unit = unit, .rows = rows, .f = f});
 }
 
 static void glu_backward_task(void *ud, int64_t task, int thread)
@@ -232,12 +249,12 @@ static void glu_backward_task(void *ud, int64_t task, int thread)
     const float *gate = j->gate_up + r * 2 * j->f;
     rt_kernels_get()->glu_backward(
         rt_operand_at(j->y, j->t, r * 2 * j->f), rt_operand_at(j->y, j->t, r * 2 * j->f + j->f), j->t, 2 * j->f,
-        j->dy + r * j->f, j->f, gate, gate + j->f, 2 * j->f, j->act, block_len(j->rows, RT_ROW_BLOCK, task), j->f);
+        j->dy + r * j->f, j->f, gate, gate + j->f, 2 * j->f, j->unit, block_len(j->rows, RT_ROW_BLOCK, task), j->f);
 }
 
-void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act,
+void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, const rt_glu *unit,
                           int64_t rows, int64_t f)
 {
     rt_team_for(blocks(rows, RT_ROW_BLOCK), glu_backward_task,
-                &(glu_job){.y = dgate_up, .t = t, .gate_up = gate_up, .dy = dy, .act = act, .rows = rows, .f = f});
+                &(glu_job){.y = dgate_up, .t = t, .gate_up = gate_up, .dy = dy, .unit = unit, .rows = rows, .f = f});
 }

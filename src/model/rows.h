@@ -11,7 +11,7 @@ void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, co
                rt_net_mode mode);
 /* dx[n, in] (+)= dy[n, out] W */
 void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n);
-/* dW += dy^T x, in the flat gradient block */
+/* dW += dy^T x, in the flat gradient block; frozen: nothing */
 void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
                   int64_t n);
 
@@ -22,11 +22,15 @@ void rt_rows_norm(void *y, rt_dtype t, const float *x, const rt_param *w, const 
 /* dx += gradient, dW += in the flat block; partial: [row blocks][d] scratch */
 void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float *x, const rt_param *w,
                            const rt_model *m, int64_t rows, float *partial);
+/* y[r] += bias for n rows of stride ldy; NULL: nothing */
+void rt_rows_bias(float *y, int64_t ldy, const rt_param *bias, int64_t n);
+/* its gradient += sum of the rows of dy, in order */
+void rt_rows_bias_backward(float *grads, const float *dy, int64_t lddy, const rt_param *bias, int64_t n);
 /* y = a + b */
 void rt_rows_add(float *y, const float *a, const float *b, int64_t n);
-/* act(gate) * up over [rows, 2f] -> operand [rows, f] */
-void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, rt_activation act, int64_t rows, int64_t f);
-void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, rt_activation act,
+/* unit(gate, up) over [rows, 2f] -> operand [rows, f] */
+void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, const rt_glu *unit, int64_t rows, int64_t f);
+void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, const rt_glu *unit,
                           int64_t rows, int64_t f);
 
 /* Element `i` of an operand buffer. */

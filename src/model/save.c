@@ -114,9 +114,9 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
         }
         rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
         float *first = values + at;
-        const int64_t stacked = p->expert == 0 ? hp->n_expert : 1;
+        const int64_t stacked = p->expert == 0 ? hp->route.n_expert : 1;
         for (int64_t e = 0; e < stacked; e++) {
-            gguf_values(m, p + 3 * e, d, row, values + at);
+            gguf_values(m, p + (size_t)e * m->n_expert_params, d, row, values + at);
             at += p->n;
         }
         if (p->expert == 0) {

@@ -9,6 +9,15 @@
 
 typedef enum rt_activation { RT_ACT_SILU, RT_ACT_GELU_TANH } rt_activation;
 
+/* A gated unit: act(gate) * (up + up_offset), with SiLU as x sigmoid(alpha x). limit > 0: gate is cut at limit and up
+ * at +-limit first, and what was cut has no gradient. (GPT-OSS: limit 7, alpha 1.702, up_offset 1) */
+typedef struct rt_glu {
+    rt_activation act;
+    float limit, alpha, up_offset;
+} rt_glu;
+/* The usual one, nothing cut: SwiGLU, GeGLU. */
+#define RT_GLU_PLAIN(act_) ((rt_glu){.act = (act_), .alpha = 1.0f})
+
 /* One head of attention over one segment. Row i of q stands at key position i + n_kv - n_q (training: n_q == n_kv,
  * decoding: n_q new rows after n_kv - n_q cached ones). Causal; window > 0: key j is seen when pos - j < window. */
 typedef struct rt_attn {
@@ -56,12 +65,12 @@ typedef struct rt_kernels {
      * cos of the n_rot/2 angles then sin. `sign` = 1 forward, -1 backward (inverse rotation). */
     void (*rope)(float *x, int64_t ld, int n_head, int head_dim, int n_rot, const float *cs, float sign, int64_t rows);
 
-    /* y = act(gate) * up, rows with strides; y f32 or bf16 */
+    /* y = unit(gate, up), rows with strides; y f32 or bf16 */
     void (*glu)(void *y, rt_dtype ytype, int64_t ldy, const float *gate, const float *up, int64_t ldx,
-                rt_activation act, int64_t rows, int64_t f);
+                const rt_glu *unit, int64_t rows, int64_t f);
     /* dgate, dup (f32 or bf16 by dtype_, stride ldd) from dy, gate, up */
     void (*glu_backward)(void *dgate, void *dup, rt_dtype dtype_, int64_t ldd, const float *dy, int64_t lddy,
-                         const float *gate, const float *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f);
+                         const float *gate, const float *up, int64_t ldx, const rt_glu *unit, int64_t rows, int64_t f);
 
     void (*attn)(const rt_attn *a);
     void (*attn_backward)(const rt_attn *a);

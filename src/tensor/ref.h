@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "tensor/kernels.h"
+#include "tensor/route.h"
 
 /* AdamW's numbers in double, so that the double build follows a trajectory to 1e-11; see rt_adamw. */
 typedef struct rt_ref_adamw {

@@ -145,11 +145,11 @@ void REF(rope)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const R
 /* ---- gated linear units (Shazeer 2020) ---- */
 
 /* The activation at x; *slope gets its derivative. GELU in the tanh form of Hendrycks & Gimpel (2016). */
-static double activation(rt_activation act, double x, double *slope)
+static double activation(const rt_glu *unit, double x, double *slope)
 {
-    if (act == RT_ACT_SILU) {
-        double s = 1.0 / (1.0 + exp(-x));
-        *slope = s * (1.0 + x * (1.0 - s));
+    if (unit->act == RT_ACT_SILU) {
+        double a = unit->alpha, s = 1.0 / (1.0 + exp(-a * x));
+        *slope = s * (1.0 + a * x * (1.0 - s));
         return x * s;
     }
     const double a = 0.79788456080286535588 /* sqrt(2/pi) */, b = 0.044715;
@@ -158,25 +158,37 @@ static double activation(rt_activation act, double x, double *slope)
     return 0.5 * x * (1.0 + t);
 }
 
-void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, rt_activation act, int64_t rows,
+/* x cut to [low, limit] when the unit has a limit; *slope gets 0 where it was cut, else 1. */
+static double cut(const rt_glu *unit, double x, double low, double *slope)
+{
+    *slope = unit->limit > 0 && (x > unit->limit || x < low) ? 0.0 : 1.0;
+    return *slope > 0 ? x : x < low ? low : unit->limit;
+}
+
+void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, const rt_glu *unit, int64_t rows,
               int64_t f)
 {
     double slope;
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < f; j++) {
-            y[i * ldy + j] = (REAL)(activation(act, gate[i * ldx + j], &slope) * up[i * ldx + j]);
+            double g = cut(unit, gate[i * ldx + j], -INFINITY, &slope);
+            double u = cut(unit, up[i * ldx + j], -unit->limit, &slope);
+            y[i * ldy + j] = (REAL)(activation(unit, g, &slope) * (u + unit->up_offset));
         }
     }
 }
 
 void REF(glu_backward)(REAL *dgate, REAL *dup, int64_t ldd, const REAL *dy, int64_t lddy, const REAL *gate,
-                       const REAL *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f)
+                       const REAL *up, int64_t ldx, const rt_glu *unit, int64_t rows, int64_t f)
 {
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < f; j++) {
-            double slope, value = activation(act, gate[i * ldx + j], &slope), g = dy[i * lddy + j];
-            dup[i * ldd + j] = (REAL)(g * value);
-            dgate[i * ldd + j] = (REAL)(g * up[i * ldx + j] * slope);
+            double slope, open_gate, open_up, d = dy[i * lddy + j];
+            double g = cut(unit, gate[i * ldx + j], -INFINITY, &open_gate);
+            double u = cut(unit, up[i * ldx + j], -unit->limit, &open_up);
+            double value = activation(unit, g, &slope);
+            dup[i * ldd + j] = (REAL)(d * value * open_up);
+            dgate[i * ldd + j] = (REAL)(d * (u + unit->up_offset) * slope * open_gate);
         }
     }
 }
@@ -343,62 +355,96 @@ void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels,
     }
 }
 
-/* ---- mixture-of-experts router (Qwen3-MoE: softmax first, then the choice) ---- */
+/* ---- mixture-of-experts router ---- */
 
-/* The largest logit after `last` in the order (descending value, ascending id); last < 0: the largest of all. */
-static int next_largest(const REAL *z, int n, int last)
+static double router_score(const REAL *z, const rt_routing *r, int e)
 {
-    int best = -1;
-    for (int e = 0; e < n; e++) {
-        bool later = last < 0 || z[e] < z[last] || (z[e] == z[last] && e > last);
-        if (later && (best < 0 || z[e] > z[best])) {
-            best = e;
-        }
-    }
-    return best;
+    return r->score == RT_SCORE_SIGMOID ? 1.0 / (1.0 + exp(-(double)z[e]))
+                                        : exp(z[e] - REF(logsumexp)(z, r->n_expert, 1.0, NULL));
 }
 
-static double chosen_mass(const REAL *z, const int32_t *ids, int k, double lse)
+/* What the choice goes by. */
+static double router_key(const REAL *z, const REAL *bias, const rt_routing *r, int e)
+{
+    return router_score(z, r, e) + (bias != NULL ? bias[e] : 0.0);
+}
+
+static double router_group_score(const REAL *z, const REAL *bias, const rt_routing *r, int group)
+{
+    const int size = (int)(r->n_expert / r->n_group);
+    double first = -INFINITY, second = -INFINITY;
+    for (int e = group * size; e < (group + 1) * size; e++) {
+        double key = router_key(z, bias, r, e);
+        second = fmax(second, fmin(first, key));
+        first = fmax(first, key);
+    }
+    return r->group_score == RT_GROUP_TOP2 ? first + second : first;
+}
+
+/* The expert's group is among the best: fewer than n_group_used others come before it. */
+static bool router_open(const REAL *z, const REAL *bias, const rt_routing *r, int e)
+{
+    const int own = (int)(e / (r->n_expert / r->n_group));
+    const double score = router_group_score(z, bias, r, own);
+    int before = 0;
+    for (int g = 0; g < r->n_group; g++) {
+        double other = router_group_score(z, bias, r, g);
+        before += other > score || (other == score && g < own);
+    }
+    return before < r->n_group_used;
+}
+
+static double chosen_mass(const REAL *z, const int32_t *ids, const rt_routing *r)
 {
     double mass = 0.0;
-    for (int i = 0; i < k; i++) {
-        mass += exp(z[ids[i]] - lse);
+    for (int i = 0; r->normalise && i < r->n_used; i++) {
+        mass += router_score(z, r, ids[i]);
     }
-    return mass;
+    return r->normalise ? mass : 1.0;
 }
 
-void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, bool normalize, int64_t rows, int n_expert, int k)
+void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, const REAL *bias, const rt_routing *r, int64_t rows)
 {
-    for (int64_t r = 0; r < rows; r++, logits += n_expert, ids += k, weights += k) {
-        double lse = REF(logsumexp)(logits, n_expert, 1.0, NULL);
-        for (int i = 0; i < k; i++) {
-            ids[i] = next_largest(logits, n_expert, i == 0 ? -1 : ids[i - 1]);
+    for (int64_t row = 0; row < rows; row++, logits += r->n_expert, ids += r->n_used, weights += r->n_used) {
+        for (int i = 0; i < r->n_used; i++) { /* the next in the order (descending key, ascending id) */
+            ids[i] = -1;
+            for (int e = 0; e < r->n_expert; e++) {
+                double key = router_key(logits, bias, r, e);
+                double last = i > 0 ? router_key(logits, bias, r, ids[i - 1]) : INFINITY;
+                bool later = key < last || (key == last && e > ids[i - 1]);
+                bool better = ids[i] < 0 || key > router_key(logits, bias, r, ids[i]);
+                ids[i] = later && better && router_open(logits, bias, r, e) ? e : ids[i];
+            }
         }
-        double mass = normalize ? chosen_mass(logits, ids, k, lse) : 1.0;
-        for (int i = 0; i < k; i++) {
-            weights[i] = (REAL)(exp(logits[ids[i]] - lse) / mass);
+        double mass = chosen_mass(logits, ids, r);
+        for (int i = 0; i < r->n_used; i++) {
+            weights[i] = (REAL)(r->scale * router_score(logits, r, ids[i]) / mass);
         }
     }
 }
 
-/* Weights w_i = p_i / M with M = sum of the chosen p, or 1. In both cases dlogit_e = own_e - share_e sum_i w_i dw_i,
- * own_e = w_e dw_e for the chosen; share_e = w_e when normalised (the softmax of the chosen alone), else p_e. */
-void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits, bool normalize,
-                          int64_t rows, int n_expert, int k)
+/* Weights w_i = scale p_i / M with M = sum of the chosen p, or 1; so dp_i = scale (dw_i - sum_j dw_j p_j / M) / M, the
+ * sum only with M. Softmax: dlogit_e = p_e (dp_e - sum_j dp_j p_j); sigmoid: dlogit_e = p_e (1 - p_e) dp_e. */
+void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits,
+                          const rt_routing *r, int64_t rows)
 {
-    for (int64_t r = 0; r < rows; r++, logits += n_expert, dlogits += n_expert, ids += k, dweights += k) {
-        double lse = REF(logsumexp)(logits, n_expert, 1.0, NULL);
-        double mass = normalize ? chosen_mass(logits, ids, k, lse) : 1.0;
-        double wdw = 0.0;
-        for (int i = 0; i < k; i++) {
-            wdw += exp(logits[ids[i]] - lse) / mass * dweights[i];
+    for (int64_t row = 0; row < rows; row++) {
+        const REAL *z = logits + row * r->n_expert, *dw = dweights + row * r->n_used;
+        const int32_t *chosen = ids + row * r->n_used;
+        double mass = chosen_mass(z, chosen, r), mean = 0.0, total = 0.0;
+        for (int i = 0; r->normalise && i < r->n_used; i++) {
+            mean += dw[i] * router_score(z, r, chosen[i]) / mass;
         }
-        for (int e = 0; e < n_expert; e++) {
-            dlogits[e] = normalize ? 0 : (REAL)(-exp(logits[e] - lse) * wdw);
+        for (int i = 0; i < r->n_used; i++) {
+            total += r->scale * (dw[i] - mean) / mass * router_score(z, r, chosen[i]);
         }
-        for (int i = 0; i < k; i++) {
-            double w = exp(logits[ids[i]] - lse) / mass;
-            dlogits[ids[i]] += (REAL)(w * (dweights[i] - (normalize ? wdw : 0.0)));
+        for (int e = 0; e < r->n_expert; e++) {
+            double p = router_score(z, r, e), dp = 0.0;
+            for (int i = 0; i < r->n_used; i++) {
+                dp += chosen[i] == e ? r->scale * (dw[i] - mean) / mass : 0.0;
+            }
+            dlogits[row * r->n_expert + e] =
+                (REAL)(r->score == RT_SCORE_SIGMOID ? p * (1.0 - p) * dp : p * (dp - total));
         }
     }
 }

@@ -26,11 +26,11 @@ void REF(rmsnorm_backward)(REAL *dx, REAL *dw, const REAL *dy, const REAL *x, co
  * sign 1 forward, -1 backward: the transpose of a rotation is its inverse. */
 void REF(rope)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign, int64_t rows);
 
-/* y = act(gate) * up; SwiGLU with RT_ACT_SILU, GeGLU with RT_ACT_GELU_TANH. */
-void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, rt_activation act, int64_t rows,
+/* y = unit(gate, up) */
+void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, const rt_glu *unit, int64_t rows,
               int64_t f);
 void REF(glu_backward)(REAL *dgate, REAL *dup, int64_t ldd, const REAL *dy, int64_t lddy, const REAL *gate,
-                       const REAL *up, int64_t ldx, rt_activation act, int64_t rows, int64_t f);
+                       const REAL *up, int64_t ldx, const rt_glu *unit, int64_t rows, int64_t f);
 
 /* One query head over one segment; the meaning of every field is rt_attn's. */
 typedef struct REF(attn_args) {
@@ -64,12 +64,12 @@ double REF(cross_entropy)(const REAL *z, const int32_t *labels, int64_t rows, in
 void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels, double weight, int64_t rows,
                                  int64_t v);
 
-/* Mixture-of-experts router: softmax over all n_expert logits, the k largest (first of equals), in descending order;
- * `normalize` divides their weights by their sum. logits [rows, n_expert]; ids, weights [rows, k]. */
-void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, bool normalize, int64_t rows, int n_expert, int k);
+/* Mixture-of-experts router as rt_route (tensor/route.h) over rows: logits [rows, n_expert], bias [n_expert] or NULL;
+ * ids, weights [rows, n_used]. */
+void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, const REAL *bias, const rt_routing *r, int64_t rows);
 /* dlogits written; the choice of experts is taken as constant. */
-void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits, bool normalize,
-                          int64_t rows, int n_expert, int k);
+void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits,
+                          const rt_routing *r, int64_t rows);
 
 /* w -= lr * weight_decay * w; moments; w -= lr * m_hat / (sqrt(v_hat) + eps), on g * grad_scale. */
 void REF(adamw)(REAL *w, REAL *m, REAL *v, const REAL *g, const rt_ref_adamw *p, int64_t n);

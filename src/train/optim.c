@@ -22,7 +22,7 @@ static int64_t count_tasks(const rt_model *m)
 {
     int64_t n = 0;
     for (size_t i = 0; i < m->n_params; i++) {
-        n += (m->params[i].n + TASK_ELEMENTS - 1) / TASK_ELEMENTS;
+        n += m->params[i].frozen ? 0 : (m->params[i].n + TASK_ELEMENTS - 1) / TASK_ELEMENTS;
     }
     return n;
 }
@@ -38,7 +38,7 @@ static void lay_grid(rt_optim *o)
     int64_t k = 0;
     for (size_t i = 0; i < o->model->n_params; i++) {
         const rt_param *p = &o->model->params[i];
-        for (int64_t first = 0; first < p->n; first += TASK_ELEMENTS) {
+        for (int64_t first = 0; !p->frozen && first < p->n; first += TASK_ELEMENTS) {
             int64_t left = p->n - first;
             o->tasks[k++] = (struct rt_optim_task){p, first, left < TASK_ELEMENTS ? left : TASK_ELEMENTS};
         }

@@ -208,7 +208,7 @@ static void mixtures_gguf_cannot_describe_are_refused(void **state)
     rt_model *m = open_model(RT_TEST_GOLDEN "/models/qwen3_moe");
     assert_no_gguf(m, "no way to say that layer 1 is dense");
     memset(m->hp.layer_moe, 1, sizeof m->hp.layer_moe);
-    m->hp.norm_topk = false;
+    m->hp.route.normalise = false;
     assert_no_gguf(m, "normalise the chosen experts' weights; this model does not");
     rt_model_close(m);
 }

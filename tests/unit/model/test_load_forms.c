@@ -73,7 +73,7 @@ static void stack_part(const folder *f, int layer, const char *part, int64_t n_e
 /* Experts of `layer` as transformers keeps them in memory: gate over up in one tensor, down in another. */
 static void add_stacked(folder *f, int layer, const rt_hparams *hp)
 {
-    const int64_t n = hp->n_expert, i = hp->d_expert, d = hp->d_model;
+    const int64_t n = hp->route.n_expert, i = hp->d_expert, d = hp->d_model;
     float *gate_up = rt_arena_alloc(&f->room, (size_t)(n * 2 * i * d) * sizeof(float));
     float *down = rt_arena_alloc(&f->room, (size_t)(n * i * d) * sizeof(float));
     char *name[2] = {rt_arena_alloc(&f->room, 96), rt_arena_alloc(&f->room, 96)};

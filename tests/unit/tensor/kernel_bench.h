@@ -66,13 +66,13 @@ static inline void run_rope(bench *b)
 
 static inline void run_glu(bench *b)
 {
-    b->k->glu(b->h, RT_BF16, BENCH_F, b->x, b->z, BENCH_F, RT_ACT_SILU, BENCH_T, BENCH_F);
+    b->k->glu(b->h, RT_BF16, BENCH_F, b->x, b->z, BENCH_F, &RT_GLU_PLAIN(RT_ACT_SILU), BENCH_T, BENCH_F);
 }
 
 static inline void run_glu_backward(bench *b)
 {
-    b->k->glu_backward(b->h, b->h + BENCH_N / 2, RT_BF16, BENCH_F, b->v, BENCH_F, b->x, b->z, BENCH_F, RT_ACT_SILU,
-                       BENCH_T, BENCH_F);
+    b->k->glu_backward(b->h, b->h + BENCH_N / 2, RT_BF16, BENCH_F, b->v, BENCH_F, b->x, b->z, BENCH_F,
+                       &RT_GLU_PLAIN(RT_ACT_SILU), BENCH_T, BENCH_F);
 }
 
 static inline void run_lse(bench *b)

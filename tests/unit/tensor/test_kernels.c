@@ -180,20 +180,23 @@ static void check_rope(const rt_kernels *k)
 static void check_glu(const rt_kernels *k)
 {
     static const float gates[] = {0, -0.0f, 1e-40f, 88.5f, -88.5f, -104, 104, 1e4f, -1e4f, 1e30f, -1e30f, 30.5f, -17};
-    for (int l = 0; l < N_LENGTHS * 4; l++) {
-        rt_activation act = l & 1 ? RT_ACT_GELU_TANH : RT_ACT_SILU;
-        rt_dtype type = l & 2 ? RT_BF16 : RT_F32;
-        int64_t f = lengths[l / 4], ld = f + 3, n = ROWS_TESTED * ld;
+    static const rt_glu units[] = {RT_GLU_PLAIN(RT_ACT_SILU),
+                                   RT_GLU_PLAIN(RT_ACT_GELU_TANH),
+                                   {.act = RT_ACT_SILU, .limit = 2.5f, .alpha = 1.702f, .up_offset = 1}};
+    for (int l = 0; l < N_LENGTHS * 6; l++) {
+        const rt_glu *unit = &units[l % 3];
+        rt_dtype type = l & 1 ? RT_BF16 : RT_F32;
+        int64_t f = lengths[l / 6], ld = f + 3, n = ROWS_TESTED * ld;
         float *gate = new_random(n, 10), *up = new_random(n, 11), *dy = new_random(n, 12);
         for (int64_t i = 0; i < n; i++) {
             gate[i] = i % 5 == 0 ? gates[i / 5 % 13] : 3 * gate[i];
         }
         float *want = new_floats(n), *want_dg = new_floats(n), *want_du = new_floats(n);
         float *y = new_floats(n), *dg = new_floats(n), *du = new_floats(n);
-        rt_ref_glu_f32(want, ld, gate, up, ld, act, ROWS_TESTED, f);
-        rt_ref_glu_backward_f32(want_dg, want_du, ld, dy, ld, gate, up, ld, act, ROWS_TESTED, f);
-        k->glu(y, type, ld, gate, up, ld, act, ROWS_TESTED, f);
-        k->glu_backward(dg, du, type, ld, dy, ld, gate, up, ld, act, ROWS_TESTED, f);
+        rt_ref_glu_f32(want, ld, gate, up, ld, unit, ROWS_TESTED, f);
+        rt_ref_glu_backward_f32(want_dg, want_du, ld, dy, ld, gate, up, ld, unit, ROWS_TESTED, f);
+        k->glu(y, type, ld, gate, up, ld, unit, ROWS_TESTED, f);
+        k->glu_backward(dg, du, type, ld, dy, ld, gate, up, ld, unit, ROWS_TESTED, f);
         float *got[] = {y, dg, du}, *expected[] = {want, want_dg, want_du};
         for (int g = 0; g < 3; g++) {
             float *wide = widened(k, got[g], type, n);

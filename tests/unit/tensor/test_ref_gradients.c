@@ -145,29 +145,31 @@ static void rope_backward_is_the_inverse_rotation(void **state)
 
 typedef struct glu_case {
     double gate[ROWS * D], up[ROWS * D], r[ROWS * D];
-    rt_activation act;
+    rt_glu unit;
 } glu_case;
 
 static double glu_value(void *arg)
 {
     glu_case *t = arg;
     double y[ROWS * D];
-    rt_ref_glu_f64(y, D, t->gate, t->up, D, t->act, ROWS, D);
+    rt_ref_glu_f64(y, D, t->gate, t->up, D, &t->unit, ROWS, D);
     return weighted(t->r, y, ROWS * D);
 }
 
-static void glu_backward_with_both_activations(void **state)
+static void glu_backward_plain_and_clamped(void **state)
 {
     (void)state;
     rt_rng rng = rt_rng_init(4, "glu", 0);
-    const rt_activation acts[] = {RT_ACT_SILU, RT_ACT_GELU_TANH};
-    for (int i = 0; i < 2; i++) {
-        glu_case t = {.act = acts[i]};
+    const rt_glu units[] = {RT_GLU_PLAIN(RT_ACT_SILU),
+                            RT_GLU_PLAIN(RT_ACT_GELU_TANH),
+                            {.act = RT_ACT_SILU, .limit = 1.5f, .alpha = 1.702f, .up_offset = 1}};
+    for (int i = 0; i < 3; i++) {
+        glu_case t = {.unit = units[i]};
         double dgate[ROWS * D], dup[ROWS * D];
         fill_normal(t.gate, ROWS * D, 2.0, &rng);
         fill_normal(t.up, ROWS * D, 1.0, &rng);
         fill_normal(t.r, ROWS * D, 1.0, &rng);
-        rt_ref_glu_backward_f64(dgate, dup, D, t.r, D, t.gate, t.up, D, t.act, ROWS, D);
+        rt_ref_glu_backward_f64(dgate, dup, D, t.r, D, t.gate, t.up, D, &t.unit, ROWS, D);
         assert_gradient("glu, gate", glu_value, &t, t.gate, dgate, ROWS * D, BOUND);
         assert_gradient("glu, up", glu_value, &t, t.up, dup, ROWS * D, BOUND);
     }
@@ -306,33 +308,45 @@ static void cross_entropy_backward_skips_rows_without_label(void **state)
 
 /* ---- router ---- */
 
-enum { EXPERTS = 7, TOP = 3 };
+enum { EXPERTS = 8, TOP = 3 };
+
+/* Every way of scoring, grouping and weighting; the last is the softmax over the chosen. */
+static const rt_routing routings[] = {
+    {EXPERTS, TOP, 1, 1, RT_SCORE_SOFTMAX, RT_GROUP_MAX, false, 1.0},
+    {EXPERTS, TOP, 4, 2, RT_SCORE_SOFTMAX, RT_GROUP_MAX, false, 16.0},
+    {EXPERTS, TOP, 1, 1, RT_SCORE_SIGMOID, RT_GROUP_MAX, true, 1.0},
+    {EXPERTS, TOP, 4, 2, RT_SCORE_SIGMOID, RT_GROUP_TOP2, true, 2.5},
+    {EXPERTS, TOP, 2, 1, RT_SCORE_SIGMOID, RT_GROUP_TOP2, false, 2.5},
+    {EXPERTS, TOP, 1, 1, RT_SCORE_SOFTMAX, RT_GROUP_MAX, true, 1.0},
+};
+enum { ROUTINGS = sizeof routings / sizeof routings[0] };
 
 typedef struct router_case {
-    double logits[ROWS * EXPERTS], r[ROWS * TOP];
+    double logits[ROWS * EXPERTS], bias[EXPERTS], r[ROWS * TOP];
     int32_t ids[ROWS * TOP];
-    bool normalize;
+    const rt_routing *routing;
 } router_case;
 
 static double router_value(void *arg)
 {
     router_case *t = arg;
     double w[ROWS * TOP];
-    rt_ref_router_f64(t->ids, w, t->logits, t->normalize, ROWS, EXPERTS, TOP);
+    rt_ref_router_f64(t->ids, w, t->logits, t->bias, t->routing, ROWS);
     return weighted(t->r, w, ROWS * TOP);
 }
 
-static void router_backward_with_and_without_normalisation(void **state)
+static void router_backward_in_every_form(void **state)
 {
     (void)state;
     rt_rng rng = rt_rng_init(9, "router", 0);
-    for (int normalize = 0; normalize < 2; normalize++) {
-        router_case t = {.normalize = normalize};
+    for (int i = 0; i < ROUTINGS; i++) {
+        router_case t = {.routing = &routings[i]};
         double dlogits[ROWS * EXPERTS];
         fill_normal(t.logits, ROWS * EXPERTS, 1.5, &rng);
+        fill_normal(t.bias, EXPERTS, 0.2, &rng);
         fill_normal(t.r, ROWS * TOP, 1.0, &rng);
         router_value(&t);
-        rt_ref_router_backward_f64(dlogits, t.r, t.ids, t.logits, t.normalize, ROWS, EXPERTS, TOP);
+        rt_ref_router_backward_f64(dlogits, t.r, t.ids, t.logits, t.routing, ROWS);
         assert_gradient("router", router_value, &t, t.logits, dlogits, ROWS * EXPERTS, BOUND);
     }
 }
@@ -340,14 +354,70 @@ static void router_backward_with_and_without_normalisation(void **state)
 static void router_takes_the_first_of_equal_experts(void **state)
 {
     (void)state;
-    const double logits[EXPERTS] = {0, 2, 5, 2, 5, 2, 1};
+    const double logits[EXPERTS] = {0, 2, 5, 2, 5, 2, 1, 1};
     const int32_t want[TOP] = {2, 4, 1};
     int32_t ids[TOP];
     double w[TOP];
-    rt_ref_router_f64(ids, w, logits, true, 1, EXPERTS, TOP);
+    rt_ref_router_f64(ids, w, logits, NULL, &routings[ROUTINGS - 1], 1);
     assert_memory_equal(ids, want, sizeof want);
     assert_true(fabs(w[0] + w[1] + w[2] - 1.0) < 1e-15);
     assert_true(w[0] == w[1] && fabs(w[2] / w[0] - exp(-3.0)) < 1e-15);
+}
+
+/* Groups {0,1} {2,3} {4,5} {6,7}: by their best the second and the last win, by their two best the first two. The
+ * bias moves the choice and leaves the weights alone. */
+static void router_keeps_to_the_best_groups(void **state)
+{
+    (void)state;
+    const double p[EXPERTS] = {0.7, 0.6, 0.8, 0.55, 0.5, 0.4, 0.9, 0.1};
+    const double bias[EXPERTS] = {[4] = 2.0};
+    rt_routing r = {EXPERTS, 2, 4, 2, RT_SCORE_SIGMOID, RT_GROUP_MAX, false, 1.0};
+    double logits[EXPERTS], w[2];
+    int32_t ids[2];
+    for (int e = 0; e < EXPERTS; e++) {
+        logits[e] = log(p[e] / (1.0 - p[e]));
+    }
+    rt_ref_router_f64(ids, w, logits, NULL, &r, 1);
+    assert_true(ids[0] == 6 && ids[1] == 2);
+    r.group_score = RT_GROUP_TOP2;
+    rt_ref_router_f64(ids, w, logits, NULL, &r, 1);
+    assert_true(ids[0] == 2 && ids[1] == 0);
+    rt_ref_router_f64(ids, w, logits, bias, &r, 1);
+    assert_true(ids[0] == 4 && ids[1] == 2);
+    assert_true(fabs(w[0] - 0.5) < 1e-15 && fabs(w[1] - 0.8) < 1e-15);
+}
+
+/* The engine's router, row by row, against the reference. */
+static void router_of_the_engine_equals_the_reference(void **state)
+{
+    (void)state;
+    rt_rng rng = rt_rng_init(10, "router", 0);
+    for (int i = 0; i < ROUTINGS; i++) {
+        double logits[EXPERTS], bias[EXPERTS], dw[TOP], w[TOP], dlogits[EXPERTS];
+        float p[EXPERTS], dp[EXPERTS], bias32[EXPERTS], dw32[TOP], weight[TOP];
+        int32_t ids[TOP], expert[TOP];
+        fill_normal(logits, EXPERTS, 1.5, &rng);
+        fill_normal(bias, EXPERTS, 0.2, &rng);
+        fill_normal(dw, TOP, 1.0, &rng);
+        rt_ref_router_f64(ids, w, logits, bias, &routings[i], 1);
+        rt_ref_router_backward_f64(dlogits, dw, ids, logits, &routings[i], 1);
+        for (int e = 0; e < EXPERTS; e++) {
+            p[e] = dp[e] = (float)logits[e];
+            bias32[e] = (float)bias[e];
+        }
+        for (int j = 0; j < TOP; j++) {
+            dw32[j] = (float)dw[j];
+        }
+        rt_route(&routings[i], p, bias32, expert, weight);
+        rt_route_backward(&routings[i], dp, expert, dw32);
+        assert_memory_equal(expert, ids, sizeof ids);
+        for (int j = 0; j < TOP; j++) {
+            assert_true(fabs(weight[j] - w[j]) <= 1e-6 * routings[i].scale);
+        }
+        for (int e = 0; e < EXPERTS; e++) {
+            assert_true(fabs(dp[e] - dlogits[e]) <= 1e-6 * routings[i].scale);
+        }
+    }
 }
 
 int main(void)
@@ -356,13 +426,15 @@ int main(void)
         cmocka_unit_test(matmul_backward_in_all_four_storages),
         cmocka_unit_test(rmsnorm_backward),
         cmocka_unit_test(rope_backward_is_the_inverse_rotation),
-        cmocka_unit_test(glu_backward_with_both_activations),
+        cmocka_unit_test(glu_backward_plain_and_clamped),
         cmocka_unit_test(attention_backward_causal_windowed_and_after_a_cache),
         cmocka_unit_test(attention_sees_the_past_within_its_window_and_nothing_else),
         cmocka_unit_test(embedding_backward_adds_repeated_tokens),
         cmocka_unit_test(cross_entropy_backward_skips_rows_without_label),
-        cmocka_unit_test(router_backward_with_and_without_normalisation),
+        cmocka_unit_test(router_backward_in_every_form),
         cmocka_unit_test(router_takes_the_first_of_equal_experts),
+        cmocka_unit_test(router_keeps_to_the_best_groups),
+        cmocka_unit_test(router_of_the_engine_equals_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
