@@ -21,7 +21,7 @@ typedef struct rt_moe_acts {
 
 typedef struct rt_layer_acts {
     float *x;        /* [N, D] input */
-    float *qk_raw;   /* [N, Q + KV] before the per-head norm, architectures with qk_norm */
+    float *qk_raw;   /* [N, Q + KV] before their norm, architectures with qk_norm */
     float *qkv;      /* [N, W] after norm and rotation */
     float *o;        /* [N, Q] attention output before the projection */
     float *lse;      /* [heads, N] */
@@ -52,7 +52,7 @@ struct rt_acts {
     float *f_mid;   /* [N, max(F, Q, d_shared)] */
     float *f_wide;  /* [N, W] */
     float *f_raw;   /* [N, Q + KV] */
-    float *partial; /* [row blocks, D] sums for norm weights */
+    float *partial; /* [row blocks, max(D, Q + KV)] sums for norm weights */
 
     /* mixture scratch: S slots */
     float *moe_norm;    /* [N, D] normed input, as the router sees it */

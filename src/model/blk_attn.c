@@ -1,5 +1,6 @@
 /* Grouped-query attention block (Ainslie et al. 2023) with rotary positions: inside a span, causal, optional window,
- * optional norm of each head's q and k, optional bias, optional past in a KV cache. */
+ * optional norm of q and k (of each head or of all, as wide as its weights), optional bias, optional past in a KV
+ * cache. */
 #include "model/blocks.h"
 
 #include <string.h>
@@ -50,8 +51,8 @@ static void prepare_rows(void *ud, int64_t task, int thread)
             float *raw = r->la->qk_raw + i * (s.q + s.kv);
             const float eps = (float)hp->norm_eps, offset = r->m->arch->norm_offset;
             memcpy(raw, row, (size_t)(s.q + s.kv) * sizeof(float));
-            k->rmsnorm(row, RT_F32, NULL, raw, qn->w, offset, eps, hp->n_head, s.hd);
-            k->rmsnorm(row + s.q, RT_F32, NULL, raw + s.q, kn->w, offset, eps, hp->n_head_kv, s.hd);
+            k->rmsnorm(row, RT_F32, NULL, raw, qn->w, offset, eps, s.q / qn->n, qn->n);
+            k->rmsnorm(row + s.q, RT_F32, NULL, raw + s.q, kn->w, offset, eps, s.kv / kn->n, kn->n);
         }
     }
     /* q and k heads lie side by side in a row: one call rotates both */
@@ -59,21 +60,28 @@ static void prepare_rows(void *ud, int64_t task, int thread)
             rotation(r) + row0 * hp->n_rot, 1.0f, end - row0);
 }
 
-/* Head norms of a block of rows: raw gradients into f_raw, sums for the two norm weights into partial[task]. */
+/* Floats of the sums for the two norm weights. */
+static int64_t norm_width(const rt_block_run *r)
+{
+    return r->layer->p[RT_ROLE_ATTN_Q_NORM]->n + r->layer->p[RT_ROLE_ATTN_K_NORM]->n;
+}
+
+/* Norms of q and k of a block of rows: raw gradients into f_raw, sums for the two norm weights into partial[task]. */
 static void unnorm_rows(const rt_block_run *r, const shape *s, float *dqkv, int64_t row0, int64_t end, float *partial)
 {
     const rt_kernels *k = rt_kernels_get();
     const rt_hparams *hp = &r->m->hp;
     const float eps = (float)hp->norm_eps, offset = r->m->arch->norm_offset;
+    const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
     const int64_t qk = s->q + s->kv;
-    memset(partial, 0, (size_t)(2 * s->hd) * sizeof(float));
+    memset(partial, 0, (size_t)norm_width(r) * sizeof(float));
     for (int64_t i = row0; i < end; i++) {
         float *d = dqkv + i * s->w, *out = r->a->f_raw + i * qk;
         const float *raw = r->la->qk_raw + i * qk;
         memset(out, 0, (size_t)qk * sizeof(float));
-        k->rmsnorm_backward(out, partial, d, raw, r->layer->p[RT_ROLE_ATTN_Q_NORM]->w, offset, eps, hp->n_head, s->hd);
-        k->rmsnorm_backward(out + s->q, partial + s->hd, d + s->q, raw + s->q, r->layer->p[RT_ROLE_ATTN_K_NORM]->w,
-                            offset, eps, hp->n_head_kv, s->hd);
+        k->rmsnorm_backward(out, partial, d, raw, qn->w, offset, eps, s->q / qn->n, qn->n);
+        k->rmsnorm_backward(out + s->q, partial + qn->n, d + s->q, raw + s->q, kn->w, offset, eps, s->kv / kn->n,
+                            kn->n);
         memcpy(d, out, (size_t)qk * sizeof(float));
     }
 }
@@ -89,7 +97,7 @@ static void unprepare_rows(void *ud, int64_t task, int thread)
     rt_kernels_get()->rope(j->dqkv + row0 * s.w, s.w, (int)(hp->n_head + hp->n_head_kv), (int)s.hd, (int)hp->n_rot,
                            rotation(r) + row0 * hp->n_rot, -1.0f, end - row0);
     if (r->m->arch->qk_norm) {
-        unnorm_rows(r, &s, j->dqkv, row0, end, r->a->partial + task * 2 * s.hd);
+        unnorm_rows(r, &s, j->dqkv, row0, end, r->a->partial + task * norm_width(r));
     }
 }
 
@@ -191,12 +199,13 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_block_residual(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, a->f_d, x_in, x_out);
 }
 
-static void head_norm_gradients(const rt_block_run *r, int64_t n_blocks, int64_t hd)
+static void norm_gradients(const rt_block_run *r, int64_t n_blocks)
 {
     const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
     for (int64_t i = 0; qn != NULL && i < n_blocks; i++) {
-        rt_kernels_get()->add(r->grads + qn->offset, r->a->partial + i * 2 * hd, hd);
-        rt_kernels_get()->add(r->grads + kn->offset, r->a->partial + i * 2 * hd + hd, hd);
+        const float *partial = r->a->partial + i * norm_width(r);
+        rt_kernels_get()->add(r->grads + qn->offset, partial, qn->n);
+        rt_kernels_get()->add(r->grads + kn->offset, partial + qn->n, kn->n);
     }
 }
 
@@ -218,7 +227,7 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     prep_job job = {.r = r, .dqkv = dqkv};
     rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
     rt_team_for(n_blocks, unprepare_rows, &job);
-    head_norm_gradients(r, n_blocks, s.hd);
+    norm_gradients(r, n_blocks);
     rt_rows_bias_backward(r->grads, dqkv, s.w, w->p[RT_ROLE_ATTN_Q_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q, s.w, w->p[RT_ROLE_ATTN_K_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V_BIAS], s.n);
