@@ -28,10 +28,12 @@ typedef struct rt_attn {
     int64_t ldq, ldk, ldv;
     float *o; /* [n_q, ldo] */
     int64_t ldo;
-    float *lse; /* [n_q] stride 1: log-sum-exp of the scaled scores; NULL when no backward follows */
+    const float *sink; /* the head's sink: one more score of every query, with nothing behind it; NULL: none */
+    float *lse;        /* [n_q] stride 1: log-sum-exp of the scaled scores (and sink); NULL when no backward follows */
     /* backward only: reads q k v o lse do_, writes dq, ADDS to dk, dv (several query heads share one kv head) */
     const float *do_;    /* [n_q, ldo] */
     float *dq, *dk, *dv; /* strides ldq, ldk, ldv */
+    float *dsink;        /* written; not used without a sink */
     float *scratch;      /* rt_attn_scratch_floats(n_kv, head_dim) of this thread */
 } rt_attn;
 size_t rt_attn_scratch_floats(int64_t n_kv, int head_dim);

@@ -221,10 +221,11 @@ static double attn_row_lse(const REF(attn_args) * a, int64_t i)
 {
     int64_t first, end;
     attn_span(a, i, &first, &end);
-    double max = -INFINITY, sum = 0.0;
+    double max = a->sink != NULL ? *a->sink : -INFINITY;
     for (int64_t j = first; j < end; j++) {
         max = fmax(max, attn_score(a, i, j));
     }
+    double sum = a->sink != NULL ? exp(*a->sink - max) : 0.0;
     for (int64_t j = first; j < end; j++) {
         sum += exp(attn_score(a, i, j) - max);
     }
@@ -263,16 +264,18 @@ void REF(attn)(const REF(attn_args) * a)
     }
 }
 
-/* dS = P (dP - rowsum(P dP)), and rowsum(P dP) = do . o (Dao et al. 2022, eq. 4). */
+/* dS = P (dP - rowsum(P dP)), and rowsum(P dP) = do . o (Dao et al. 2022, eq. 4). A sink has dP = 0. */
 void REF(attn_backward)(const REF(attn_args) * a)
 {
     int hd = a->head_dim;
+    double dsink = 0.0;
     for (int64_t i = 0; i < a->n_q; i++) {
         int64_t first, end;
         attn_span(a, i, &first, &end);
         const REAL *q = a->q + i * a->ldq, *dout = a->do_ + i * a->ldo;
         REAL *dq = a->dq + i * a->ldq;
         double delta = dot(dout, a->o + i * a->ldo, hd);
+        dsink -= a->sink != NULL ? exp(*a->sink - a->lse[i]) * delta : 0.0;
         for (int c = 0; c < hd; c++) {
             dq[c] = 0;
         }
@@ -286,6 +289,9 @@ void REF(attn_backward)(const REF(attn_args) * a)
                 a->dv[j * a->ldv + c] += (REAL)(p * dout[c]);
             }
         }
+    }
+    if (a->sink != NULL) {
+        *a->dsink = (REAL)dsink;
     }
 }
 

@@ -41,10 +41,12 @@ typedef struct REF(attn_args) {
     int64_t ldq, ldk, ldv;
     REAL *o;
     int64_t ldo;
+    const REAL *sink;
     REAL *lse;       /* [n_q]; may be NULL when no backward follows */
     const REAL *do_; /* [n_q, ldo] */
     REAL *dq;        /* written */
     REAL *dk, *dv;   /* += */
+    REAL *dsink;     /* written */
 } REF(attn_args);
 void REF(attn)(const REF(attn_args) * a);
 void REF(attn_backward)(const REF(attn_args) * a);

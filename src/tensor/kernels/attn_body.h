@@ -99,6 +99,16 @@ VEC void softmax_columns(const attn_block *b, float scale, int v, float *top, fl
     vf_store(sum + v * RT_W, s0 + s1, RT_W);
 }
 
+/* log-sum-exp of a query with the head's sink among its scores. */
+static float with_sink(float lse, const float *sink)
+{
+    if (!sink) {
+        return lse;
+    }
+    float high = lse > *sink ? lse : *sink, low = lse > *sink ? *sink : lse;
+    return high + log1pf(expf(low - high));
+}
+
 static void attn_rows(const rt_attn *a, const attn_block *b)
 {
     float top[ROWS], sum[ROWS];
@@ -109,9 +119,10 @@ static void attn_rows(const rt_attn *a, const attn_block *b)
     float *o = a->o + b->q0 * a->ldo;
     micro_gemm(b->nq, a->head_dim, b->nk, o, a->ldo, b->s, 1, ROWS, a->v + b->k0 * a->ldv, a->ldv, false);
     for (int64_t i = 0; i < b->nq; i++) {
-        scale(o + i * a->ldo, 1.0f / sum[i], a->head_dim);
+        float lse = with_sink(top[i] + logf(sum[i]), a->sink);
+        scale(o + i * a->ldo, a->sink ? expf(top[i] - lse) : 1.0f / sum[i], a->head_dim);
         if (a->lse) {
-            a->lse[b->q0 + i] = top[i] + logf(sum[i]);
+            a->lse[b->q0 + i] = lse;
         }
     }
 }
@@ -124,7 +135,7 @@ static void attn_one(const rt_attn *a, int64_t i)
     int64_t nk = end - k0;
     float *s = a->scratch, *o = a->o + i * a->ldo;
     matvec(s, nk, a->q + i * a->ldq, a->ldq, 1, a->k + k0 * a->ldk, RT_F32, a->ldk, nk, a->head_dim);
-    float lse = logsumexp(s, nk, a->scale, NULL);
+    float lse = with_sink(logsumexp(s, nk, a->scale, NULL), a->sink);
     softmax_scale(s, nk, a->scale, lse, 1.0f);
     micro_gemm(1, a->head_dim, nk, o, a->ldo, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
     if (a->lse) {
@@ -169,6 +180,9 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
         b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
         b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, d) : 0;
     }
+    for (int64_t i = 0; a->sink && i < b->nq; i++) { /* its value is 0, so that dP is too */
+        *a->dsink -= expf(*a->sink - b->lse[i]) * b->delta[i];
+    }
     scores(a, b);
     turn(b->dot_, d_o, a->ldo, b->nq, d);
     micro_gemm(b->nk, ROWS, d, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
@@ -182,6 +196,9 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
 
 static void attn_backward(const rt_attn *a)
 {
+    if (a->sink) {
+        *a->dsink = 0;
+    }
     for (int64_t q0 = 0; q0 < a->n_q; q0 += ROWS) {
         attn_block b = block_at(a, q0);
         attn_backward_rows(a, &b);

@@ -81,7 +81,8 @@ static void assert_rows(const char *what, const char *level, const float *got, c
     }
 }
 
-static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
+static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread,
+                            const float *sink)
 {
     head h = new_head(n_q, n_kv, window, head_dim, spread);
     const rt_attn *a = &h.a;
@@ -109,6 +110,12 @@ static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t w
                                 .dk = d[6],
                                 .dv = d[7]};
     float *dk = new_copy(h.dk, h.nk), *dv = new_copy(h.dv, h.nk);
+    float dsink = GUARD_VALUE;
+    double sink_f64 = sink ? *sink : 0, dsink_f64 = 0;
+    h.a.sink = sink;
+    h.a.dsink = &dsink;
+    ref.sink = sink ? &sink_f64 : NULL;
+    ref.dsink = &dsink_f64;
     size_t n_scratch = rt_attn_scratch_floats(n_kv, head_dim);
     h.a.scratch = new_floats((int64_t)n_scratch);
 
@@ -125,6 +132,8 @@ static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t w
     assert_rows("attn dk", k->name, h.dk, dk, d[6], n_kv, head_dim, a->ldk, 2 * bound);
     assert_rows("attn dv", k->name, h.dv, dv, d[7], n_kv, head_dim, a->ldv, 2 * bound);
 
+    assert_true(sink ? fabs(dsink - dsink_f64) <= 2 * bound * fmax(1, fabs(dsink_f64)) : dsink == GUARD_VALUE);
+
     drop_floats(h.a.scratch, (int64_t)n_scratch);
     drop_floats(dk, h.nk);
     drop_floats(dv, h.nk);
@@ -133,6 +142,23 @@ static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t w
     }
     rt_free(lse);
     drop_head(&h);
+}
+
+static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
+{
+    check_head_sink(k, n_q, n_kv, window, head_dim, spread, NULL);
+}
+
+/* Sinks that take little, a share and nearly all of the attention; blocks of queries and single ones. */
+static void check_sinks(const rt_kernels *k)
+{
+    static const float sinks[] = {-50, -1, 0.5f, 3, 20};
+    for (size_t i = 0; i < sizeof sinks / sizeof sinks[0]; i++) {
+        check_head_sink(k, 45, 45, 0, 64, 1, &sinks[i]);
+        check_head_sink(k, 70, 150, 33, 24, 4, &sinks[i]);
+        check_head_sink(k, 3, 70, 0, 64, 1, &sinks[i]);
+        check_head_sink(k, 1, 150, 16, 32, 4, &sinks[i]);
+    }
 }
 
 static void check_widths(const rt_kernels *k)
@@ -200,17 +226,16 @@ static void check_scratch(const rt_kernels *k)
 LEVELS(any_head_width_matches, check_widths)
 LEVELS(any_length_and_cache_matches, check_lengths)
 LEVELS(any_window_matches, check_windows)
+LEVELS(sinks_match, check_sinks)
 LEVELS(sharp_distributions_match, check_sharp)
 LEVELS(scratch_content_does_not_matter, check_scratch)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_head_width_matches),
-        cmocka_unit_test(any_length_and_cache_matches),
-        cmocka_unit_test(any_window_matches),
-        cmocka_unit_test(sharp_distributions_match),
-        cmocka_unit_test(scratch_content_does_not_matter),
+        cmocka_unit_test(any_head_width_matches),    cmocka_unit_test(any_length_and_cache_matches),
+        cmocka_unit_test(any_window_matches),        cmocka_unit_test(sinks_match),
+        cmocka_unit_test(sharp_distributions_match), cmocka_unit_test(scratch_content_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -181,8 +181,9 @@ enum { KV = 7, QH = 2, QLD = QH * HD };
 
 typedef struct attn_case {
     double q[KV * QLD], k[KV * HD], v[KV * HD], r[KV * QLD], o[KV * QLD], lse[QH][KV];
-    double dq[KV * QLD], dk[KV * HD], dv[KV * HD];
+    double dq[KV * QLD], dk[KV * HD], dv[KV * HD], sink[QH], dsink[QH];
     int64_t n_q, window;
+    bool sinks;
 } attn_case;
 
 static rt_ref_attn_args_f64 attn_head(attn_case *t, int h)
@@ -200,6 +201,8 @@ static rt_ref_attn_args_f64 attn_head(attn_case *t, int h)
                                   .ldv = HD,
                                   .o = t->o + h * HD,
                                   .ldo = QLD,
+                                  .sink = t->sinks ? t->sink + h : NULL,
+                                  .dsink = t->dsink + h,
                                   .lse = t->lse[h],
                                   .do_ = t->r + h * HD,
                                   .dq = t->dq + h * HD,
@@ -217,13 +220,14 @@ static double attn_value(void *arg)
     return weighted(t->r, t->o, t->n_q * QLD);
 }
 
-static void attention_backward_causal_windowed_and_after_a_cache(void **state)
+static void attention_backward_causal_windowed_after_a_cache_and_with_sinks(void **state)
 {
     (void)state;
     rt_rng rng = rt_rng_init(5, "attention", 0);
     const int64_t n_q[] = {KV, KV, 3, 3}, window[] = {0, 3, 0, 2};
-    for (int i = 0; i < 4; i++) {
-        attn_case t = {.n_q = n_q[i], .window = window[i]};
+    for (int i = 0; i < 8; i++) {
+        attn_case t = {.n_q = n_q[i % 4], .window = window[i % 4], .sinks = i >= 4};
+        fill_normal(t.sink, QH, 1.0, &rng);
         fill_normal(t.q, KV * QLD, 1.0, &rng);
         fill_normal(t.k, KV * HD, 1.0, &rng);
         fill_normal(t.v, KV * HD, 1.0, &rng);
@@ -237,6 +241,9 @@ static void attention_backward_causal_windowed_and_after_a_cache(void **state)
         assert_gradient("attention, q", attn_value, &t, t.q, grads.dq, t.n_q * QLD, BOUND);
         assert_gradient("attention, k", attn_value, &t, t.k, grads.dk, KV * HD, BOUND);
         assert_gradient("attention, v", attn_value, &t, t.v, grads.dv, KV * HD, BOUND);
+        if (t.sinks) {
+            assert_gradient("attention, sinks", attn_value, &t, t.sink, grads.dsink, QH, BOUND);
+        }
     }
 }
 
@@ -427,7 +434,7 @@ int main(void)
         cmocka_unit_test(rmsnorm_backward),
         cmocka_unit_test(rope_backward_is_the_inverse_rotation),
         cmocka_unit_test(glu_backward_plain_and_clamped),
-        cmocka_unit_test(attention_backward_causal_windowed_and_after_a_cache),
+        cmocka_unit_test(attention_backward_causal_windowed_after_a_cache_and_with_sinks),
         cmocka_unit_test(attention_sees_the_past_within_its_window_and_nothing_else),
         cmocka_unit_test(embedding_backward_adds_repeated_tokens),
         cmocka_unit_test(cross_entropy_backward_skips_rows_without_label),
