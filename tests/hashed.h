@@ -17,7 +17,9 @@ typedef struct hashed_model {
 } hashed_model;
 
 static const hashed_model hashed_models[] = {
-    {"gemma3_text_linear", true}, {"llama3_rope", true}, {"qwen2", true}, {"qwen3", true}, {"qwen3_moe", true},
+    {"gemma3_text_linear", true}, {"gpt_oss", true}, {"llama3_rope", true},
+    {"minimax_m2", true},         {"qwen2", true},   {"qwen3", true},
+    {"qwen3_moe", true},
 };
 enum { N_HASHED = sizeof hashed_models / sizeof hashed_models[0] };
 

@@ -156,17 +156,18 @@ static double add_gradient(pass *p, const rt_ids *sequence)
 
 static rt_status write_gradient(const rt_model *m, const float *grads, float loss, const char *path, rt_err *err)
 {
+    rt_status st = RT_OK;
+    void *block = NULL;
     rt_st_writer *w = rt_st_writer_new();
     if (w == NULL) {
-        return rt_fail(err, RT_MEMORY, 0, "no memory to write '%s'", path);
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to write '%s'", path);
     }
-    for (size_t i = 0; i < m->n_params; i++) {
-        const rt_param *p = &m->params[i];
-        rt_st_add(w, p->name, RT_F32, p->n_dims, p->dims, grads + p->offset);
-    }
+    RT_TRY(rt_model_add_tensors(w, m, grads, RT_F32, &block, err));
     rt_st_add(w, "loss", RT_F32, 1, (int64_t[]){1}, &loss);
-    rt_status st = rt_st_write(w, path, err);
+    RT_TRY(rt_st_write(w, path, err));
+out:
     rt_st_writer_free(w);
+    rt_free(block);
     return st;
 }
 

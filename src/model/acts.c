@@ -78,6 +78,7 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
         a->f_mid = rt_carve_floats(c, n * mid);
         a->f_wide = rt_carve_floats(c, n * (q + 2 * kv));
         a->f_raw = a->m->arch->qk_norm ? rt_carve_floats(c, n * (q + kv)) : NULL;
+        a->sink_partial = rt_arch_has(a->m->arch, RT_ROLE_ATTN_SINKS) ? rt_carve_floats(c, n * hp->n_head) : NULL;
         a->partial = rt_carve_floats(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * larger(hp->d_model, q + kv));
     }
     if (moe) {

@@ -44,15 +44,16 @@ struct rt_acts {
     float *attn_scratch; /* [threads] */
     size_t attn_scratch_floats;
 
-    void *op_d;     /* [N, D] operand: normed input */
-    void *op_dy;    /* [N, D] operand: gradient of a block's output */
-    void *op_mid;   /* [N, max(F, Q, d_shared)] operand */
-    void *op_wide;  /* [N, max(2F, W, 2 d_shared)] operand */
-    float *f_d;     /* [N, D] */
-    float *f_mid;   /* [N, max(F, Q, d_shared)] */
-    float *f_wide;  /* [N, W] */
-    float *f_raw;   /* [N, Q + KV] */
-    float *partial; /* [row blocks, max(D, Q + KV)] sums for norm weights */
+    void *op_d;          /* [N, D] operand: normed input */
+    void *op_dy;         /* [N, D] operand: gradient of a block's output */
+    void *op_mid;        /* [N, max(F, Q, d_shared)] operand */
+    void *op_wide;       /* [N, max(2F, W, 2 d_shared)] operand */
+    float *f_d;          /* [N, D] */
+    float *f_mid;        /* [N, max(F, Q, d_shared)] */
+    float *f_wide;       /* [N, W] */
+    float *f_raw;        /* [N, Q + KV] */
+    float *sink_partial; /* [spans, heads] gradients of sinks; at most N spans */
+    float *partial;      /* [row blocks, max(D, Q + KV)] sums for norm weights */
 
     /* mixture scratch: S slots */
     float *moe_norm;    /* [N, D] normed input, as the router sees it */

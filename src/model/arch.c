@@ -55,6 +55,11 @@ const char *rt_role_gguf(rt_role r)
     return names[r];
 }
 
+const char *rt_tensor_gguf(const rt_tensor_desc *d)
+{
+    return d->gguf != NULL ? d->gguf : rt_role_gguf(d->role);
+}
+
 void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second)
 {
     size_t at = 0;
@@ -90,6 +95,7 @@ int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
     case RT_DIM_V: return hp->n_vocab;
     case RT_DIM_Q: return hp->n_head * hp->head_dim;
     case RT_DIM_KV: return hp->n_head_kv * hp->head_dim;
+    case RT_DIM_H: return hp->n_head;
     case RT_DIM_HD: return hp->head_dim;
     case RT_DIM_F: return hp->d_ff;
     case RT_DIM_E: return hp->route.n_expert;

@@ -22,6 +22,7 @@ typedef enum rt_dim {
     RT_DIM_Q,
     RT_DIM_KV,
     RT_DIM_HD,
+    RT_DIM_H,
     RT_DIM_F,
     RT_DIM_E,
     RT_DIM_I,
@@ -59,6 +60,7 @@ typedef struct rt_tensor_desc {
     /* Folders may hold all experts in one tensor [experts, rows, in] instead, named like this; NULL: never. */
     const char *hf_stack; /* "model.layers.%d.mlp.experts.gate_up_proj" */
     rt_stack_rows stack_rows;
+    const char *gguf; /* the name there, NULL: the role's */
 } rt_tensor_desc;
 
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;
@@ -103,6 +105,7 @@ typedef struct rt_arch_moe {
     bool gguf_says;         /* a GGUF has keys for scores, groups and weights; else `route` holds */
     bool hf_says;           /* config.json has them */
     bool hf_norm_topk;      /* normalised weights when such a config.json is silent */
+    bool hf_stacked;        /* Hugging Face files have the stacks, of plain values with the input first */
     bool leading_dense;     /* dense layers are the first ones, their number is written */
     const char *hf_experts; /* config.json key of the number of experts */
     const char *hf_width;   /* and of their width */
@@ -118,6 +121,7 @@ typedef struct rt_arch {
     bool embed_scaled; /* embeddings times sqrt(d_model) */
     bool always_tied;
     rt_activation act;
+    const rt_glu *glu; /* the gated unit where it is not the plain one */
     rt_arch_moe moe;
     int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
     int wide_scale_layers;   /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
@@ -134,6 +138,7 @@ const rt_arch *rt_arch_by_hf(const char *model_type);
 /* "llama, qwen2, ..." for refusals. */
 const char *rt_arch_list(void);
 const char *rt_role_gguf(rt_role r); /* "blk.%d.attn_q.weight" */
+const char *rt_tensor_gguf(const rt_tensor_desc *d);
 /* `pattern` with its first %d replaced by `first`, a second one by `second`. */
 void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second);
 /* The architecture has tensors of this role. */

@@ -1,6 +1,6 @@
 /* Grouped-query attention block (Ainslie et al. 2023) with rotary positions: inside a span, causal, optional window,
  * optional norm of q and k (of each head or of all, as wide as its weights), optional bias, optional past in a KV
- * cache. */
+ * cache, optional sinks (a score of each head that takes attention and gives nothing). */
 #include "model/blocks.h"
 
 #include <string.h>
@@ -125,6 +125,10 @@ static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *s
         .lse = r->la->lse + head * r->a->max_rows + sp->row0,
         .scratch = r->a->attn_scratch + (size_t)thread * r->a->attn_scratch_floats,
     };
+    const rt_param *sinks = r->layer->p[RT_ROLE_ATTN_SINKS];
+    if (sinks != NULL) {
+        a.sink = sinks->w + head;
+    }
     if (sp->kv != NULL) {
         const int64_t base = r->l * sp->kv->cap * s->kv + kv_head * s->hd;
         a.n_kv = sp->kv->n + sp->n;
@@ -164,6 +168,7 @@ static void attend_backward(void *ud, int64_t task, int thread)
         a.dq = d + h * s.hd;
         a.dk = dk;
         a.dv = dv;
+        a.dsink = r->a->sink_partial + (sp - r->b->spans) * hp->n_head + h;
         rt_kernels_get()->attn_backward(&a);
     }
 }
@@ -196,6 +201,7 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
     const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
     rt_linear(a->f_d, s.d, o, a->type, s.q, w->p[RT_ROLE_ATTN_OUT], s.n, a->mode);
+    rt_rows_bias(a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT_BIAS], s.n);
     rt_block_residual(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, a->f_d, x_in, x_out);
 }
 
@@ -220,6 +226,7 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     const void *dy = rt_rows_operand(dy_f32, a->op_dy, t, s.n * s.d);
 
     const void *o = rt_rows_operand(r->la->o, a->op_mid, t, s.n * s.q);
+    rt_rows_bias_backward(r->grads, dy_f32, s.d, w->p[RT_ROLE_ATTN_OUT_BIAS], s.n);
     rt_linear_dw(r->grads, dy, t, s.d, o, s.q, w->p[RT_ROLE_ATTN_OUT], s.n);
     rt_linear_dx(a->f_mid, false, dy, t, s.d, w->p[RT_ROLE_ATTN_OUT], s.n);
 
@@ -228,6 +235,7 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
     rt_team_for(n_blocks, unprepare_rows, &job);
     norm_gradients(r, n_blocks);
+    rt_rows_bias_backward(r->grads, a->sink_partial, r->m->hp.n_head, w->p[RT_ROLE_ATTN_SINKS], r->b->n_spans);
     rt_rows_bias_backward(r->grads, dqkv, s.w, w->p[RT_ROLE_ATTN_Q_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q, s.w, w->p[RT_ROLE_ATTN_K_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V_BIAS], s.n);

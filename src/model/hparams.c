@@ -19,7 +19,7 @@ static rt_hparams defaults(const rt_arch *arch)
                         .rope_beta_fast = 32.0,
                         .rope_beta_slow = 1.0,
                         .rope_truncate = !arch->yarn_between_pairs,
-                        .glu = RT_GLU_PLAIN(arch->act)};
+                        .glu = arch->glu != NULL ? *arch->glu : RT_GLU_PLAIN(arch->act)};
 }
 
 double rt_hparams_usual_scale(const rt_arch *arch, const rt_hparams *hp)
@@ -84,6 +84,9 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
     bool any_sliding = false;
     for (int64_t l = 0; l < hp->n_layer; l++) {
         any_sliding |= hp->layer_sliding[l] != 0;
+    }
+    if (!(hp->glu.limit >= 0.0f) || !isfinite(hp->glu.alpha)) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "limit or factor of the gated unit is not a usable number");
     }
     if (any_sliding) {
         RT_TRY(rt_in_range("attention window", hp->window, 1, (int64_t)1 << 31, err));
@@ -229,6 +232,10 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     hp->window = rt_json_i64(config, "sliding_window", 0);
     const double scalar = rt_json_f64(config, "query_pre_attn_scalar", 0.0);
     hp->attn_scale = scalar > 0.0 ? 1.0 / sqrt(scalar) : 0.0;
+    if ((*arch)->glu != NULL) {
+        hp->glu.limit = (float)rt_json_f64(config, "swiglu_limit", (double)hp->glu.limit);
+        hp->glu.alpha = (float)rt_json_f64(config, "swiglu_alpha", (double)hp->glu.alpha);
+    }
     RT_TRY(rt_moe_from_hf(*arch, hp, config, err));
     read_layer_kinds_hf(*arch, hp, config);
     RT_TRY(rt_rope_from_hf(*arch, hp, config, err));

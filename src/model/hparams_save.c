@@ -36,6 +36,12 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
     rt_keys_set_u32(w, arch->name, "attention.value_length", hp->head_dim);
     rt_keys_set_f32(w, arch->name, "attention.layer_norm_rms_epsilon", hp->norm_eps);
     rt_keys_set_u32(w, arch->name, "vocab_size", hp->n_vocab);
+    if (arch->glu != NULL && (hp->glu.limit != arch->glu->limit || hp->glu.alpha != arch->glu->alpha)) {
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "GGUF '%s' readers cut the gated unit at %g with a factor of %g; this model's are %g and %g",
+                       arch->name, (double)arch->glu->limit, (double)arch->glu->alpha, (double)hp->glu.limit,
+                       (double)hp->glu.alpha);
+    }
     const rt_status st = rt_moe_to_gguf(w, arch, hp, err);
     if (st != RT_OK) {
         return st;
@@ -68,7 +74,7 @@ static void add_sliding(json_t *c, const rt_hparams *hp)
 json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_t ids[3], rt_dtype type)
 {
     const char *dtype = type == RT_BF16 ? "bfloat16" : type == RT_F16 ? "float16" : "float32";
-    const char *act = arch->act == RT_ACT_SILU ? "silu" : "gelu_pytorch_tanh";
+    const char *act = hp->glu.act == RT_ACT_SILU ? "silu" : "gelu_pytorch_tanh";
     json_t *c =
         json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:s, s:s, s:s}", "architectures",
                   arch->hf_class, "model_type", arch->hf_type, "hidden_size", (json_int_t)hp->d_model,
@@ -84,6 +90,10 @@ json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_
     set_token(c, "eos_token_id", ids[1]);
     set_token(c, "pad_token_id", ids[2]);
     rt_moe_to_hf(c, arch, hp);
+    if (arch->glu != NULL) {
+        json_object_set_new(c, "swiglu_limit", json_real((double)hp->glu.limit));
+        json_object_set_new(c, "swiglu_alpha", json_real((double)hp->glu.alpha));
+    }
     if (arch->sliding_period > 0) {
         add_sliding(c, hp);
     }

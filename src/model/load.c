@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "model/hparams.h"
-#include "model/params.h"
+#include "model/stack.h"
 
 /* Where a parameter's values lie in the file: its row r is row first_row + r * step of `rows`. */
 typedef struct source {
@@ -12,6 +12,8 @@ typedef struct source {
     int64_t first_row, step;
     const rt_tensor_desc *desc;
     bool gguf;
+    bool turned; /* inputs are rows, from first_row on; outputs are columns, by `part` */
+    rt_stack_part part;
 } source;
 
 typedef struct loader {
@@ -50,7 +52,7 @@ static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *
 {
     rt_status st;
     char name[96];
-    rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
+    rt_name_numbered(name, sizeof name, rt_tensor_gguf(s->desc), p->layer, 0);
     const rt_tensor_info *t = rt_gguf_find(g, name);
     s->gguf = true;
     s->step = 1;
@@ -58,7 +60,7 @@ static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *
         return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
     }
     if (p->expert >= 0) {
-        s->first_row = p->expert * p->dims[0];
+        s->first_row = p->expert * rt_param_rows(p);
     }
     RT_TRY(rt_tensor_rows_of(&s->rows, t, err));
     RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.route.n_expert : 0, p->dims[0], err));
@@ -66,28 +68,38 @@ out:
     return st;
 }
 
+/* A stack [experts, in, outputs], or of biases [experts, outputs]. */
+static rt_status check_turned(const rt_model *m, const rt_param *p, const source *s, rt_err *err)
+{
+    const rt_tensor_rows *t = &s->rows;
+    const int n = p->n_dims;
+    if (t->n_dims != n + 1 || t->dims[0] != m->hp.route.n_expert || t->dims[n] != s->part.outputs ||
+        (n == 2 && t->dims[1] != p->dims[1])) {
+        return rt_fail(err, RT_INPUT, 0, "tensor '%s' does not hold %lld experts of %lld inputs and %lld outputs",
+                       t->values->name, (long long)m->hp.route.n_expert, (long long)(n == 2 ? p->dims[1] : 1),
+                       (long long)s->part.outputs);
+    }
+    return RT_OK;
+}
+
 /* Its part of the tensor that holds all experts. */
 static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
 {
-    static const struct {
-        int64_t shares; /* parameters of one expert in the tensor */
-        int64_t index;  /* this one's among them */
-        bool woven;     /* they take turns row by row; else one lies behind the other */
-    } layout[] = {
-        [RT_STACK_ALL] = {1, 0, false}, [RT_STACK_FIRST_HALF] = {2, 0, false}, [RT_STACK_SECOND_HALF] = {2, 1, false},
-        [RT_STACK_EVEN] = {2, 0, true}, [RT_STACK_ODD] = {2, 1, true},
-    };
     char name[96];
-    const int64_t n = layout[s->desc->stack_rows].shares, index = layout[s->desc->stack_rows].index;
-    const bool woven = layout[s->desc->stack_rows].woven;
+    s->part = rt_stack_part_of(s->desc, p);
     rt_name_numbered(name, sizeof name, s->desc->hf_stack, p->layer, 0);
     const rt_status st = rt_tensor_rows_find(&s->rows, f, name, err);
     if (st != RT_OK) {
         return st;
     }
-    s->step = woven ? n : 1;
-    s->first_row = p->expert * n * p->dims[0] + index * (woven ? 1 : p->dims[0]);
-    return check_shape(p, s, m->hp.route.n_expert, n * p->dims[0], err);
+    s->turned = m->arch->moe.hf_stacked && s->rows.dtype != RT_MXFP4;
+    if (s->turned) {
+        s->first_row = p->expert * (p->n / p->dims[0]);
+        return check_turned(m, p, s, err);
+    }
+    s->step = s->part.step;
+    s->first_row = p->expert * s->part.outputs + s->part.first;
+    return check_shape(p, s, m->hp.route.n_expert, s->part.outputs, err);
 }
 
 static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
@@ -105,12 +117,37 @@ static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_pa
     return st == RT_NOT_FOUND ? rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", p->name) : st;
 }
 
+/* Input by input, each with the outputs of all parameters of the stack. */
+static void load_turned(const rt_param *p, const source *s, float *scratch)
+{
+    const int64_t out = p->dims[0], in = p->n / out;
+    float *row = scratch, *dst = p->w != NULL ? p->w : scratch + s->part.outputs;
+    for (int64_t c = 0; c < in; c++) {
+        rt_tensor_rows_decode(&s->rows, s->first_row + c, row);
+        for (int64_t r = 0; r < out; r++) {
+            dst[r * in + c] = row[s->part.first + r * s->part.step];
+        }
+    }
+    if (p->wb != NULL) {
+        rt_kernels_get()->f32_to_bf16(p->wb, dst, p->n);
+    }
+}
+
+/* Floats of scratch that loading p takes. */
+static int64_t scratch_floats(const rt_param *p, const source *s)
+{
+    return s->turned ? s->part.outputs + (p->w != NULL ? 0 : p->n) : rt_param_cols(p);
+}
+
 static void load_param(void *ud, int64_t task, int thread)
 {
     const loader *ld = ud;
     const rt_param *p = &ld->m->params[task];
     const source *s = &ld->sources[task];
-    const int64_t rows = rt_param_rows(p), cols = rt_param_cols(p);
+    const int64_t rows = s->turned ? 0 : rt_param_rows(p), cols = rt_param_cols(p);
+    if (s->turned) {
+        load_turned(p, s, ld->scratch[thread]);
+    }
     for (int64_t r = 0; r < rows; r++) {
         const int64_t at = s->first_row + s->step * (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
         float *dst = p->w != NULL ? p->w + r * cols : ld->scratch[thread];
@@ -134,10 +171,12 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
     RT_TRY(RT_NEW(&ld.scratch, (size_t)n_threads, "row buffers", err));
     size_t count[RT_DTYPE_COUNT] = {0};
     for (size_t i = 0; i < m->n_params; i++) {
-        const rt_param *p = &m->params[i];
+        rt_param *p = &m->params[i];
         ld.sources[i].desc = rt_param_desc(m, p);
         RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(m, f, p, &ld.sources[i], err));
-        longest = rt_param_cols(p) > longest ? rt_param_cols(p) : longest;
+        const int64_t scratch = scratch_floats(p, &ld.sources[i]);
+        longest = scratch > longest ? scratch : longest;
+        p->frozen |= ld.sources[i].rows.dtype == RT_MXFP4; /* as trained: there are no finer values to move */
         count[ld.sources[i].rows.dtype] += p->n_dims == 2;
     }
     for (int t = 0; t < n_threads; t++) {

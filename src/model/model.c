@@ -105,6 +105,7 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
             RT_BUG_IF(j >= teacher->n_params);
         }
         rt_param_read(&teacher->params[j], p->w);
+        p->frozen = teacher->params[j].frozen;
     }
     rt_model_refresh(m);
     *out = m;

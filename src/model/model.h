@@ -85,6 +85,10 @@ RT_MUST_USE rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt
 /* Weights (F32) as one safetensors file, and config.json beside it (bos/eos/pad ids from `ids` = {bos, eos, pad}, -1:
  * none). */
 RT_MUST_USE rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtype type, rt_err *err);
+/* The parameters (values, or those of `flat`, a block laid out by their offsets, then without the frozen ones) as
+ * tensors of such a file, under published names. *block is what the writer borrows; free it after writing. */
+RT_MUST_USE rt_status rt_model_add_tensors(rt_st_writer *w, const rt_model *m, const float *flat, rt_dtype type,
+                                           void **block, rt_err *err);
 RT_MUST_USE rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_t ids[3], rt_dtype type,
                                            rt_err *err);
 

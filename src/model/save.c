@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "model/hparams.h"
-#include "model/params.h"
 #include "model/rope.h"
+#include "model/stack.h"
 
 static const struct {
     rt_dtype type;
@@ -112,7 +112,7 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
         if (p->expert > 0) {
             continue; /* written with expert 0 */
         }
-        rt_name_numbered(name, sizeof name, rt_role_gguf(p->role), p->layer, 0);
+        rt_name_numbered(name, sizeof name, rt_tensor_gguf(d), p->layer, 0);
         float *first = values + at;
         const int64_t stacked = p->expert == 0 ? hp->route.n_expert : 1;
         for (int64_t e = 0; e < stacked; e++) {
@@ -120,8 +120,8 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
             at += p->n;
         }
         if (p->expert == 0) {
-            rt_gguf_add_tensor(w, name, stored_type(p, type), 3, (const int64_t[]){stacked, p->dims[0], p->dims[1]},
-                               first);
+            rt_gguf_add_tensor(w, name, stored_type(p, type), p->n_dims + 1,
+                               (const int64_t[]){stacked, p->dims[0], p->dims[1]}, first);
         } else {
             rt_gguf_add_tensor(w, name, stored_type(p, type), p->n_dims, p->dims, first);
         }
@@ -167,12 +167,38 @@ out:
     return st;
 }
 
+rt_status rt_model_add_tensors(rt_st_writer *w, const rt_model *m, const float *flat, rt_dtype type, void **block,
+                               rt_err *err)
+{
+    rt_status st = RT_OK;
+    float *plain = NULL;
+    rt_hf_tensor t;
+    int64_t longest = 0;
+    const size_t size = (size_t)rt_dtype_block_bytes(type);
+    for (size_t i = 0; i < m->n_params; i++) {
+        longest = rt_hf_tensor_of(&t, m, &m->params[i]) && t.n > longest ? t.n : longest;
+    }
+    RT_TRY(rt_new_big(block, (size_t)m->n_elements * size, "export buffer", err));
+    RT_TRY(rt_new_big((void **)&plain, (size_t)longest * sizeof(float), "export buffer", err));
+    char *dst = *block;
+    for (size_t i = 0; i < m->n_params; i++) {
+        if (!rt_hf_tensor_of(&t, m, &m->params[i]) || (flat != NULL && t.p->frozen)) {
+            continue;
+        }
+        rt_hf_tensor_values(&t, m, flat, plain);
+        rt_encode(type, plain, dst, t.n);
+        rt_st_add(w, t.name, type, t.n_dims, t.dims, dst);
+        dst += (size_t)t.n * size;
+    }
+out:
+    rt_free(plain);
+    return st;
+}
+
 rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtype type, rt_err *err)
 {
     rt_status st = RT_OK;
-    char *block = NULL;
-    float *plain = NULL;
-    int64_t longest = 0;
+    void *block = NULL;
     rt_st_writer *w = rt_st_writer_new();
     if (w == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
@@ -180,24 +206,11 @@ rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtyp
     if (rt_dtype_block(type) != 1 || !rt_dtype_can_encode(type)) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "safetensors cannot hold %s (f32, f16, bf16)", rt_dtype_name(type));
     }
-    for (size_t i = 0; i < m->n_params; i++) {
-        longest = m->params[i].n > longest ? m->params[i].n : longest;
-    }
-    const size_t size = (size_t)rt_dtype_block_bytes(type);
-    RT_TRY(rt_new_big((void **)&block, (size_t)m->n_elements * size, "export buffer", err));
-    RT_TRY(rt_new_big((void **)&plain, (size_t)longest * sizeof(float), "export buffer", err));
-    for (size_t i = 0; i < m->n_params; i++) {
-        const rt_param *p = &m->params[i];
-        char *dst = block + (size_t)p->offset * size;
-        rt_param_read(p, plain);
-        rt_encode(type, plain, dst, p->n);
-        rt_st_add(w, p->name, type, p->n_dims, p->dims, dst);
-    }
+    RT_TRY(rt_model_add_tensors(w, m, NULL, type, &block, err));
     RT_TRY(rt_st_write(w, path, err));
 out:
     rt_st_writer_free(w);
     rt_free(block);
-    rt_free(plain);
     return st;
 }
 

@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM
 
 # Families by where their reference model is: kept with weights, or made from a hash (tests/golden/README.md).
 KEPT = ["llama", "qwen3", "gemma3_text"]
-HASHED = ["gemma3_text_linear", "llama3_rope", "qwen2", "qwen3", "qwen3_moe"]
+HASHED = ["gemma3_text_linear", "gpt_oss", "llama3_rope", "minimax_m2", "qwen2", "qwen3", "qwen3_moe"]
 # ggml evaluates the tanh form of GELU through a table of half-precision values.
 TOLERANCE = {"gemma3_text": 5e-3, "gemma3_text_linear": 5e-3}
 LONG = 200  # ids: past every window and every original context

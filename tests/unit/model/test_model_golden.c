@@ -4,6 +4,7 @@
  * model, in place of the cases kept here. */
 #include "model_fixture.h"
 
+#include "model/stack.h"
 #include "tensor/loss.h"
 
 typedef enum objective { OBJECTIVE_NONE, OBJECTIVE_CE, OBJECTIVE_KL } objective;
@@ -171,6 +172,26 @@ static void check_router(const run_state *s)
     }
 }
 
+/* The gradient of a tensor as files publish it, which may be a stack of parameters; NULL: there is none. The caller
+ * frees. *frozen: what is stored so coarsely is not trained, and must have no gradient. */
+static float *gradient_of(const run_state *s, const char *name, bool *frozen)
+{
+    rt_hf_tensor t;
+    *frozen = false;
+    for (size_t i = 0; i < s->f.m->n_params; i++) {
+        if (rt_hf_tensor_of(&t, s->f.m, &s->f.m->params[i]) && strcmp(t.name, name) == 0) {
+            float *out = rt_malloc((size_t)t.n * sizeof(float));
+            rt_hf_tensor_values(&t, s->f.m, s->grads, out);
+            *frozen = t.p->frozen;
+            for (int64_t j = 0; *frozen && j < t.n; j++) {
+                assert_true(out[j] == 0.0f);
+            }
+            return out;
+        }
+    }
+    return NULL;
+}
+
 /* Gradients of every parameter as a file has them: in units of a power of two where it holds half precision. */
 static double full_error(const run_state *s, const rt_tensor_info *t, const char *exponent, const float *got)
 {
@@ -202,13 +223,16 @@ static double check_full(const run_state *s, const char *path)
     assert_ok(rt_safetensors_open(&ref, path, &err));
     for (size_t i = 0; i < rt_safetensors_n(ref); i++) {
         const rt_tensor_info *t = rt_safetensors_at(ref, i);
-        const rt_param *p = rt_model_find(s->f.m, t->name);
-        const float *got = p != NULL ? s->grads + p->offset : NULL; /* none counts as zero */
-        worst = worse(worst, full_error(s, t, rt_safetensors_meta(ref, t->name), got));
+        bool frozen;
+        float *got = gradient_of(s, t->name, &frozen); /* none counts as zero */
+        worst = frozen ? worst : worse(worst, full_error(s, t, rt_safetensors_meta(ref, t->name), got));
+        rt_free(got);
     }
     for (size_t i = 0; i < s->f.m->n_params; i++) {
         const rt_param *p = &s->f.m->params[i];
-        for (int64_t j = 0; rt_safetensors_find(ref, p->name) == NULL && j < p->n; j++) {
+        rt_hf_tensor t;
+        const bool absent = rt_hf_tensor_of(&t, s->f.m, p) && rt_safetensors_find(ref, t.name) == NULL;
+        for (int64_t j = 0; absent && j < p->n; j++) {
             assert_true(s->grads[p->offset + j] == 0.0f);
         }
     }
@@ -219,11 +243,16 @@ static double check_full(const run_state *s, const char *path)
 /* The error of a gradient of norm `norm` as its sketch estimates it. */
 static double sketched_error(const run_state *s, const hashed_tensor *t, const float *want, double norm)
 {
-    const rt_param *p = rt_model_find(s->f.m, t->name);
+    bool frozen;
+    float *got = gradient_of(s, t->name, &frozen);
     const uint64_t key = hashed_key("sign/", t->name, "");
     double sketch[HASHED_PROJECTIONS] = {0}, sum = 0;
-    for (int64_t i = 0; p != NULL && i < t->n; i++) {
-        hashed_sketch(sketch, key, t->n, i, s->grads[p->offset + i]);
+    for (int64_t i = 0; got != NULL && i < t->n; i++) {
+        hashed_sketch(sketch, key, t->n, i, got[i]);
+    }
+    rt_free(got);
+    if (frozen) {
+        return 0;
     }
     for (int j = 0; j < HASHED_PROJECTIONS; j++) {
         sum += (sketch[j] - want[j]) * (sketch[j] - want[j]);
