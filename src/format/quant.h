@@ -24,6 +24,8 @@ void rt_decode(rt_dtype t, const void *src, float *dst, int64_t n);
 /* The same for MXFP4 as safetensors files keep it: 16 bytes a block of 32, byte i holding elements 2i (low) and 2i + 1,
  * and one E8M0 scale a block in a tensor of its own. */
 void rt_decode_mxfp4_split(const void *blocks, const void *scales, float *dst, int64_t n);
+/* Into that form: exact for values that came out of it, else the nearest of each block's levels. */
+void rt_encode_mxfp4_split(const float *src, void *blocks, void *scales, int64_t n);
 void rt_encode(rt_dtype t, const float *src, void *dst, int64_t n);
 
 #endif

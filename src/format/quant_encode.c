@@ -116,6 +116,38 @@ static void encode_q4_1(const float *src, void *dst, int64_t n)
     }
 }
 
+/* The nearest of 0, 0.5, 1, 1.5, 2, 3, 4, 6 with its sign; 0 for NaN. */
+static uint32_t e2m1(float v)
+{
+    static const float above[] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5.0f};
+    uint32_t code = 0;
+    for (int i = 0; i < 7; i++) {
+        code += fabsf(v) > above[i];
+    }
+    return code | (v < 0.0f && code > 0 ? 8u : 0u);
+}
+
+/* The largest magnitude of a block comes to lie in [4, 8). */
+void rt_encode_mxfp4_split(const float *src, void *blocks, void *scales, int64_t n)
+{
+    RT_BUG_IF(n < 0 || n % RT_QK != 0);
+    uint8_t *q = blocks, *e = scales;
+    for (int64_t i = 0; i < n / RT_QK; i++, q += 16, src += RT_QK) {
+        int exponent = 0;
+        float largest = 0.0f;
+        for (int j = 0; j < RT_QK; j++) {
+            largest = fabsf(src[j]) > largest ? fabsf(src[j]) : largest;
+        }
+        (void)frexpf(largest, &exponent);
+        exponent -= 3;
+        exponent = exponent < -127 ? -127 : exponent > 127 ? 127 : exponent;
+        e[i] = (uint8_t)(exponent + 127);
+        for (int j = 0; j < 16; j++) {
+            q[j] = (uint8_t)(e2m1(ldexpf(src[2 * j], -exponent)) | e2m1(ldexpf(src[2 * j + 1], -exponent)) << 4);
+        }
+    }
+}
+
 bool rt_dtype_can_encode(rt_dtype t)
 {
     return t == RT_F32 || t == RT_F16 || t == RT_BF16 || t == RT_Q8_0 || t == RT_Q4_0 || t == RT_Q4_1;

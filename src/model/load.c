@@ -176,7 +176,8 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
         RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(m, f, p, &ld.sources[i], err));
         const int64_t scratch = scratch_floats(p, &ld.sources[i]);
         longest = scratch > longest ? scratch : longest;
-        p->frozen |= ld.sources[i].rows.dtype == RT_MXFP4; /* as trained: there are no finer values to move */
+        /* experts published so: there are no finer values to move */
+        p->frozen |= ld.sources[i].rows.dtype == RT_MXFP4 && m->arch->moe.hf_stacked && p->expert >= 0;
         count[ld.sources[i].rows.dtype] += p->n_dims == 2;
     }
     for (int t = 0; t < n_threads; t++) {

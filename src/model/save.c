@@ -167,6 +167,20 @@ out:
     return st;
 }
 
+/* Values [experts, outputs, in] as two tensors; returns the bytes used at dst. */
+static size_t add_mxfp4(rt_st_writer *w, const rt_hf_tensor *t, const float *values, char *dst)
+{
+    char name[112];
+    const int64_t groups = t->dims[2] / rt_dtype_block(RT_MXFP4), n_blocks = t->dims[0] * t->dims[1] * groups;
+    char *scales = dst + n_blocks * 16;
+    rt_encode_mxfp4_split(values, dst, scales, t->n);
+    snprintf(name, sizeof name, "%s_blocks", t->name);
+    rt_st_add(w, name, RT_U8, 4, (const int64_t[]){t->dims[0], t->dims[1], groups, 16}, dst);
+    snprintf(name, sizeof name, "%s_scales", t->name);
+    rt_st_add(w, name, RT_U8, 3, (const int64_t[]){t->dims[0], t->dims[1], groups}, scales);
+    return (size_t)n_blocks * 17;
+}
+
 rt_status rt_model_add_tensors(rt_st_writer *w, const rt_model *m, const float *flat, rt_dtype type, void **block,
                                rt_err *err)
 {
@@ -186,6 +200,10 @@ rt_status rt_model_add_tensors(rt_st_writer *w, const rt_model *m, const float *
             continue;
         }
         rt_hf_tensor_values(&t, m, flat, plain);
+        if (t.mxfp4) {
+            dst += add_mxfp4(w, &t, plain, dst);
+            continue;
+        }
         rt_encode(type, plain, dst, t.n);
         rt_st_add(w, t.name, type, t.n_dims, t.dims, dst);
         dst += (size_t)t.n * size;
@@ -214,6 +232,17 @@ out:
     return st;
 }
 
+static bool has_mxfp4(const rt_model *m)
+{
+    rt_hf_tensor t;
+    for (size_t i = 0; i < m->n_params; i++) {
+        if (rt_hf_tensor_of(&t, m, &m->params[i]) && t.mxfp4) {
+            return true;
+        }
+    }
+    return false;
+}
+
 rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_t ids[3], rt_dtype type, rt_err *err)
 {
     if (m->hp.rope_divisors != NULL) {
@@ -228,6 +257,12 @@ rt_status rt_model_save_config(const rt_model *m, const char *path, const int32_
     json_t *c = rt_hparams_to_hf(m->arch, &m->hp, ids, type);
     if (c == NULL) {
         return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (has_mxfp4(m)) {
+        json_object_set_new(c, "quantization_config",
+                            json_pack("{s:s, s:[s,s,s,s]}", "quant_method", "mxfp4", "modules_to_not_convert",
+                                      "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens",
+                                      "lm_head"));
     }
     const rt_status st = rt_json_save(c, path, err);
     json_decref(c);

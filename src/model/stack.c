@@ -28,10 +28,11 @@ bool rt_hf_tensor_of(rt_hf_tensor *t, const rt_model *m, const rt_param *p)
     const rt_stack_part part = rt_stack_part_of(d, p);
     rt_name_numbered(t->name, sizeof t->name, d->hf_stack, p->layer, 0);
     t->stacked = true;
+    t->mxfp4 = p->frozen;
     t->dims[0] = m->hp.route.n_expert;
-    t->dims[p->n_dims] = part.outputs;
+    t->dims[t->mxfp4 ? 1 : p->n_dims] = part.outputs;
     if (p->n_dims == 2) {
-        t->dims[1] = p->dims[1];
+        t->dims[t->mxfp4 ? 2 : 1] = p->dims[1];
     }
     t->n_dims = p->n_dims + 1;
     t->n = t->dims[0] * part.outputs * (p->n / p->dims[0]);
@@ -56,10 +57,11 @@ static void scatter(const rt_hf_tensor *t, const rt_tensor_desc *d, const rt_par
 {
     const rt_stack_part part = rt_stack_part_of(d, p);
     const int64_t in = p->n / p->dims[0];
-    float *expert = dst + p->expert * (t->n / t->dims[0]) + part.first;
+    const int64_t next_output = t->mxfp4 ? in : 1, next_input = t->mxfp4 ? 1 : part.outputs;
+    float *expert = dst + p->expert * (t->n / t->dims[0]);
     for (int64_t r = 0; r < p->dims[0]; r++) {
         for (int64_t c = 0; c < in; c++) {
-            expert[c * part.outputs + r * part.step] = value_at(p, flat, r * in + c);
+            expert[(part.first + r * part.step) * next_output + c * next_input] = value_at(p, flat, r * in + c);
         }
     }
 }

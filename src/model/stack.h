@@ -18,6 +18,7 @@ typedef struct rt_hf_tensor {
     const rt_param *p; /* the first parameter it holds */
     const rt_tensor_desc *desc;
     bool stacked;
+    bool mxfp4; /* frozen experts: written as blocks and scales, outputs first */
     int n_dims;
     int64_t dims[3], n;
 } rt_hf_tensor;

@@ -103,6 +103,32 @@ static void mxfp4_is_e2m1_times_a_power_of_two_in_every_thread(void **state)
     }
 }
 
+/* All levels under a largest one of each magnitude come back; what lies between goes to the nearest. */
+static void split_mxfp4_keeps_values_that_came_from_it(void **state)
+{
+    (void)state;
+    static const float levels[] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+    float values[8 * 32], got[8 * 32];
+    uint8_t blocks[8 * 16], scales[8];
+    for (int i = 0; i < 8 * 32; i++) {
+        values[i] = ldexpf(levels[i * 5 % (i / 32 + 1)], i / 32 - 9) * (i % 3 == 1 ? -1.0f : 1.0f);
+    }
+    rt_encode_mxfp4_split(values, blocks, scales, 8 * 32);
+    rt_decode_mxfp4_split(blocks, scales, got, 8 * 32);
+    for (int i = 0; i < 8 * 32; i++) {
+        assert_true(got[i] == values[i]);
+    }
+    for (int i = 0; i < 32; i++) {
+        values[i] = 0.2f * (float)(i - 15); /* largest 3.2: steps of 0.25 up to 1, then 0.5 to 2, 1 */
+    }
+    rt_encode_mxfp4_split(values, blocks, scales, 32);
+    rt_decode_mxfp4_split(blocks, scales, got, 32);
+    for (int i = 0; i < 32; i++) {
+        const float size = fabsf(values[i]);
+        assert_true(fabsf(got[i] - values[i]) <= (size < 1 ? 0.126f : size < 2 ? 0.251f : 0.501f));
+    }
+}
+
 static void split_mxfp4_alternates_low_and_high_nibbles(void **state)
 {
     uint8_t blocks[2 * 16], scales[2] = {125, 130};
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test(decoding_works_at_odd_addresses),
         cmocka_unit_test(mxfp4_is_e2m1_times_a_power_of_two_in_every_thread),
         cmocka_unit_test(split_mxfp4_alternates_low_and_high_nibbles),
+        cmocka_unit_test(split_mxfp4_keeps_values_that_came_from_it),
         cmocka_unit_test(every_e4m3_code_decodes),
         cmocka_unit_test(encoding_equals_gguf_py_byte_for_byte),
         cmocka_unit_test(every_half_decodes_and_comes_back),

@@ -181,6 +181,35 @@ static void linear_rotations_survive(void **state)
     }
 }
 
+/* Experts published in four bits: a student of them writes them as they were, and they stay out of training. */
+static void quantised_experts_go_through_a_cut_and_a_folder(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    const rt_model_options options = {.precision = RT_PRECISION_F32, .trainable = true};
+    const int32_t ids[3] = {-1, -1, -1};
+    char *folder = hashed_folder("gpt_oss"), *weights = rt_path_join(folder, "model_mxfp4.safetensors");
+    rt_model *teacher = open_model(weights), *student = NULL, *back = NULL;
+    assert_ok(rt_model_cut(&student, teacher, (const int[]){1}, 1, &options, &err));
+    assert_ok(rt_model_save_safetensors(student, scratch_path("model.safetensors"), RT_F32, &err));
+    assert_ok(rt_model_save_config(student, scratch_path("config.json"), ids, RT_F32, &err));
+    assert_ok(rt_model_open(&back, scratch, &options, &err));
+    int frozen = 0;
+    for (size_t i = 0; i < back->n_params; i++) {
+        const rt_param *p = &back->params[i];
+        const bool quantised = p->expert >= 0 && p->n_dims == 2;
+        assert_int_equal(p->frozen, quantised);
+        assert_memory_equal(p->w, student->params[i].w, (size_t)p->n * sizeof(float));
+        frozen += p->frozen;
+    }
+    assert_int_equal(frozen, 3 * back->hp.route.n_expert);
+    rt_model_close(back);
+    rt_model_close(student);
+    rt_model_close(teacher);
+    rt_free(weights);
+    rt_free(folder);
+}
+
 /* --- refusals --------------------------------------------------------------------------------------------------- */
 
 static void assert_no_gguf(const rt_model *m, const char *words)
@@ -213,6 +242,15 @@ static void mixtures_gguf_cannot_describe_are_refused(void **state)
     rt_model_close(m);
 }
 
+static void a_gated_unit_readers_do_not_know_is_refused(void **state)
+{
+    (void)state;
+    rt_model *m = open_hashed("gpt_oss");
+    m->hp.glu.limit = 5.0f;
+    assert_no_gguf(m, "cut the gated unit at 7 with a factor of 1.702; this model's are 5 and 1.702");
+    rt_model_close(m);
+}
+
 static void rotations_known_as_a_tensor_only_make_no_config(void **state)
 {
     (void)state;
@@ -238,7 +276,9 @@ int main(void)
         cmocka_unit_test(the_largest_gemma_keeps_its_scale),
         cmocka_unit_test(kinds_of_layers_survive),
         cmocka_unit_test(linear_rotations_survive),
+        cmocka_unit_test(quantised_experts_go_through_a_cut_and_a_folder),
         cmocka_unit_test(mixtures_gguf_cannot_describe_are_refused),
+        cmocka_unit_test(a_gated_unit_readers_do_not_know_is_refused),
         cmocka_unit_test(rotations_known_as_a_tensor_only_make_no_config),
         cmocka_unit_test(a_scale_config_json_has_no_key_for_is_refused),
     };
