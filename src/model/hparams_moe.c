@@ -23,6 +23,12 @@ static bool any_moe(const rt_hparams *hp)
     return false;
 }
 
+/* Architectures without dense layers are mixtures throughout, whatever a file says. */
+static bool is_dense(const rt_arch *arch, bool dense)
+{
+    return dense && rt_arch_has(arch, RT_ROLE_FFN_GATE);
+}
+
 rt_status rt_moe_check(const rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -101,10 +107,10 @@ rt_status rt_moe_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *k
     if (arch->moe.gguf_says) {
         RT_TRY(routing_from_gguf(&hp->route, keys));
     }
-    for (int64_t l = 0; l < hp->n_layer && hp->route.n_expert > 0; l++) {
+    for (int64_t l = 0; l < hp->n_layer; l++) {
         char router[96];
         rt_name_numbered(router, sizeof router, rt_role_gguf(RT_ROLE_ROUTER), (int)l, 0);
-        hp->layer_moe[l] = rt_gguf_find(keys->g, router) != NULL;
+        hp->layer_moe[l] = !is_dense(arch, hp->route.n_expert <= 0 || rt_gguf_find(keys->g, router) == NULL);
     }
 out:
     return st;
@@ -251,8 +257,10 @@ rt_status rt_moe_from_hf(const rt_arch *arch, rt_hparams *hp, const json_t *c, r
         RT_TRY(routing_from_hf(arch, &hp->route, c, err));
     }
     const int64_t first = rt_json_i64(c, "first_k_dense_replace", 0), step = rt_json_i64(c, "decoder_sparse_step", 1);
-    for (int64_t l = first > 0 ? first : 0; l < hp->n_layer && hp->route.n_expert > 0; l++) {
-        hp->layer_moe[l] = step > 0 && (l + 1) % step == 0 && !is_listed(json_object_get(c, "mlp_only_layers"), l);
+    for (int64_t l = 0; l < hp->n_layer; l++) {
+        const bool listed = is_listed(json_object_get(c, "mlp_only_layers"), l);
+        const bool dense = hp->route.n_expert <= 0 || l < first || step < 1 || (l + 1) % step != 0 || listed;
+        hp->layer_moe[l] = !is_dense(arch, dense);
     }
 out:
     return st;
