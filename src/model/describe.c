@@ -23,6 +23,27 @@ void rt_model_description_release(rt_model_description *d)
     *d = (rt_model_description){0};
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+    const size_t n = strlen(name), k = strlen(suffix);
+    return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+/* Model values in a tensor, and their type: two in a byte of MXFP4, none where it holds the scales of another. */
+static int64_t count_values(const rt_model_description *d, const rt_tensor_info *t, rt_dtype *type)
+{
+    const int64_t n = rt_tensor_info_elements(t);
+    *type = t->dtype;
+    if (d->gguf != NULL) {
+        return strcmp(t->name, "rope_freqs.weight") != 0 ? n : 0;
+    }
+    if (t->dtype == RT_U8 && ends_with(t->name, "_blocks")) {
+        *type = RT_MXFP4;
+        return 2 * n;
+    }
+    return (t->dtype == RT_U8 && ends_with(t->name, "_scales")) || ends_with(t->name, "_scale_inv") ? 0 : n;
+}
+
 /* Sums over the directory. */
 static rt_status count_tensors(rt_model_description *d, rt_err *err)
 {
@@ -33,12 +54,13 @@ static rt_status count_tensors(rt_model_description *d, rt_err *err)
         if (t->dtype >= RT_DTYPE_COUNT) {
             continue;
         }
-        const int64_t n = rt_tensor_info_elements(t);
+        rt_dtype type;
+        const int64_t n = count_values(d, t, &type);
         d->bytes += (int64_t)t->bytes;
-        if (strcmp(t->name, "rope_freqs.weight") != 0 && __builtin_add_overflow(d->parameters, n, &d->parameters)) {
+        if (__builtin_add_overflow(d->parameters, n, &d->parameters)) {
             return rt_fail(err, RT_INPUT, 0, "tensor '%s': the parameters are too many to count", t->name);
         }
-        values[t->dtype] += t->n_dims >= 2 ? n : 0;
+        values[type] += t->n_dims >= 2 ? n : 0;
     }
     for (int t = 0; t < RT_DTYPE_COUNT; t++) {
         kinds += values[t] > 0;

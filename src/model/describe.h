@@ -9,7 +9,7 @@ typedef struct rt_model_description {
     const char *format;    /* "gguf" or "safetensors" */
     char architecture[64]; /* as the file names it */
     bool vocabulary_only;  /* a GGUF without tensors: everything below is 0 */
-    int64_t parameters;    /* values stored; tables that follow from hyper-parameters (rotary divisors) apart */
+    int64_t parameters;    /* values stored; scales, and tables that follow from hyper-parameters, apart */
     rt_hparams hp;         /* without rope_divisors */
     bool mixed;            /* matrices are of several types */
     rt_dtype dtype;        /* of most values in matrices */

@@ -2,6 +2,8 @@
  * refused. */
 #include "model_fixture.h"
 
+#include "model/describe.h"
+
 /* The fixture's config.json in a folder with its weights, changed by `edit`, and opened. */
 static rt_status open_edited(rt_model **m, const char *name, void (*edit)(json_t *config), rt_err *open_err)
 {
@@ -102,10 +104,30 @@ static void mixtures_throughout_have_experts_in_every_layer(void **state)
     }
 }
 
+/* What a header says of four-bit experts is what it says of the same in full. */
+static void four_bit_experts_count_like_others(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_model_description full, four;
+    char *folder = hashed_folder("gpt_oss"), *weights = rt_path_join(folder, "model_mxfp4.safetensors");
+    assert_ok(rt_model_describe(&full, folder, &err));
+    assert_ok(rt_model_describe(&four, weights, &err));
+    assert_int_equal(four.parameters, full.parameters);
+    assert_int_equal(full.dtype, RT_F32);
+    assert_int_equal(four.dtype, RT_MXFP4);
+    assert_true(four.mixed);
+    rt_model_description_release(&full);
+    rt_model_description_release(&four);
+    rt_free(weights);
+    rt_free(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt_oss_and_minimax_open_as_they_were_published),
+        cmocka_unit_test(four_bit_experts_count_like_others),
         cmocka_unit_test(mixtures_throughout_have_experts_in_every_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
