@@ -141,6 +141,29 @@ static void memory_is_what_was_predicted(void **state)
     assert_int_equal(rt_mem_get_stats().live_bytes, before);
 }
 
+/* Not even decay moves what is frozen; the rest is trained as ever. */
+static void frozen_parameters_keep_their_bits(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_optim o;
+    rt_optim_options options = rt_optim_default();
+    two t;
+    float before[N];
+    two_init(&t);
+    t.p[0].frozen = true;
+    fill(t.w, N, "weights");
+    memcpy(before, t.w, sizeof before);
+    assert_ok(rt_optim_init(&o, &t.m, &options, &err));
+    fill(o.grads + NW, NB, "gradients");
+    rt_optim_update(&o, 0.1, rt_optim_norm(&o));
+    assert_memory_equal(t.w, before, NW * sizeof *before);
+    for (int i = NW; i < N; i++) {
+        assert_true(t.w[i] != before[i]);
+    }
+    rt_optim_release(&o);
+}
+
 static void a_frozen_model_is_refused(void **state)
 {
     (void)state;
@@ -181,7 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_trajectory_follows_the_reference), cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_what_was_predicted),         cmocka_unit_test(a_frozen_model_is_refused),
-        cmocka_unit_test(failing_memory_leaks_nothing),
+        cmocka_unit_test(frozen_parameters_keep_their_bits),    cmocka_unit_test(failing_memory_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
