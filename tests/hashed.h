@@ -10,16 +10,17 @@
 
 enum { HASHED_PROJECTIONS = 64 };
 
-/* Fixtures whose architecture is there: an architecture joins the tests of the engine and of generation with a line. */
+/* Fixtures whose architecture is there: an architecture joins the tests of the engine and of generation with a line
+ * of hashed.def. */
 typedef struct hashed_model {
     const char *name;
     bool gguf; /* a GGUF can say all of it */
 } hashed_model;
 
 static const hashed_model hashed_models[] = {
-    {"gemma3_text_linear", true}, {"gpt_oss", true}, {"llama3_rope", true},
-    {"minimax_m2", true},         {"qwen2", true},   {"qwen3", true},
-    {"qwen3_moe", true},
+#define HASHED(name, gguf) {#name, gguf},
+#include "hashed.def"
+#undef HASHED
 };
 enum { N_HASHED = sizeof hashed_models / sizeof hashed_models[0] };
 

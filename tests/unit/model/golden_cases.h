@@ -57,15 +57,22 @@ static inline bool add_folder(case_list *l, const char *folder, const char *weig
     return true;
 }
 
+/* Every folder of `dir`, and what ../gguf has of the same models. */
 static inline void add_folders(case_list *l, const char *dir)
 {
     rt_err err = {0};
-    char **names, path[500];
+    char **names, path[300], golden[400], gguf[400], title[64];
     size_t n;
     assert_ok(rt_dir_names(dir, &names, &n, &err));
     for (size_t i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        (void)add_folder(l, path, path);
+        snprintf(golden, sizeof golden, "%s/golden.safetensors", path);
+        snprintf(gguf, sizeof gguf, "%s/../gguf/%s.gguf", dir, names[i]);
+        snprintf(title, sizeof title, "%s (gguf)", names[i]);
+        if (add_folder(l, path, path) && rt_path_exists(gguf)) {
+            golden_case *c = add_case(l, title, gguf, golden);
+            snprintf(c->gradients, sizeof c->gradients, "%s", path);
+        }
     }
     rt_dir_names_free(names, n);
 }
