@@ -236,7 +236,7 @@ static rt_status admit(engine *e, rt_err *err)
     s->seq = &e->seq[s->prompt];
     const rt_prompt *p = &e->prompts[s->prompt];
     s->room = room_after(e->m, p->n, e->o->max_new);
-    rt_kv_rewind(&s->kv, 0);
+    rt_kv_clear(&s->kv);
     int64_t rows = 0;
     for (int64_t i = 0; i < p->n; i += rows) {
         rows = least(p->n - i, PREFILL_ROWS);

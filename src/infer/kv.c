@@ -1,39 +1,81 @@
-/* kv.c - key and value memory of one timeline, one block for both. */
+/* kv.c - memory of one timeline: one block for all layers, one for the states put aside. */
 #include "infer/kv.h"
 
-static size_t half_floats(const rt_model *m, int64_t cap)
+#include <string.h>
+
+/* Floats of the layers' memories, or of the states among them. */
+static size_t total_floats(const rt_model *m, int64_t cap, bool states)
 {
-    return (size_t)m->hp.n_layer * (size_t)cap * (size_t)(m->hp.n_head_kv * m->hp.head_dim);
+    size_t n = 0;
+    for (int l = 0; l < m->hp.n_layer; l++) {
+        n += !states || rt_net_recurrent(m, l) ? (size_t)rt_net_memory(m, l, cap) : 0;
+    }
+    return n;
 }
 
 size_t rt_kv_bytes(const rt_model *m, int64_t cap)
 {
-    return 2 * half_floats(m, cap) * sizeof(float);
+    return (total_floats(m, cap, false) + total_floats(m, cap, true)) * sizeof(float);
 }
 
 rt_status rt_kv_init(rt_kv *kv, const rt_model *m, int64_t cap, rt_err *err)
 {
-    *kv = (rt_kv){0};
+    rt_status st = RT_OK;
+    float *block;
+    *kv = (rt_kv){.cap = cap};
     if (cap < 1 || cap > m->rope_rows) {
-        return rt_fail(err, RT_USAGE, 0, "a timeline of %lld tokens; the context of the model has %lld", (long long)cap,
-                       (long long)m->rope_rows);
+        RT_FAIL_OUT(err, RT_USAGE, 0, "a timeline of %lld tokens; the context of the model has %lld", (long long)cap,
+                    (long long)m->rope_rows);
     }
-    void *block;
-    rt_status st = rt_new_big(&block, rt_kv_bytes(m, cap), "keys and values of a timeline", err);
-    if (st == RT_OK) {
-        *kv = (rt_kv){.cap = cap, .k = block, .v = (float *)block + half_floats(m, cap)};
+    RT_TRY(RT_NEW(&kv->layer, (size_t)m->hp.n_layer, "memory of a timeline", err));
+    RT_TRY(rt_new_big((void **)&block, rt_kv_bytes(m, cap), "memory of a timeline", err));
+    for (int l = 0; l < m->hp.n_layer; l++) {
+        kv->layer[l] = block;
+        block += rt_net_memory(m, l, cap);
+    }
+    kv->saved = block;
+out:
+    if (st != RT_OK) {
+        rt_kv_release(kv);
     }
     return st;
 }
 
 void rt_kv_release(rt_kv *kv)
 {
-    rt_free(kv->k);
+    if (kv->layer != NULL) {
+        rt_free(kv->layer[0]);
+    }
+    rt_free(kv->layer);
     *kv = (rt_kv){0};
 }
 
-void rt_kv_rewind(rt_kv *kv, int64_t n)
+/* Copies every layer's state to where it is put aside, or back. */
+static void copy_states(const rt_kv *kv, const rt_model *m, bool back)
 {
-    RT_BUG_IF(n < 0 || n > kv->n);
-    kv->n = n;
+    float *saved = kv->saved;
+    for (int l = 0; l < m->hp.n_layer; l++) {
+        if (rt_net_recurrent(m, l)) {
+            const int64_t n = rt_net_memory(m, l, kv->cap);
+            memcpy(back ? kv->layer[l] : saved, back ? saved : kv->layer[l], (size_t)n * sizeof(float));
+            saved += n;
+        }
+    }
+}
+
+void rt_kv_mark(rt_kv *kv, const rt_model *m)
+{
+    kv->marked = kv->n;
+    copy_states(kv, m, false);
+}
+
+void rt_kv_rewind(rt_kv *kv, const rt_model *m)
+{
+    kv->n = kv->marked;
+    copy_states(kv, m, true);
+}
+
+void rt_kv_clear(rt_kv *kv)
+{
+    kv->n = kv->marked = 0;
 }

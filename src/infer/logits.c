@@ -193,6 +193,7 @@ rt_status rt_logits_save_gradient(const rt_model *m, const rt_ids *sequences, si
     pass p = {.m = m};
     int64_t longest, total;
     double loss = 0;
+    RT_TRY(rt_model_check_trainable(m->arch, &m->hp, err));
     RT_TRY(check_sequences(m, sequences, n, &longest, &total, err));
     const int64_t predictions = total - (int64_t)n;
     if (predictions == 0) {

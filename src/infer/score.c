@@ -162,6 +162,11 @@ static void read_shared(scorer *s)
     if (b.n_rows > 0) {
         rt_net_forward(s->m, s->acts, &b);
     }
+    for (size_t i = 0; i < s->n_groups; i++) {
+        if (s->groups[i].shared > 0) {
+            rt_kv_mark(&s->groups[i].kv, s->m);
+        }
+    }
 }
 
 static void score_row(void *ud, const rt_head_row *row)
@@ -197,7 +202,9 @@ static bool run_round(scorer *s, size_t c)
     for (size_t i = 0; i < s->n_groups; i++) {
         group *g = &s->groups[i];
         if (c < g->count) {
-            rt_kv_rewind(&g->kv, g->shared);
+            if (g->shared > 0) {
+                rt_kv_rewind(&g->kv, s->m);
+            }
             append_request(s, g, &s->requests[g->first + c], &b, &n_labels);
         }
     }

@@ -34,13 +34,25 @@ static void carve_moe(rt_carver *c, const rt_hparams *hp, int64_t n, rt_moe_acts
     a->out = rt_carve_floats(c, slots * hp->d_model);
 }
 
+static bool has_lightning(const rt_hparams *hp)
+{
+    return memchr(hp->layer_mixer, RT_MIXER_LIGHTNING, (size_t)hp->n_layer) != NULL;
+}
+
+/* Widest row that goes into the mixers of the model. */
+static int64_t mixer_width(const rt_hparams *hp)
+{
+    const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
+    return has_lightning(hp) ? larger(4 * q, q + 2 * kv) : q + 2 * kv;
+}
+
 static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, bool moe, rt_layer_acts *a)
 {
     const rt_hparams *hp = &m->hp;
     const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
     a->x = rt_carve_floats(c, n * hp->d_model);
     a->qk_raw = m->arch->qk_norm ? rt_carve_floats(c, n * (q + kv)) : NULL;
-    a->qkv = rt_carve_floats(c, n * (q + 2 * kv));
+    a->qkv = rt_carve_floats(c, n * mixer_width(hp));
     a->o = rt_carve_floats(c, n * q);
     a->lse = rt_carve_floats(c, n * hp->n_head);
     a->attn_out = m->arch->post_norms ? rt_carve_floats(c, n * hp->d_model) : NULL;
@@ -67,7 +79,11 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
     a->x = rt_carve_floats(c, n * hp->d_model);
     a->cs[0] = rt_carve_floats(c, n * hp->n_rot);
     a->cs[1] = a->m->rope_cs[1] != NULL ? rt_carve_floats(c, n * hp->n_rot) : NULL;
-    a->attn_scratch_floats = (rt_attn_scratch_floats(a->max_span, (int)hp->head_dim) + 15) & ~(size_t)15;
+    size_t scratch = rt_attn_scratch_floats(a->max_span, (int)hp->head_dim);
+    if (has_lightning(hp) && scratch < (size_t)(hp->head_dim * hp->head_dim)) {
+        scratch = (size_t)(hp->head_dim * hp->head_dim);
+    }
+    a->attn_scratch_floats = (scratch + 15) & ~(size_t)15;
     a->attn_scratch = rt_carve_floats(c, (int64_t)a->attn_scratch_floats * rt_team_threads());
     a->op_d = rt_carve(c, n * hp->d_model, op);
     a->op_mid = rt_carve(c, n * mid, op);

@@ -22,7 +22,7 @@ typedef struct rt_moe_acts {
 typedef struct rt_layer_acts {
     float *x;        /* [N, D] input */
     float *qk_raw;   /* [N, Q + KV] before their norm, architectures with qk_norm */
-    float *qkv;      /* [N, W] after norm and rotation */
+    float *qkv;      /* [N, W] after norm and rotation; lightning attention: [N, 4Q], q k v head by head, gate */
     float *o;        /* [N, Q] attention output before the projection */
     float *lse;      /* [heads, N] */
     float *attn_out; /* [N, D] before the post-norm, architectures with post_norms */

@@ -28,7 +28,11 @@ const rt_arch *rt_arch_by_gguf(const char *name)
 const rt_arch *rt_arch_by_hf(const char *model_type)
 {
     for (size_t i = 0; i < N_ARCHS; i++) {
-        if (strcmp(archs[i]->hf_type, model_type) == 0) {
+        bool same = strcmp(archs[i]->hf_type, model_type) == 0;
+        for (int j = 0; j < 2 && archs[i]->hf_types_too[j] != NULL; j++) {
+            same |= strcmp(archs[i]->hf_types_too[j], model_type) == 0;
+        }
+        if (same) {
             return archs[i];
         }
     }
@@ -101,6 +105,7 @@ int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
     case RT_DIM_E: return hp->route.n_expert;
     case RT_DIM_I: return hp->d_expert;
     case RT_DIM_S: return hp->d_shared;
+    case RT_DIM_3Q: return 3 * hp->n_head * hp->head_dim;
     }
     return 0;
 }

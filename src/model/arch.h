@@ -26,16 +26,25 @@ typedef enum rt_dim {
     RT_DIM_F,
     RT_DIM_E,
     RT_DIM_I,
-    RT_DIM_S
+    RT_DIM_S,
+    RT_DIM_3Q
 } rt_dim;
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
 
 /* What lets the rows of a span see each other in a layer: the first of its two blocks. */
-typedef enum rt_mixer { RT_MIXER_ATTENTION, RT_MIXER_COUNT } rt_mixer;
+typedef enum rt_mixer { RT_MIXER_ATTENTION, RT_MIXER_LIGHTNING, RT_MIXER_COUNT } rt_mixer;
 
 /* When a tensor is present. */
-typedef enum rt_when { RT_WHEN_ALWAYS, RT_WHEN_UNTIED, RT_WHEN_DENSE, RT_WHEN_MOE, RT_WHEN_SHARED } rt_when;
+typedef enum rt_when {
+    RT_WHEN_ALWAYS,
+    RT_WHEN_UNTIED,
+    RT_WHEN_DENSE,
+    RT_WHEN_MOE,
+    RT_WHEN_SHARED,
+    RT_WHEN_ATTENTION, /* by the layer's mixer */
+    RT_WHEN_LIGHTNING
+} rt_when;
 
 /* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
 typedef enum rt_form { RT_FORM_SAME, RT_FORM_PERMUTED_Q, RT_FORM_PERMUTED_K, RT_FORM_PLUS_ONE } rt_form;
@@ -62,6 +71,11 @@ typedef struct rt_tensor_desc {
     rt_stack_rows stack_rows;
     const char *gguf; /* the name there, NULL: the role's */
 } rt_tensor_desc;
+
+/* Weights of a residual connection, x_out = alpha norm(x_in) + beta y. */
+typedef struct rt_residual {
+    double alpha, beta;
+} rt_residual;
 
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;
 
@@ -90,7 +104,8 @@ typedef struct rt_hparams {
     int64_t window;                       /* sliding layers: keys seen, itself included */
     uint8_t layer_sliding[RT_MAX_LAYERS]; /* 1: sliding attention */
 
-    uint8_t layer_mixer[RT_MAX_LAYERS]; /* rt_mixer */
+    uint8_t layer_mixer[RT_MAX_LAYERS];                 /* rt_mixer */
+    rt_residual after_mixer[RT_MIXER_COUNT], after_ffn; /* architectures with norm_residual */
 
     rt_glu glu; /* of dense FFN and experts */
     rt_routing route;
@@ -112,19 +127,22 @@ typedef struct rt_arch_moe {
 } rt_arch_moe;
 
 typedef struct rt_arch {
-    const char *name;     /* GGUF's general.architecture */
-    const char *hf_type;  /* config.json model_type */
-    const char *hf_class; /* config.json architectures[0] */
+    const char *name;            /* GGUF's general.architecture */
+    const char *hf_type;         /* config.json model_type */
+    const char *hf_types_too[2]; /* other spellings of it, NULL: none */
+    const char *hf_class;        /* config.json architectures[0] */
     bool qkv_bias, qk_norm;
-    bool post_norms;   /* norm after attention and after FFN, before the residual (Gemma) */
-    float norm_offset; /* weights act as w + offset */
-    bool embed_scaled; /* embeddings times sqrt(d_model) */
+    bool post_norms;    /* norm after attention and after FFN, before the residual (Gemma) */
+    bool norm_residual; /* the residual is the block's normed input, weighted (MiniMax-01) */
+    float norm_offset;  /* weights act as w + offset */
+    bool embed_scaled;  /* embeddings times sqrt(d_model) */
     bool always_tied;
     rt_activation act;
     const rt_glu *glu; /* the gated unit where it is not the plain one */
     rt_arch_moe moe;
     int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
     int wide_scale_layers;   /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
+    int64_t full_period;     /* lightning layers: layer i is softmax when (i + 1) % period == 0, unless the file says */
     bool local_rotary;       /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */
     bool partial_rotary;     /* files may say that only the first channels of a head are rotated */
     bool yarn_between_pairs; /* GGUF readers do not round the bounds of YaRN's ramp (GPT-OSS) */

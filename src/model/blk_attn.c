@@ -130,10 +130,9 @@ static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *s
         a.sink = sinks->w + head;
     }
     if (sp->kv != NULL) {
-        const int64_t base = r->l * sp->kv->cap * s->kv + kv_head * s->hd;
         a.n_kv = sp->kv->n + sp->n;
-        a.k = sp->kv->k + base;
-        a.v = sp->kv->v + base;
+        a.k = sp->kv->layer[r->l] + kv_head * s->hd;
+        a.v = a.k + sp->kv->cap * s->kv;
         a.ldk = a.ldv = s->kv;
     }
     return a;
@@ -173,15 +172,21 @@ static void attend_backward(void *ud, int64_t task, int thread)
     }
 }
 
+/* Keys [cap][kv], then values. */
+int64_t rt_attn_memory(const rt_hparams *hp, int64_t cap)
+{
+    return 2 * cap * hp->n_head_kv * hp->head_dim;
+}
+
 static void append_to_cache(const rt_block_run *r, const shape *s)
 {
     for (int64_t i = 0; i < r->b->n_spans; i++) {
         const rt_span *sp = &r->b->spans[i];
         for (int64_t t = 0; sp->kv != NULL && t < sp->n; t++) {
             const float *row = r->la->qkv + (sp->row0 + t) * s->w + s->q;
-            const int64_t at = (r->l * sp->kv->cap + sp->kv->n + t) * s->kv;
-            memcpy(sp->kv->k + at, row, (size_t)s->kv * sizeof(float));
-            memcpy(sp->kv->v + at, row + s->kv, (size_t)s->kv * sizeof(float));
+            float *k = sp->kv->layer[r->l] + (sp->kv->n + t) * s->kv, *v = k + sp->kv->cap * s->kv;
+            memcpy(k, row, (size_t)s->kv * sizeof(float));
+            memcpy(v, row + s->kv, (size_t)s->kv * sizeof(float));
         }
     }
 }

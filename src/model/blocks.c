@@ -4,14 +4,48 @@
 const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer)
 {
     static const rt_block_kind kinds[RT_MIXER_COUNT] = {
-        [RT_MIXER_ATTENTION] = {"attention", rt_attn_forward, rt_attn_backward},
+        [RT_MIXER_ATTENTION] = {.name = "attention",
+                                .forward = rt_attn_forward,
+                                .backward = rt_attn_backward,
+                                .memory = rt_attn_memory},
+        [RT_MIXER_LIGHTNING] = {.name = "lightning attention",
+                                .forward = rt_lightning_forward,
+                                .memory = rt_lightning_memory,
+                                .recurrent = true},
     };
     return &kinds[hp->layer_mixer[layer]];
 }
 
 const rt_block_kind *rt_block_ffn(const rt_hparams *hp, int layer)
 {
-    static const rt_block_kind dense = {"feed-forward", rt_ffn_forward, rt_ffn_backward};
-    static const rt_block_kind mixture = {"mixture of experts", rt_moe_forward, rt_moe_backward};
+    static const rt_block_kind dense = {.name = "feed-forward", .forward = rt_ffn_forward, .backward = rt_ffn_backward};
+    static const rt_block_kind mixture = {
+        .name = "mixture of experts", .forward = rt_moe_forward, .backward = rt_moe_backward};
     return hp->layer_moe[layer] ? &mixture : &dense;
+}
+
+rt_status rt_model_check_trainable(const rt_arch *arch, const rt_hparams *hp, rt_err *err)
+{
+    for (int l = 0; l < hp->n_layer; l++) {
+        const rt_block_kind *mixer = rt_block_mixer(hp, l), *ffn = rt_block_ffn(hp, l);
+        const rt_block_kind *missing = mixer->backward == NULL ? mixer : ffn->backward == NULL ? ffn : NULL;
+        if (missing != NULL) {
+            return rt_fail(err, RT_UNSUPPORTED, 0,
+                           "models of architecture '%s' cannot be trained: the block '%s' (layer %d) has no backward "
+                           "pass; they can be scored, run and taught from",
+                           arch->name, missing->name, l);
+        }
+    }
+    return RT_OK;
+}
+
+int64_t rt_net_memory(const rt_model *m, int layer, int64_t cap)
+{
+    const rt_block_kind *mixer = rt_block_mixer(&m->hp, layer);
+    return mixer->memory != NULL ? mixer->memory(&m->hp, cap) : 0;
+}
+
+bool rt_net_recurrent(const rt_model *m, int layer)
+{
+    return rt_block_mixer(&m->hp, layer)->recurrent;
 }

@@ -25,7 +25,9 @@ typedef void (*rt_block_backward)(const rt_block_run *r, const float *x_in, floa
 typedef struct rt_block_kind {
     const char *name;
     rt_block_forward forward;
-    rt_block_backward backward;
+    rt_block_backward backward;                           /* NULL: the kind cannot be trained */
+    int64_t (*memory)(const rt_hparams *hp, int64_t cap); /* floats kept of a timeline of `cap` rows, NULL: none */
+    bool recurrent;                                       /* the memory is a state that cannot be wound back */
 } rt_block_kind;
 
 const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer);
@@ -33,6 +35,9 @@ const rt_block_kind *rt_block_ffn(const rt_hparams *hp, int layer);
 
 void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx);
+int64_t rt_attn_memory(const rt_hparams *hp, int64_t cap);
+void rt_lightning_forward(const rt_block_run *r, const float *x_in, float *x_out);
+int64_t rt_lightning_memory(const rt_hparams *hp, int64_t cap);
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out);
@@ -45,8 +50,8 @@ void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t 
 void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
                      const void *dy, float *dx);
 
-/* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`).
- */
+/* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`),
+ * or x_out = alpha norm(x_in) + beta y. */
 void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, float *y, const float *x_in,
                        float *x_out);
 /* Gradient of the block's own output y, from dx; the result is dx itself or lies in a->f_d. */

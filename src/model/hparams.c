@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/hparams_mix.h"
 #include "model/hparams_moe.h"
 #include "model/rope.h"
 
@@ -80,6 +81,7 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
     if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon or attention scale is not a usable number");
     }
+    RT_TRY(rt_mix_check(hp, err));
     RT_TRY(rt_moe_check(hp, err));
     bool any_sliding = false;
     for (int64_t l = 0; l < hp->n_layer; l++) {
@@ -153,6 +155,7 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
                        arch_name);
     }
     read_sliding_gguf(*arch, hp, &k);
+    rt_mix_from_gguf(*arch, hp, &k);
     st = rt_moe_from_gguf(*arch, hp, &k);
     st = st == RT_OK ? rt_rope_from_gguf(*arch, hp, &k) : st;
     if (st != RT_OK) {
@@ -236,6 +239,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
         hp->glu.limit = (float)rt_json_f64(config, "swiglu_limit", (double)hp->glu.limit);
         hp->glu.alpha = (float)rt_json_f64(config, "swiglu_alpha", (double)hp->glu.alpha);
     }
+    RT_TRY(rt_mix_from_hf(*arch, hp, config, err));
     RT_TRY(rt_moe_from_hf(*arch, hp, config, err));
     read_layer_kinds_hf(*arch, hp, config);
     RT_TRY(rt_rope_from_hf(*arch, hp, config, err));

@@ -66,6 +66,9 @@ RT_MUST_USE rt_status rt_model_cut(rt_model **out, const rt_model *teacher, cons
 /* After the f32 masters changed outside the optimiser: rewrites the bf16 copies. */
 void rt_model_refresh(rt_model *m);
 
+/* Refuses (RT_UNSUPPORTED) an architecture with a block that has no backward pass, by name. */
+RT_MUST_USE rt_status rt_model_check_trainable(const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+
 const rt_param *rt_model_find(const rt_model *m, const char *hf_name);
 /* Weight decay applies (matrices other than the embedding and head). */
 bool rt_param_decays(const rt_param *p);

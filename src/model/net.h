@@ -5,11 +5,18 @@
 
 #include "model/model.h"
 
-/* Keys and values of one timeline: per layer [cap][n_head_kv * head_dim]. infer owns it. */
+/* What the layers keep of one timeline: keys and values of its rows, or a state. infer owns it. */
 typedef struct rt_kv {
-    int64_t cap, n; /* rows allocated, rows filled (rt_net_forward appends and advances n) */
-    float *k, *v;   /* [n_layer][cap][kv width] */
+    int64_t cap, n; /* rows there is room for, rows filled (rt_net_forward appends and advances n) */
+    float **layer;  /* [n_layer] memory of each, laid out by its block */
+    int64_t marked; /* see rt_kv_mark */
+    float *saved;
 } rt_kv;
+
+/* Floats layer `layer` keeps of a timeline of `cap` rows. */
+int64_t rt_net_memory(const rt_model *m, int layer, int64_t cap);
+/* The layer keeps a state: winding a timeline back needs a copy of it. */
+bool rt_net_recurrent(const rt_model *m, int layer);
 
 typedef struct rt_span {
     int64_t row0, n; /* rows of the batch */

@@ -15,6 +15,8 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     case RT_WHEN_UNTIED: return !hp->tied;
     case RT_WHEN_DENSE: return !hp->layer_moe[layer];
     case RT_WHEN_MOE: return hp->layer_moe[layer] != 0;
+    case RT_WHEN_ATTENTION: return hp->layer_mixer[layer] == RT_MIXER_ATTENTION;
+    case RT_WHEN_LIGHTNING: return hp->layer_mixer[layer] == RT_MIXER_LIGHTNING;
     case RT_WHEN_SHARED: return hp->layer_moe[layer] != 0 && hp->d_shared > 0;
     }
     return false;
@@ -165,6 +167,9 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
     rt_status st = RT_OK;
     rt_model *m = NULL;
     RT_TRY(rt_hparams_check(hp, err));
+    if (o->trainable) {
+        RT_TRY(rt_model_check_trainable(arch, hp, err));
+    }
     RT_TRY(RT_NEW(&m, 1, "model", err));
     m->arch = arch;
     m->hp = *hp;

@@ -101,6 +101,7 @@ void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const 
 typedef struct elem_job {
     void *y;
     const float *a, *b;
+    float alpha, beta;
     int64_t n;
 } elem_job;
 
@@ -150,6 +151,22 @@ void rt_rows_bias_backward(float *grads, const float *dy, int64_t lddy, const rt
     for (int64_t i = 0; bias != NULL && !bias->frozen && i < n; i++) {
         rt_kernels_get()->add(grads + bias->offset, dy + i * lddy, bias->n);
     }
+}
+
+static void blend_task(void *ud, int64_t task, int thread)
+{
+    (void)thread;
+    const elem_job *j = ud;
+    const int64_t i = task * ELEMENT_BLOCK, n = block_len(j->n, ELEMENT_BLOCK, task);
+    float *y = (float *)j->y + i;
+    rt_kernels_get()->scale(y, j->alpha, n);
+    rt_kernels_get()->axpy(y, j->beta, j->a + i, n);
+}
+
+void rt_rows_blend(float *y, float alpha, float beta, const float *x, int64_t n)
+{
+    rt_team_for(blocks(n, ELEMENT_BLOCK), blend_task,
+                &(elem_job){.y = y, .a = x, .alpha = alpha, .beta = beta, .n = n});
 }
 
 /* --- RMSNorm -------------------------------------------------------------------------------------------------- */

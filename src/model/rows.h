@@ -28,6 +28,8 @@ void rt_rows_bias(float *y, int64_t ldy, const rt_param *bias, int64_t n);
 void rt_rows_bias_backward(float *grads, const float *dy, int64_t lddy, const rt_param *bias, int64_t n);
 /* y = a + b */
 void rt_rows_add(float *y, const float *a, const float *b, int64_t n);
+/* y = alpha y + beta x */
+void rt_rows_blend(float *y, float alpha, float beta, const float *x, int64_t n);
 /* unit(gate, up) over [rows, 2f] -> operand [rows, f] */
 void rt_rows_glu(void *y, rt_dtype t, const float *gate_up, const rt_glu *unit, int64_t rows, int64_t f);
 void rt_rows_glu_backward(void *dgate_up, rt_dtype t, const float *dy, const float *gate_up, const rt_glu *unit,

@@ -34,13 +34,14 @@ static void rewinding_leaves_no_trace(void **state)
         const rt_batch next = {.ids = ids + 4, .n_rows = 1, .n_spans = 1, .spans = &(rt_span){.n = 1, .kv = &kv}};
         const rt_batch detour = {.ids = other, .n_rows = 3, .n_spans = 1, .spans = &(rt_span){.n = 3, .kv = &kv}};
         rt_net_forward(m, a, &context);
+        rt_kv_mark(&kv, m);
         rt_net_forward(m, a, &next);
         assert_int_equal(kv.n, 5);
         memcpy(first, rt_acts_x(a), (size_t)d * sizeof *first);
-        rt_kv_rewind(&kv, 4);
+        rt_kv_rewind(&kv, m);
         rt_net_forward(m, a, &detour);
         assert_memory_not_equal(first, rt_acts_x(a), (size_t)d * sizeof *first);
-        rt_kv_rewind(&kv, 4);
+        rt_kv_rewind(&kv, m);
         rt_net_forward(m, a, &next);
         assert_memory_equal(first, rt_acts_x(a), (size_t)d * sizeof *first);
         rt_free(first);
