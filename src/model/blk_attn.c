@@ -113,6 +113,7 @@ static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *s
         .n_kv = sp->n,
         .window = sliding(r) ? hp->window : 0,
         .head_dim = (int)s->hd,
+        .head_dim_v = (int)s->hd,
         .scale = (float)hp->attn_scale,
         .q = q + head * s->hd,
         .ldq = s->w,

@@ -31,7 +31,7 @@ const rt_kernels *rt_kernels_for(rt_isa isa)
     return present ? &sets[isa]->ops : NULL;
 }
 
-size_t rt_attn_scratch_floats(int64_t n_kv, int head_dim)
+size_t rt_attn_scratch_floats(int64_t n_kv, int width)
 {
-    return ((size_t)n_kv + (size_t)head_dim) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
+    return ((size_t)n_kv + (size_t)width) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
 }

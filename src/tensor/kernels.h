@@ -22,7 +22,7 @@ typedef struct rt_glu {
  * decoding: n_q new rows after n_kv - n_q cached ones). Causal; window > 0: key j is seen when pos - j < window. */
 typedef struct rt_attn {
     int64_t n_q, n_kv, window;
-    int head_dim;
+    int head_dim, head_dim_v; /* width of a query and a key, and of a value and an output */
     float scale;
     const float *q, *k, *v; /* [n_q, ldq], [n_kv, ldk], [n_kv, ldv]; already at the head's first column */
     int64_t ldq, ldk, ldv;
@@ -34,9 +34,9 @@ typedef struct rt_attn {
     const float *do_;    /* [n_q, ldo] */
     float *dq, *dk, *dv; /* strides ldq, ldk, ldv */
     float *dsink;        /* written; not used without a sink */
-    float *scratch;      /* rt_attn_scratch_floats(n_kv, head_dim) of this thread */
+    float *scratch;      /* rt_attn_scratch_floats of n_kv and the wider of the two widths, of this thread */
 } rt_attn;
-size_t rt_attn_scratch_floats(int64_t n_kv, int head_dim);
+size_t rt_attn_scratch_floats(int64_t n_kv, int width);
 
 typedef struct rt_adamw {
     float lr, beta1, beta2, eps, weight_decay;
@@ -66,6 +66,9 @@ typedef struct rt_kernels {
     /* Rotary embedding of `n_head` heads of `head_dim` in rows of stride ld, pairs (i, i + n_rot/2). cs: [rows][n_rot]:
      * cos of the n_rot/2 angles then sin. `sign` = 1 forward, -1 backward (inverse rotation). */
     void (*rope)(float *x, int64_t ld, int n_head, int head_dim, int n_rot, const float *cs, float sign, int64_t rows);
+    /* The same with pairs (2i, 2i + 1). */
+    void (*rope_pairs)(float *x, int64_t ld, int n_head, int head_dim, int n_rot, const float *cs, float sign,
+                       int64_t rows);
 
     /* y = unit(gate, up), rows with strides; y f32 or bf16 */
     void (*glu)(void *y, rt_dtype ytype, int64_t ldy, const float *gate, const float *up, int64_t ldx,

@@ -123,20 +123,37 @@ void REF(rmsnorm_backward)(REAL *dx, REAL *dw, const REAL *dy, const REAL *x, co
     }
 }
 
-/* ---- rotary embedding (Su et al. 2021), half-split pairs ---- */
+/* ---- rotary embedding (Su et al. 2021) ---- */
+
+static void rotate(REAL *a, REAL *b, double c, double s)
+{
+    double x = *a, y = *b;
+    *a = (REAL)(x * c - y * s);
+    *b = (REAL)(y * c + x * s);
+}
 
 void REF(rope)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign, int64_t rows)
 {
     int half = n_rot / 2;
-    for (int64_t r = 0; r < rows; r++) {
-        const REAL *cosine = cs + r * n_rot, *sine = cosine + half;
+    for (int64_t r = 0; r < rows; r++, cs += n_rot) {
         for (int h = 0; h < n_head; h++) {
             REAL *p = x + r * ld + (int64_t)h * head_dim;
             for (int i = 0; i < half; i++) {
-                double c = cosine[i], s = sign * sine[i];
-                double a = p[i], b = p[i + half];
-                p[i] = (REAL)(a * c - b * s);
-                p[i + half] = (REAL)(b * c + a * s);
+                rotate(&p[i], &p[i + half], cs[i], sign * cs[half + i]);
+            }
+        }
+    }
+}
+
+void REF(rope_pairs)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign,
+                     int64_t rows)
+{
+    int half = n_rot / 2;
+    for (int64_t r = 0; r < rows; r++, cs += n_rot) {
+        for (int h = 0; h < n_head; h++) {
+            REAL *p = x + r * ld + (int64_t)h * head_dim;
+            for (int i = 0; i < half; i++) {
+                rotate(&p[2 * i], &p[2 * i + 1], cs[i], sign * cs[half + i]);
             }
         }
     }
@@ -254,8 +271,8 @@ void REF(attn)(const REF(attn_args) * a)
 {
     for (int64_t i = 0; i < a->n_q; i++) {
         double lse = attn_row_lse(a, i);
-        for (int c = 0; c < a->head_dim; c += ATTN_COLUMNS) {
-            int left = a->head_dim - c;
+        for (int c = 0; c < a->head_dim_v; c += ATTN_COLUMNS) {
+            int left = a->head_dim_v - c;
             attn_columns(a, i, lse, c, left < ATTN_COLUMNS ? left : ATTN_COLUMNS);
         }
         if (a->lse != NULL) {
@@ -267,14 +284,14 @@ void REF(attn)(const REF(attn_args) * a)
 /* dS = P (dP - rowsum(P dP)), and rowsum(P dP) = do . o (Dao et al. 2022, eq. 4). A sink has dP = 0. */
 void REF(attn_backward)(const REF(attn_args) * a)
 {
-    int hd = a->head_dim;
+    int hd = a->head_dim, hdv = a->head_dim_v;
     double dsink = 0.0;
     for (int64_t i = 0; i < a->n_q; i++) {
         int64_t first, end;
         attn_span(a, i, &first, &end);
         const REAL *q = a->q + i * a->ldq, *dout = a->do_ + i * a->ldo;
         REAL *dq = a->dq + i * a->ldq;
-        double delta = dot(dout, a->o + i * a->ldo, hd);
+        double delta = dot(dout, a->o + i * a->ldo, hdv);
         dsink -= a->sink != NULL ? exp(*a->sink - a->lse[i]) * delta : 0.0;
         for (int c = 0; c < hd; c++) {
             dq[c] = 0;
@@ -282,10 +299,12 @@ void REF(attn_backward)(const REF(attn_args) * a)
         for (int64_t j = first; j < end; j++) {
             const REAL *k = a->k + j * a->ldk;
             double p = exp(attn_score(a, i, j) - a->lse[i]);
-            double ds = p * (dot(dout, a->v + j * a->ldv, hd) - delta) * a->scale;
+            double ds = p * (dot(dout, a->v + j * a->ldv, hdv) - delta) * a->scale;
             for (int c = 0; c < hd; c++) {
                 dq[c] += (REAL)(ds * k[c]);
                 a->dk[j * a->ldk + c] += (REAL)(ds * q[c]);
+            }
+            for (int c = 0; c < hdv; c++) {
                 a->dv[j * a->ldv + c] += (REAL)(p * dout[c]);
             }
         }

@@ -25,6 +25,9 @@ void REF(rmsnorm_backward)(REAL *dx, REAL *dw, const REAL *dy, const REAL *x, co
 /* Rotates pairs (i, i + n_rot/2) of every head in place; cs [rows][n_rot]: cosines, then sines.
  * sign 1 forward, -1 backward: the transpose of a rotation is its inverse. */
 void REF(rope)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign, int64_t rows);
+/* The same with pairs (2i, 2i + 1). */
+void REF(rope_pairs)(REAL *x, int64_t ld, int n_head, int head_dim, int n_rot, const REAL *cs, double sign,
+                     int64_t rows);
 
 /* y = unit(gate, up) */
 void REF(glu)(REAL *y, int64_t ldy, const REAL *gate, const REAL *up, int64_t ldx, const rt_glu *unit, int64_t rows,
@@ -35,7 +38,7 @@ void REF(glu_backward)(REAL *dgate, REAL *dup, int64_t ldd, const REAL *dy, int6
 /* One query head over one segment; the meaning of every field is rt_attn's. */
 typedef struct REF(attn_args) {
     int64_t n_q, n_kv, window;
-    int head_dim;
+    int head_dim, head_dim_v;
     double scale;
     const REAL *q, *k, *v;
     int64_t ldq, ldk, ldv;

@@ -11,7 +11,7 @@ typedef struct attn_block {
     int64_t q0, nq, k0, nk;
     int64_t offset; /* position of query q0 minus k0 */
     float *s, *ds;  /* [nk][ROWS] */
-    float *qt, *dot_;  /* [head_dim][ROWS], zero beyond nq */
+    float *qt, *dot_;   /* [head_dim][ROWS], [head_dim_v][ROWS], zero beyond nq */
     float *lse, *delta; /* [ROWS] */
 } attn_block;
 
@@ -25,7 +25,7 @@ static attn_block block_at(const rt_attn *a, int64_t q0)
     b.ds = b.s + a->n_kv * ROWS;
     b.qt = b.ds + a->n_kv * ROWS;
     b.dot_ = b.qt + a->head_dim * ROWS;
-    b.lse = b.dot_ + a->head_dim * ROWS;
+    b.lse = b.dot_ + a->head_dim_v * ROWS;
     b.delta = b.lse + ROWS;
     return b;
 }
@@ -117,10 +117,10 @@ static void attn_rows(const rt_attn *a, const attn_block *b)
         softmax_columns(b, a->scale, v, top, sum);
     }
     float *o = a->o + b->q0 * a->ldo;
-    micro_gemm(b->nq, a->head_dim, b->nk, o, a->ldo, b->s, 1, ROWS, a->v + b->k0 * a->ldv, a->ldv, false);
+    micro_gemm(b->nq, a->head_dim_v, b->nk, o, a->ldo, b->s, 1, ROWS, a->v + b->k0 * a->ldv, a->ldv, false);
     for (int64_t i = 0; i < b->nq; i++) {
         float lse = with_sink(top[i] + logf(sum[i]), a->sink);
-        scale(o + i * a->ldo, a->sink ? expf(top[i] - lse) : 1.0f / sum[i], a->head_dim);
+        scale(o + i * a->ldo, a->sink ? expf(top[i] - lse) : 1.0f / sum[i], a->head_dim_v);
         if (a->lse) {
             a->lse[b->q0 + i] = lse;
         }
@@ -137,7 +137,7 @@ static void attn_one(const rt_attn *a, int64_t i)
     matvec(s, nk, a->q + i * a->ldq, a->ldq, 1, a->k + k0 * a->ldk, RT_F32, a->ldk, nk, a->head_dim);
     float lse = with_sink(logsumexp(s, nk, a->scale, NULL), a->sink);
     softmax_scale(s, nk, a->scale, lse, 1.0f);
-    micro_gemm(1, a->head_dim, nk, o, a->ldo, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
+    micro_gemm(1, a->head_dim_v, nk, o, a->ldo, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
     if (a->lse) {
         a->lse[i] = lse;
     }
@@ -175,23 +175,23 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
 {
     const float *q = a->q + b->q0 * a->ldq, *o = a->o + b->q0 * a->ldo, *d_o = a->do_ + b->q0 * a->ldo;
     const float *k = a->k + b->k0 * a->ldk, *v = a->v + b->k0 * a->ldv;
-    int64_t d = a->head_dim;
+    int64_t d = a->head_dim, dv = a->head_dim_v;
     for (int64_t i = 0; i < ROWS; i++) {
         b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
-        b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, d) : 0;
+        b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, dv) : 0;
     }
     for (int64_t i = 0; a->sink && i < b->nq; i++) { /* its value is 0, so that dP is too */
         *a->dsink -= expf(*a->sink - b->lse[i]) * b->delta[i];
     }
     scores(a, b);
-    turn(b->dot_, d_o, a->ldo, b->nq, d);
-    micro_gemm(b->nk, ROWS, d, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
+    turn(b->dot_, d_o, a->ldo, b->nq, dv);
+    micro_gemm(b->nk, ROWS, dv, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
     for (int i = 0; i < ROW_VECS; i++) {
         softmax_gradient(b, a->scale, i);
     }
     micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, false);
     micro_gemm(b->nk, d, b->nq, a->dk + b->k0 * a->ldk, a->ldk, b->ds, ROWS, 1, q, a->ldq, true);
-    micro_gemm(b->nk, d, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
+    micro_gemm(b->nk, dv, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
 }
 
 static void attn_backward(const rt_attn *a)

@@ -31,6 +31,7 @@ const rt_kernel_set KERNEL_SET = {
         .rmsnorm = rmsnorm,
         .rmsnorm_backward = rmsnorm_backward,
         .rope = rope,
+        .rope_pairs = rope_pairs,
         .glu = glu,
         .glu_backward = glu_backward,
         .attn = attn,

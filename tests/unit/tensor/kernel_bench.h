@@ -120,6 +120,7 @@ static inline void bench_attention(bench *b, int64_t t, const char *forward, con
     b->attn = (rt_attn){.n_q = t,
                         .n_kv = t,
                         .head_dim = HEAD,
+                        .head_dim_v = HEAD,
                         .scale = 0.125f,
                         .q = b->x,
                         .k = b->x + HEAD,

@@ -1,5 +1,5 @@
 /* test_attention.c - attention of one head at every level, forward and backward, against the reference in double:
- * full, causal with a cache, windowed; any head width; strides; guarded ends. */
+ * full, causal with a cache, windowed; any head width, values of another width than keys; strides; guarded ends. */
 #include "kernel_test.h"
 
 typedef struct head {
@@ -9,9 +9,10 @@ typedef struct head {
     float *q, *k, *v, *d_o;
 } head;
 
-static head new_head(int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
+static head new_head(int64_t n_q, int64_t n_kv, int64_t window, int head_dim, int head_dim_v, float spread)
 {
-    int64_t ldq = head_dim + 7, ldk = head_dim + 3;
+    int widest = head_dim > head_dim_v ? head_dim : head_dim_v;
+    int64_t ldq = widest + 7, ldk = widest + 3;
     head h = {.nq = n_q * ldq, .nk = n_kv * ldk};
     h.q = new_random(h.nq, 1);
     h.k = new_random(h.nk, 2);
@@ -27,6 +28,7 @@ static head new_head(int64_t n_q, int64_t n_kv, int64_t window, int head_dim, fl
                     .n_kv = n_kv,
                     .window = window,
                     .head_dim = head_dim,
+                    .head_dim_v = head_dim_v,
                     .scale = 1.0f / sqrtf((float)head_dim),
                     .q = h.q,
                     .k = h.k,
@@ -81,10 +83,10 @@ static void assert_rows(const char *what, const char *level, const float *got, c
     }
 }
 
-static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread,
-                            const float *sink)
+static void check_attention(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim,
+                            int head_dim_v, float spread, const float *sink)
 {
-    head h = new_head(n_q, n_kv, window, head_dim, spread);
+    head h = new_head(n_q, n_kv, window, head_dim, head_dim_v, spread);
     const rt_attn *a = &h.a;
     double *d[9], *lse = doubled(h.lse, n_q);
     const float *f[] = {h.q, h.k, h.v, h.o, h.d_o, h.dq, h.dk, h.dv};
@@ -95,6 +97,7 @@ static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int6
                                 .n_kv = n_kv,
                                 .window = window,
                                 .head_dim = head_dim,
+                                .head_dim_v = head_dim_v,
                                 .scale = a->scale,
                                 .q = d[0],
                                 .k = d[1],
@@ -116,13 +119,13 @@ static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int6
     h.a.dsink = &dsink;
     ref.sink = sink ? &sink_f64 : NULL;
     ref.dsink = &dsink_f64;
-    size_t n_scratch = rt_attn_scratch_floats(n_kv, head_dim);
+    size_t n_scratch = rt_attn_scratch_floats(n_kv, head_dim > head_dim_v ? head_dim : head_dim_v);
     h.a.scratch = new_floats((int64_t)n_scratch);
 
     k->attn(a);
     rt_ref_attn_f64(&ref);
     double bound = 5e-6 * fmax(1, spread);
-    assert_rows("attn", k->name, h.o, NULL, d[3], n_q, head_dim, a->ldo, bound);
+    assert_rows("attn", k->name, h.o, NULL, d[3], n_q, head_dim_v, a->ldo, bound);
     for (int64_t i = 0; i < n_q; i++) {
         assert_true(fabs(h.lse[i] - lse[i]) <= bound * fmax(1, fabs(lse[i])));
     }
@@ -130,7 +133,7 @@ static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int6
     rt_ref_attn_backward_f64(&ref);
     assert_rows("attn dq", k->name, h.dq, NULL, d[5], n_q, head_dim, a->ldq, 2 * bound);
     assert_rows("attn dk", k->name, h.dk, dk, d[6], n_kv, head_dim, a->ldk, 2 * bound);
-    assert_rows("attn dv", k->name, h.dv, dv, d[7], n_kv, head_dim, a->ldv, 2 * bound);
+    assert_rows("attn dv", k->name, h.dv, dv, d[7], n_kv, head_dim_v, a->ldv, 2 * bound);
 
     assert_true(sink ? fabs(dsink - dsink_f64) <= 2 * bound * fmax(1, fabs(dsink_f64)) : dsink == GUARD_VALUE);
 
@@ -146,7 +149,7 @@ static void check_head_sink(const rt_kernels *k, int64_t n_q, int64_t n_kv, int6
 
 static void check_head(const rt_kernels *k, int64_t n_q, int64_t n_kv, int64_t window, int head_dim, float spread)
 {
-    check_head_sink(k, n_q, n_kv, window, head_dim, spread, NULL);
+    check_attention(k, n_q, n_kv, window, head_dim, head_dim, spread, NULL);
 }
 
 /* Sinks that take little, a share and nearly all of the attention; blocks of queries and single ones. */
@@ -154,10 +157,20 @@ static void check_sinks(const rt_kernels *k)
 {
     static const float sinks[] = {-50, -1, 0.5f, 3, 20};
     for (size_t i = 0; i < sizeof sinks / sizeof sinks[0]; i++) {
-        check_head_sink(k, 45, 45, 0, 64, 1, &sinks[i]);
-        check_head_sink(k, 70, 150, 33, 24, 4, &sinks[i]);
-        check_head_sink(k, 3, 70, 0, 64, 1, &sinks[i]);
-        check_head_sink(k, 1, 150, 16, 32, 4, &sinks[i]);
+        check_attention(k, 45, 45, 0, 64, 64, 1, &sinks[i]);
+        check_attention(k, 70, 150, 33, 24, 24, 4, &sinks[i]);
+        check_attention(k, 3, 70, 0, 64, 48, 1, &sinks[i]);
+        check_attention(k, 1, 150, 16, 32, 32, 4, &sinks[i]);
+    }
+}
+
+/* The expanded and the absorbed heads of latent attention, and a value wider than its key. */
+static void check_value_widths(const rt_kernels *k)
+{
+    static const int widths[][2] = {{192, 128}, {24, 16}, {40, 32}, {16, 33}};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        check_attention(k, 45, 45, 0, widths[i][0], widths[i][1], 1, NULL);
+        check_attention(k, 2, 45, 7, widths[i][0], widths[i][1], 1, NULL);
     }
 }
 
@@ -198,7 +211,7 @@ static void check_sharp(const rt_kernels *k)
 /* A query's output has the same bits whatever other heads or segments were run before in the same scratch. */
 static void check_scratch(const rt_kernels *k)
 {
-    head h = new_head(100, 100, 0, 64, 1);
+    head h = new_head(100, 100, 0, 64, 64, 1);
     int64_t n = (int64_t)rt_attn_scratch_floats(100, 64);
     h.a.scratch = new_floats(n);
     k->attn(&h.a);
@@ -224,6 +237,7 @@ static void check_scratch(const rt_kernels *k)
         at_every_level(check);      \
     }
 LEVELS(any_head_width_matches, check_widths)
+LEVELS(values_may_have_another_width, check_value_widths)
 LEVELS(any_length_and_cache_matches, check_lengths)
 LEVELS(any_window_matches, check_windows)
 LEVELS(sinks_match, check_sinks)
@@ -233,9 +247,13 @@ LEVELS(scratch_content_does_not_matter, check_scratch)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_head_width_matches),    cmocka_unit_test(any_length_and_cache_matches),
-        cmocka_unit_test(any_window_matches),        cmocka_unit_test(sinks_match),
-        cmocka_unit_test(sharp_distributions_match), cmocka_unit_test(scratch_content_does_not_matter),
+        cmocka_unit_test(any_head_width_matches),
+        cmocka_unit_test(values_may_have_another_width),
+        cmocka_unit_test(any_length_and_cache_matches),
+        cmocka_unit_test(any_window_matches),
+        cmocka_unit_test(sinks_match),
+        cmocka_unit_test(sharp_distributions_match),
+        cmocka_unit_test(scratch_content_does_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,7 +157,8 @@ static void check_rope(const rt_kernels *k)
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         int hd = shapes[s].head_dim, n_rot = shapes[s].n_rot, n_head = 3;
         int64_t ld = n_head * hd + 5, rows = 4, n = rows * ld;
-        float *x = new_random(n, 8), *cs = new_random(rows * n_rot, 9), *want = new_copy(x, n), *first = new_copy(x, n);
+        float *x = new_random(n, 8), *pairs = new_copy(x, n), *cs = new_random(rows * n_rot, 9), *want = new_copy(x, n),
+              *first = new_copy(x, n);
         for (int64_t r = 0; r < rows; r++) {
             for (int i = 0; i < n_rot / 2; i++) {
                 double angle = (double)(r + 1) * (i + 1);
@@ -170,6 +171,13 @@ static void check_rope(const rt_kernels *k)
         assert_near("rope", k->name, x, want, n, 1e-6, 1e-6);
         k->rope(x, ld, n_head, hd, n_rot, cs, -1.0f, rows);
         assert_near("rope and back", k->name, x, first, n, 1e-6, 1e-6);
+        memcpy(want, first, (size_t)n * sizeof *want);
+        k->rope_pairs(pairs, ld, n_head, hd, n_rot, cs, 1.0f, rows);
+        rt_ref_rope_pairs_f32(want, ld, n_head, hd, n_rot, cs, 1.0, rows);
+        assert_near("rope of pairs", k->name, pairs, want, n, 1e-6, 1e-6);
+        k->rope_pairs(pairs, ld, n_head, hd, n_rot, cs, -1.0f, rows);
+        assert_near("rope of pairs and back", k->name, pairs, first, n, 1e-6, 1e-6);
+        drop_floats(pairs, n);
         drop_floats(x, n);
         drop_floats(cs, rows * n_rot);
         drop_floats(want, n);

@@ -106,6 +106,8 @@ enum { HEADS = 2, HD = 6, ROT = 4, ROPE_LD = HEADS * HD + 1 };
 
 typedef struct rope_case {
     double x[ROWS * ROPE_LD], r[ROWS * ROPE_LD], cs[ROWS * ROT];
+    void (*rope)(double *x, int64_t ld, int n_head, int head_dim, int n_rot, const double *cs, double sign,
+                 int64_t rows);
 } rope_case;
 
 static double rope_value(void *arg)
@@ -113,7 +115,7 @@ static double rope_value(void *arg)
     rope_case *t = arg;
     double y[ROWS * ROPE_LD];
     memcpy(y, t->x, sizeof y);
-    rt_ref_rope_f64(y, ROPE_LD, HEADS, HD, ROT, t->cs, 1.0, ROWS);
+    t->rope(y, ROPE_LD, HEADS, HD, ROT, t->cs, 1.0, ROWS);
     return weighted(t->r, y, ROWS * ROPE_LD);
 }
 
@@ -132,12 +134,15 @@ static void rope_backward_is_the_inverse_rotation(void **state)
             t.cs[i * ROT + ROT / 2 + j] = sin(angle);
         }
     }
-    memcpy(dx, t.r, sizeof dx);
-    rt_ref_rope_f64(dx, ROPE_LD, HEADS, HD, ROT, t.cs, -1.0, ROWS);
-    assert_gradient("rope", rope_value, &t, t.x, dx, ROWS * ROPE_LD, BOUND);
-    rt_ref_rope_f64(dx, ROPE_LD, HEADS, HD, ROT, t.cs, 1.0, ROWS);
-    for (int i = 0; i < ROWS * ROPE_LD; i++) {
-        assert_true(fabs(dx[i] - t.r[i]) < 1e-14);
+    for (int layout = 0; layout < 2; layout++) {
+        t.rope = layout == 0 ? rt_ref_rope_f64 : rt_ref_rope_pairs_f64;
+        memcpy(dx, t.r, sizeof dx);
+        t.rope(dx, ROPE_LD, HEADS, HD, ROT, t.cs, -1.0, ROWS);
+        assert_gradient("rope", rope_value, &t, t.x, dx, ROWS * ROPE_LD, BOUND);
+        t.rope(dx, ROPE_LD, HEADS, HD, ROT, t.cs, 1.0, ROWS);
+        for (int i = 0; i < ROWS * ROPE_LD; i++) {
+            assert_true(fabs(dx[i] - t.r[i]) < 1e-14);
+        }
     }
 }
 
@@ -184,6 +189,7 @@ typedef struct attn_case {
     double dq[KV * QLD], dk[KV * HD], dv[KV * HD], sink[QH], dsink[QH];
     int64_t n_q, window;
     bool sinks;
+    int width_v;
 } attn_case;
 
 static rt_ref_attn_args_f64 attn_head(attn_case *t, int h)
@@ -192,6 +198,7 @@ static rt_ref_attn_args_f64 attn_head(attn_case *t, int h)
                                   .n_kv = KV,
                                   .window = t->window,
                                   .head_dim = HD,
+                                  .head_dim_v = t->width_v,
                                   .scale = 0.4,
                                   .q = t->q + h * HD,
                                   .k = t->k,
@@ -225,8 +232,8 @@ static void attention_backward_causal_windowed_after_a_cache_and_with_sinks(void
     (void)state;
     rt_rng rng = rt_rng_init(5, "attention", 0);
     const int64_t n_q[] = {KV, KV, 3, 3}, window[] = {0, 3, 0, 2};
-    for (int i = 0; i < 8; i++) {
-        attn_case t = {.n_q = n_q[i % 4], .window = window[i % 4], .sinks = i >= 4};
+    for (int i = 0; i < 12; i++) {
+        attn_case t = {.n_q = n_q[i % 4], .window = window[i % 4], .sinks = i >= 4, .width_v = i < 8 ? HD : HD - 1};
         fill_normal(t.sink, QH, 1.0, &rng);
         fill_normal(t.q, KV * QLD, 1.0, &rng);
         fill_normal(t.k, KV * HD, 1.0, &rng);
@@ -251,7 +258,8 @@ static void attention_sees_the_past_within_its_window_and_nothing_else(void **st
 {
     (void)state;
     rt_rng rng = rt_rng_init(6, "attention", 0);
-    attn_case t = {.n_q = 3, .window = 2}; /* query row i stands at key i + 4 and sees keys i + 3 and i + 4 */
+    /* query row i stands at key i + 4 and sees keys i + 3 and i + 4 */
+    attn_case t = {.n_q = 3, .window = 2, .width_v = HD};
     fill_normal(t.q, KV * QLD, 1.0, &rng);
     for (int j = 0; j < KV; j++) {
         t.v[j * HD] = 1 << j; /* equal scores: the output tells which keys were seen */
