@@ -2,6 +2,7 @@
 #include "model/acts.h"
 
 #include "model/carve.h"
+#include "model/mla.h"
 
 #include <string.h>
 
@@ -39,6 +40,42 @@ static bool has_lightning(const rt_hparams *hp)
     return memchr(hp->layer_mixer, RT_MIXER_LIGHTNING, (size_t)hp->n_layer) != NULL;
 }
 
+static int64_t kv_width(const rt_hparams *hp)
+{
+    return rt_dim_size(RT_DIM_KVA, hp);
+}
+
+static void carve_mla(rt_carver *c, const rt_hparams *hp, int64_t n, rt_mla_acts *a)
+{
+    a->q_raw = rt_carve_floats(c, n * hp->q_lora);
+    a->q = rt_carve_floats(c, n * rt_dim_size(RT_DIM_Q, hp));
+    a->kv_raw = rt_carve_floats(c, n * kv_width(hp));
+    a->kv = rt_carve_floats(c, n * kv_width(hp));
+    a->wide = rt_carve_floats(c, n * rt_dim_size(RT_DIM_KVB, hp));
+    a->index_k = rt_carve_floats(c, n * hp->index_dim);
+}
+
+static void carve_mla_scratch(rt_carver *c, const rt_acts *acts, bool train, rt_mla_scratch *a)
+{
+    const rt_hparams *hp = &acts->m->hp;
+    const int64_t n = acts->max_rows, q = rt_dim_size(RT_DIM_Q, hp);
+    const size_t op = (size_t)rt_dtype_block_bytes(acts->type);
+    a->op_q = rt_carve(c, n * hp->q_lora, op);
+    a->op_kv = rt_carve(c, n * kv_width(hp), op);
+    a->k = rt_carve_floats(c, n * q);
+    if (train) {
+        a->dq = rt_carve_floats(c, n * q);
+        a->dk = rt_carve_floats(c, n * q);
+        a->dwide = rt_carve_floats(c, n * rt_dim_size(RT_DIM_KVB, hp));
+        a->dlatent = rt_carve_floats(c, n * larger(hp->q_lora, hp->kv_lora));
+        a->draw = rt_carve_floats(c, n * larger(hp->q_lora, kv_width(hp)));
+    }
+    a->index_q = rt_carve_floats(c, n * rt_dim_size(RT_DIM_IQ, hp));
+    a->index_w = rt_carve_floats(c, n * hp->n_index_head);
+    a->absorbed_floats = (rt_mla_absorbed_floats(hp, acts->max_span) + 15) & ~(size_t)15;
+    a->absorbed = rt_carve_floats(c, (int64_t)a->absorbed_floats * rt_team_threads());
+}
+
 /* Widest row that goes into the mixers of the model. */
 static int64_t mixer_width(const rt_hparams *hp)
 {
@@ -51,9 +88,13 @@ static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, 
     const rt_hparams *hp = &m->hp;
     const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
     a->x = rt_carve_floats(c, n * hp->d_model);
-    a->qk_raw = m->arch->qk_norm ? rt_carve_floats(c, n * (q + kv)) : NULL;
-    a->qkv = rt_carve_floats(c, n * mixer_width(hp));
-    a->o = rt_carve_floats(c, n * q);
+    if (hp->kv_lora > 0) {
+        carve_mla(c, hp, n, &a->mla);
+    } else {
+        a->qk_raw = m->arch->qk_norm ? rt_carve_floats(c, n * (q + kv)) : NULL;
+        a->qkv = rt_carve_floats(c, n * mixer_width(hp));
+    }
+    a->o = rt_carve_floats(c, n * rt_dim_size(RT_DIM_O, hp));
     a->lse = rt_carve_floats(c, n * hp->n_head);
     a->attn_out = m->arch->post_norms ? rt_carve_floats(c, n * hp->d_model) : NULL;
     a->x_mid = rt_carve_floats(c, n * hp->d_model);
@@ -64,11 +105,25 @@ static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, 
     }
 }
 
+/* Widest gradient of a projection in latent attention. */
+static int64_t mla_width(const rt_hparams *hp)
+{
+    const int64_t heads = larger(rt_dim_size(RT_DIM_Q, hp), rt_dim_size(RT_DIM_KVB, hp));
+    return larger(heads, larger(hp->q_lora, kv_width(hp)));
+}
+
+/* Widest head an attention kernel is called with. */
+static int attention_width(const rt_hparams *hp)
+{
+    return (int)larger(larger(hp->head_dim, hp->head_dim_v), hp->kv_lora > 0 ? kv_width(hp) : 0);
+}
+
 static void carve_all(rt_carver *c, rt_acts *a, bool train)
 {
     const rt_hparams *hp = &a->m->hp;
     const int64_t n = a->max_rows, q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
-    const int64_t ff = larger(hp->d_ff, hp->d_shared), mid = larger(ff, q), wide = larger(2 * ff, q + 2 * kv);
+    const int64_t ff = larger(hp->d_ff, hp->d_shared), mid = larger(ff, rt_dim_size(RT_DIM_O, hp));
+    const int64_t mixer = hp->kv_lora > 0 ? mla_width(hp) : q + 2 * kv, wide = larger(2 * ff, mixer);
     const size_t op = (size_t)rt_dtype_block_bytes(a->type);
     const bool moe = has_moe(hp);
     for (int64_t l = 0; l < (train ? hp->n_layer : 1); l++) {
@@ -79,7 +134,7 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
     a->x = rt_carve_floats(c, n * hp->d_model);
     a->cs[0] = rt_carve_floats(c, n * hp->n_rot);
     a->cs[1] = a->m->rope_cs[1] != NULL ? rt_carve_floats(c, n * hp->n_rot) : NULL;
-    size_t scratch = rt_attn_scratch_floats(a->max_span, (int)hp->head_dim);
+    size_t scratch = rt_attn_scratch_floats(a->max_span, attention_width(hp));
     if (has_lightning(hp) && scratch < (size_t)(hp->head_dim * hp->head_dim)) {
         scratch = (size_t)(hp->head_dim * hp->head_dim);
     }
@@ -92,10 +147,14 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
         a->op_dy = rt_carve(c, n * hp->d_model, op);
         a->op_wide = rt_carve(c, n * wide, op);
         a->f_mid = rt_carve_floats(c, n * mid);
-        a->f_wide = rt_carve_floats(c, n * (q + 2 * kv));
+        a->f_wide = rt_carve_floats(c, hp->kv_lora > 0 ? 0 : n * (q + 2 * kv));
         a->f_raw = a->m->arch->qk_norm ? rt_carve_floats(c, n * (q + kv)) : NULL;
         a->sink_partial = rt_arch_has(a->m->arch, RT_ROLE_ATTN_SINKS) ? rt_carve_floats(c, n * hp->n_head) : NULL;
-        a->partial = rt_carve_floats(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * larger(hp->d_model, q + kv));
+        const int64_t norms = larger(larger(hp->d_model, q + kv), larger(hp->q_lora, hp->kv_lora));
+        a->partial = rt_carve_floats(c, (n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK * norms);
+    }
+    if (hp->kv_lora > 0) {
+        carve_mla_scratch(c, a, train, &a->mla);
     }
     if (moe) {
         const int64_t slots = n * hp->route.n_used;

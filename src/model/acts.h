@@ -19,6 +19,30 @@ typedef struct rt_moe_acts {
     float *out;        /* [S, D] expert outputs before weighting */
 } rt_moe_acts;
 
+/* Latent attention. QL, KVL = widths of the latents, R = rotated channels, KVB = heads x (plain key + value). */
+typedef struct rt_mla_acts {
+    float *q_raw;   /* [N, QL] query latent before its norm */
+    float *q;       /* [N, Q] rotated */
+    float *kv_raw;  /* [N, KVL + R] before norm and rotation */
+    float *kv;      /* [N, KVL + R] after: what a timeline keeps */
+    float *wide;    /* [N, KVB] keys' plain channels and values of each head */
+    float *index_k; /* [N, index width] keys of the indexer */
+} rt_mla_acts;
+
+/* Scratch of latent attention. */
+typedef struct rt_mla_scratch {
+    void *op_q;               /* [N, QL] operand: normed query latent */
+    void *op_kv;              /* [N, KVL + R] operand */
+    float *k;                 /* [N, Q] keys, rotated channels repeated for every head */
+    float *dq, *dk;           /* [N, Q] TRAIN mode */
+    float *dwide;             /* [N, KVB] */
+    float *dlatent;           /* [N, max(QL, KVL)] gradient of a normed latent */
+    float *draw;              /* [N, max(QL, KVL + R)] and of what came before */
+    float *index_q, *index_w; /* [N, heads x width], [N, heads] */
+    float *absorbed;          /* [threads] queries and outputs of a block of rows in the latent's space */
+    size_t absorbed_floats;
+} rt_mla_scratch;
+
 typedef struct rt_layer_acts {
     float *x;        /* [N, D] input */
     float *qk_raw;   /* [N, Q + KV] before their norm, architectures with qk_norm */
@@ -29,6 +53,7 @@ typedef struct rt_layer_acts {
     float *x_mid;    /* [N, D] between attention and FFN */
     float *gate_up;  /* [N, 2F] */
     float *ffn_out;  /* [N, D] before the post-norm */
+    rt_mla_acts mla;
     rt_moe_acts moe;
 } rt_layer_acts;
 
@@ -54,6 +79,8 @@ struct rt_acts {
     float *f_raw;        /* [N, Q + KV] */
     float *sink_partial; /* [spans, heads] gradients of sinks; at most N spans */
     float *partial;      /* [row blocks, max(D, Q + KV)] sums for norm weights */
+
+    rt_mla_scratch mla;
 
     /* mixture scratch: S slots */
     float *moe_norm;    /* [N, D] normed input, as the router sees it */

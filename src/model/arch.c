@@ -105,6 +105,14 @@ int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
     case RT_DIM_E: return hp->route.n_expert;
     case RT_DIM_I: return hp->d_expert;
     case RT_DIM_S: return hp->d_shared;
+    case RT_DIM_O: return hp->n_head * hp->head_dim_v;
+    case RT_DIM_QL: return hp->q_lora;
+    case RT_DIM_KVL: return hp->kv_lora;
+    case RT_DIM_KVA: return hp->kv_lora + hp->n_rot;
+    case RT_DIM_KVB: return hp->n_head * (hp->head_dim - hp->n_rot + hp->head_dim_v);
+    case RT_DIM_IH: return hp->n_index_head;
+    case RT_DIM_ID: return hp->index_dim;
+    case RT_DIM_IQ: return hp->n_index_head * hp->index_dim;
     case RT_DIM_3Q: return 3 * hp->n_head * hp->head_dim;
     }
     return 0;

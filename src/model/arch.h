@@ -27,13 +27,27 @@ typedef enum rt_dim {
     RT_DIM_E,
     RT_DIM_I,
     RT_DIM_S,
-    RT_DIM_3Q
+    RT_DIM_3Q,
+    RT_DIM_O,  /* all value heads */
+    RT_DIM_QL, /* latents: of queries, of keys and values, the latter with rotated channels, and expanded */
+    RT_DIM_KVL,
+    RT_DIM_KVA,
+    RT_DIM_KVB,
+    RT_DIM_IH, /* indexer: heads, head size, all heads */
+    RT_DIM_ID,
+    RT_DIM_IQ
 } rt_dim;
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
 
 /* What lets the rows of a span see each other in a layer: the first of its two blocks. */
-typedef enum rt_mixer { RT_MIXER_ATTENTION, RT_MIXER_LIGHTNING, RT_MIXER_COUNT } rt_mixer;
+typedef enum rt_mixer {
+    RT_MIXER_ATTENTION,
+    RT_MIXER_LIGHTNING,
+    RT_MIXER_MLA,
+    RT_MIXER_MLA_INDEXED,
+    RT_MIXER_COUNT
+} rt_mixer;
 
 /* When a tensor is present. */
 typedef enum rt_when {
@@ -43,11 +57,19 @@ typedef enum rt_when {
     RT_WHEN_MOE,
     RT_WHEN_SHARED,
     RT_WHEN_ATTENTION, /* by the layer's mixer */
-    RT_WHEN_LIGHTNING
+    RT_WHEN_LIGHTNING,
+    RT_WHEN_Q_DIRECT, /* latent attention: queries from a latent or not */
+    RT_WHEN_Q_LATENT
 } rt_when;
 
 /* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
-typedef enum rt_form { RT_FORM_SAME, RT_FORM_PERMUTED_Q, RT_FORM_PERMUTED_K, RT_FORM_PLUS_ONE } rt_form;
+typedef enum rt_form {
+    RT_FORM_SAME,
+    RT_FORM_PERMUTED_Q,
+    RT_FORM_PERMUTED_K,
+    RT_FORM_PLUS_ONE,
+    RT_FORM_SPLIT_KV
+} rt_form;
 
 /* RT_STACK_*: which rows of each expert's share of a stack belong to the tensor. */
 typedef enum rt_stack_rows {
@@ -83,6 +105,7 @@ typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT
 
 typedef struct rt_hparams {
     int64_t n_layer, d_model, d_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx;
+    int64_t head_dim_v; /* width of a value head: head_dim, but in latent attention */
     double norm_eps;
     double attn_scale;  /* on q k^T */
     double embed_scale; /* 1, or sqrt(d_model) */
@@ -100,6 +123,10 @@ typedef struct rt_hparams {
     double rope_attn_factor;                 /* on cosines and sines; 0: follows from the fields above */
     float *rope_divisors; /* [n_rot/2] read from a GGUF's rope_freqs, NULL: computed from the fields above; owned by
                              the model */
+
+    int64_t kv_lora, q_lora;                    /* latent attention: widths of the latents; 0: none */
+    bool rope_halves;                           /* latent attention: rotated pairs are halves apart, else neighbours */
+    int64_t n_index_head, index_dim, index_top; /* indexer: heads, their width, keys a query is left with */
 
     int64_t window;                       /* sliding layers: keys seen, itself included */
     uint8_t layer_sliding[RT_MAX_LAYERS]; /* 1: sliding attention */
@@ -140,12 +167,14 @@ typedef struct rt_arch {
     rt_activation act;
     const rt_glu *glu; /* the gated unit where it is not the plain one */
     rt_arch_moe moe;
-    int64_t sliding_period;  /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
-    int wide_scale_layers;   /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
-    int64_t full_period;     /* lightning layers: layer i is softmax when (i + 1) % period == 0, unless the file says */
-    bool local_rotary;       /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */
-    bool partial_rotary;     /* files may say that only the first channels of a head are rotated */
-    bool yarn_between_pairs; /* GGUF readers do not round the bounds of YaRN's ramp (GPT-OSS) */
+    int64_t sliding_period; /* 0: none; else layer i is full when (i + 1) % period == 0, unless the file says */
+    int wide_scale_layers;  /* a GGUF of so many layers scales scores by d_model / heads, not by the head size */
+    int64_t full_period;    /* lightning layers: layer i is softmax when (i + 1) % period == 0, unless the file says */
+    bool mla;               /* latent attention in every layer */
+    const struct rt_arch *without_choice_bias; /* what a GGUF of this name without exp_probs_b is; NULL: this one */
+    bool local_rotary;                         /* sliding layers rotate with rope_theta_local, unscaled (Gemma) */
+    bool partial_rotary;                       /* files may say that only the first channels of a head are rotated */
+    bool yarn_between_pairs;                   /* GGUF readers do not round the bounds of YaRN's ramp (GPT-OSS) */
     bool yarn_scales_scores; /* YaRN's mscale_all_dim is a factor on the attention scores (DeepSeek) */
     const rt_tensor_desc *tensors;
     size_t n_tensors;

@@ -12,6 +12,13 @@ const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer)
                                 .forward = rt_lightning_forward,
                                 .memory = rt_lightning_memory,
                                 .recurrent = true},
+        [RT_MIXER_MLA] = {.name = "latent attention",
+                          .forward = rt_mla_forward,
+                          .backward = rt_mla_backward,
+                          .memory = rt_mla_memory},
+        [RT_MIXER_MLA_INDEXED] = {.name = "latent attention to the keys of an indexer",
+                                  .forward = rt_mla_indexed_forward,
+                                  .memory = rt_mla_memory},
     };
     return &kinds[hp->layer_mixer[layer]];
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/hparams_mix.h"
+#include "model/hparams_mla.h"
 #include "model/hparams_moe.h"
 #include "model/rope.h"
 
@@ -81,6 +82,7 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
     if (!(hp->norm_eps > 0.0) || !(hp->norm_eps < 1.0) || !isfinite(hp->attn_scale) || hp->attn_scale <= 0.0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon or attention scale is not a usable number");
     }
+    RT_TRY(rt_mla_check(hp, err));
     RT_TRY(rt_mix_check(hp, err));
     RT_TRY(rt_moe_check(hp, err));
     bool any_sliding = false;
@@ -118,6 +120,19 @@ static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys
     }
 }
 
+/* Some layer of the file has a tensor of this role. */
+static bool has_layer_tensor(const rt_gguf *g, rt_role role)
+{
+    for (int l = 0; l < RT_MAX_LAYERS; l++) {
+        char name[96];
+        rt_name_numbered(name, sizeof name, rt_role_gguf(role), l, 0);
+        if (rt_gguf_find(g, name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gguf *g, rt_err *err)
 {
     rt_slice name;
@@ -131,6 +146,9 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     if (*arch == NULL) {
         return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name,
                        rt_arch_list());
+    }
+    if ((*arch)->without_choice_bias != NULL && !has_layer_tensor(g, RT_ROLE_ROUTER_CHOICE)) {
+        *arch = (*arch)->without_choice_bias;
     }
     rt_keys k = {.g = g, .arch = arch_name, .err = err, .st = RT_OK};
     *hp = defaults(*arch);
@@ -150,13 +168,15 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     hp->head_dim = rt_keys_i64(&k, "attention.key_length", hp->n_head > 0 ? hp->d_model / hp->n_head : 0);
     hp->norm_eps = rt_keys_f64(&k, "attention.layer_norm_rms_epsilon", hp->norm_eps);
     hp->attn_scale = rt_keys_f64(&k, "attention.scale", 0.0);
-    if (rt_keys_i64(&k, "attention.value_length", hp->head_dim) != hp->head_dim) {
+    hp->head_dim_v = rt_keys_i64(&k, "attention.value_length", hp->head_dim);
+    if (hp->head_dim_v != hp->head_dim && !(*arch)->mla) {
         return rt_fail(err, RT_UNSUPPORTED, 0, "key '%s.attention.value_length' differs from the key length",
                        arch_name);
     }
     read_sliding_gguf(*arch, hp, &k);
     rt_mix_from_gguf(*arch, hp, &k);
-    st = rt_moe_from_gguf(*arch, hp, &k);
+    st = rt_mla_from_gguf(*arch, hp, &k);
+    st = st == RT_OK ? rt_moe_from_gguf(*arch, hp, &k) : st;
     st = st == RT_OK ? rt_rope_from_gguf(*arch, hp, &k) : st;
     if (st != RT_OK) {
         return st;
@@ -240,6 +260,8 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
         hp->glu.alpha = (float)rt_json_f64(config, "swiglu_alpha", (double)hp->glu.alpha);
     }
     RT_TRY(rt_mix_from_hf(*arch, hp, config, err));
+    hp->head_dim_v = hp->head_dim;
+    RT_TRY(rt_mla_from_hf(*arch, hp, config, err));
     RT_TRY(rt_moe_from_hf(*arch, hp, config, err));
     read_layer_kinds_hf(*arch, hp, config);
     RT_TRY(rt_rope_from_hf(*arch, hp, config, err));

@@ -1,6 +1,7 @@
 /* Hyper-parameters written as GGUF keys or config.json, refusing what a format cannot say. */
 #include <math.h>
 
+#include "model/hparams_mla.h"
 #include "model/hparams_moe.h"
 #include "model/rope.h"
 
@@ -21,7 +22,8 @@ static void sliding_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hpa
 
 rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err)
 {
-    if (!rt_hparams_scale_is_usual(arch, hp) && !rt_arch_has(arch, RT_ROLE_ATTN_Q)) { /* else save.c folds it */
+    const bool folds = rt_arch_has(arch, RT_ROLE_ATTN_Q) && !arch->mla; /* save.c, into the queries */
+    if (!rt_hparams_scale_is_usual(arch, hp) && !folds) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "GGUF readers take %.6g for the attention scale of '%s'; this model's is %.6g and would be lost",
                        rt_hparams_usual_scale(arch, hp), arch->name, hp->attn_scale);
@@ -42,7 +44,8 @@ rt_status rt_hparams_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hp
                        arch->name, (double)arch->glu->limit, (double)arch->glu->alpha, (double)hp->glu.limit,
                        (double)hp->glu.alpha);
     }
-    const rt_status st = rt_moe_to_gguf(w, arch, hp, err);
+    rt_status st = rt_mla_to_gguf(w, arch, hp, err);
+    st = st == RT_OK ? rt_moe_to_gguf(w, arch, hp, err) : st;
     if (st != RT_OK) {
         return st;
     }
@@ -89,6 +92,7 @@ json_t *rt_hparams_to_hf(const rt_arch *arch, const rt_hparams *hp, const int32_
     set_token(c, "bos_token_id", ids[0]);
     set_token(c, "eos_token_id", ids[1]);
     set_token(c, "pad_token_id", ids[2]);
+    rt_mla_to_hf(c, arch, hp);
     rt_moe_to_hf(c, arch, hp);
     if (arch->glu != NULL) {
         json_object_set_new(c, "swiglu_limit", json_real((double)hp->glu.limit));

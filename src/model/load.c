@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "model/hparams.h"
+#include "model/split_kv.h"
 #include "model/stack.h"
 
 /* Where a parameter's values lie in the file: its row r is row first_row + r * step of `rows`. */
 typedef struct source {
     rt_tensor_rows rows;
     int64_t first_row, step;
+    rt_split_kv split; /* in place of the above where `in_parts` */
+    bool in_parts;
     const rt_tensor_desc *desc;
     bool gguf;
     bool turned; /* inputs are rows, from first_row on; outputs are columns, by `part` */
@@ -55,6 +58,12 @@ static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *
     rt_name_numbered(name, sizeof name, rt_tensor_gguf(s->desc), p->layer, 0);
     const rt_tensor_info *t = rt_gguf_find(g, name);
     s->gguf = true;
+    if (t == NULL && s->desc->gguf_form == RT_FORM_SPLIT_KV) {
+        s->in_parts = true;
+        st = rt_split_kv_find(&s->split, g, m, p, err);
+        s->rows = s->split.v; /* its type speaks for both */
+        return st == RT_NOT_FOUND ? RT_INPUT : st;
+    }
     s->step = 1;
     if (t == NULL) {
         return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
@@ -144,9 +153,12 @@ static void load_param(void *ud, int64_t task, int thread)
     const loader *ld = ud;
     const rt_param *p = &ld->m->params[task];
     const source *s = &ld->sources[task];
-    const int64_t rows = s->turned ? 0 : rt_param_rows(p), cols = rt_param_cols(p);
+    const int64_t rows = s->turned || s->in_parts ? 0 : rt_param_rows(p), cols = rt_param_cols(p);
     if (s->turned) {
         load_turned(p, s, ld->scratch[thread]);
+    }
+    if (s->in_parts) {
+        rt_split_kv_load(&s->split, ld->m, p, ld->scratch[thread]);
     }
     for (int64_t r = 0; r < rows; r++) {
         const int64_t at = s->first_row + s->step * (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
@@ -165,7 +177,7 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
 {
     rt_status st = RT_OK;
     loader ld = {.m = m};
-    int64_t longest = 0;
+    int64_t longest = rt_split_kv_row(m);
     const int n_threads = rt_team_threads();
     RT_TRY(RT_NEW(&ld.sources, m->n_params, "tensor directory", err));
     RT_TRY(RT_NEW(&ld.scratch, (size_t)n_threads, "row buffers", err));

@@ -17,6 +17,8 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     case RT_WHEN_MOE: return hp->layer_moe[layer] != 0;
     case RT_WHEN_ATTENTION: return hp->layer_mixer[layer] == RT_MIXER_ATTENTION;
     case RT_WHEN_LIGHTNING: return hp->layer_mixer[layer] == RT_MIXER_LIGHTNING;
+    case RT_WHEN_Q_DIRECT: return hp->q_lora == 0;
+    case RT_WHEN_Q_LATENT: return hp->q_lora > 0;
     case RT_WHEN_SHARED: return hp->layer_moe[layer] != 0 && hp->d_shared > 0;
     }
     return false;

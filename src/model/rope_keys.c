@@ -63,7 +63,7 @@ rt_status rt_rope_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *
     hp->rope_theta = rt_keys_f64(k, "rope.freq_base", hp->rope_theta);
     hp->rope_theta_local = rt_keys_f64(k, "rope.freq_base_swa", hp->rope_theta_local);
     hp->n_rot = rt_keys_i64(k, "rope.dimension_count", hp->head_dim);
-    if (hp->n_rot != hp->head_dim && !arch->partial_rotary) {
+    if (hp->n_rot != hp->head_dim && !arch->partial_rotary && !arch->mla) {
         return rt_fail(k->err, RT_UNSUPPORTED, 0,
                        "key '%s.rope.dimension_count': rotation of part of a head is not supported", k->arch);
     }
@@ -176,7 +176,7 @@ static rt_status read_settings(rt_hparams *hp, const json_t *rope, rt_err *err)
 static int64_t rotated_channels(const rt_arch *arch, const rt_hparams *hp, const json_t *config, const json_t *rope)
 {
     if (!arch->partial_rotary) {
-        return hp->head_dim;
+        return arch->mla ? hp->n_rot : hp->head_dim;
     }
     const double part = rt_json_f64(rope, "partial_rotary_factor", rt_json_f64(config, "partial_rotary_factor", 1.0));
     if (part != 1.0) {

@@ -4,6 +4,7 @@
 
 #include "model/hparams.h"
 #include "model/rope.h"
+#include "model/split_kv.h"
 #include "model/stack.h"
 
 static const struct {
@@ -82,9 +83,14 @@ static rt_status set_extra(rt_gguf_writer *w, const json_t *extra, rt_err *err)
     return RT_OK;
 }
 
-/* Type a tensor is written in: vectors and the router stay F32, rows that do not fill blocks fall back to F16. Four
- * bits are too few for embedding and head (perplexity of SmolLM2-135M 21.1 instead of 18.5): they get eight, as is
- * usual. */
+/* Rows that do not fill blocks fall back to F16. */
+static rt_dtype rows_type(int64_t cols, rt_dtype type)
+{
+    return cols % rt_dtype_block(type) == 0 ? type : RT_F16;
+}
+
+/* Type a tensor is written in: vectors and the router stay F32. Four bits are too few for embedding and head
+ * (perplexity of SmolLM2-135M 21.1 instead of 18.5): they get eight, as is usual. */
 static rt_dtype stored_type(const rt_param *p, rt_dtype type)
 {
     if ((type == RT_Q4_0 || type == RT_Q4_1) && (p->role == RT_ROLE_EMBED || p->role == RT_ROLE_OUTPUT)) {
@@ -93,7 +99,16 @@ static rt_dtype stored_type(const rt_param *p, rt_dtype type)
     if (p->n_dims == 1 || p->role == RT_ROLE_ROUTER) {
         return RT_F32;
     }
-    return p->dims[1] % rt_dtype_block(type) == 0 ? type : RT_F16;
+    return rows_type(p->dims[1], type);
+}
+
+static void add_split_kv(rt_gguf_writer *w, const rt_model *m, const rt_param *p, rt_dtype type, float *values)
+{
+    rt_split_kv_part part[2];
+    rt_split_kv_values(part, m, p, values);
+    for (int i = 0; i < 2; i++) {
+        rt_gguf_add_tensor(w, part[i].name, rows_type(part[i].dims[2], type), 3, part[i].dims, part[i].values);
+    }
 }
 
 static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, float *values, float *row, float *divisors)
@@ -111,6 +126,11 @@ static void add_tensors(rt_gguf_writer *w, const rt_model *m, rt_dtype type, flo
         char name[96];
         if (p->expert > 0) {
             continue; /* written with expert 0 */
+        }
+        if (d->gguf_form == RT_FORM_SPLIT_KV) {
+            add_split_kv(w, m, p, type, values + at);
+            at += p->n;
+            continue;
         }
         rt_name_numbered(name, sizeof name, rt_tensor_gguf(d), p->layer, 0);
         float *first = values + at;
