@@ -51,7 +51,7 @@ static rt_status judge_served(rt_flow *f, rt_err *err)
     if (f->manifest.root != NULL) {
         RT_TRY(rt_manifest_set(&f->manifest, "weights_permit", (json_t *)rt_permit_json(f->weights_permit), err));
     }
-    RT_TRY(rt_served_permit(&f->permit, &ask, rt_json_str(before, "served", NULL), ask.accept, NULL, err));
+    RT_TRY(rt_served_permit(&f->permit, &ask, rt_json_str(before, "served", NULL), ask.accept, err));
 out:
     json_decref(before);
     rt_free(dir);

@@ -9,7 +9,7 @@
 /* ---- opening ---- */
 
 rt_status rt_served_permit(rt_permit **out, const rt_served_ask *ask, const char *served, const char *accept,
-                           rt_evidence *evidence, rt_err *err)
+                           rt_err *err)
 {
     rt_http_url url;
     const rt_status st = rt_http_url_parse(&url, ask->server.url, err);
@@ -26,14 +26,14 @@ rt_status rt_served_permit(rt_permit **out, const rt_served_ask *ask, const char
                                 .reason = ask->reason,
                                 .grant = ask->grant,
                                 .noncommercial = ask->noncommercial};
-    return st == RT_OK ? rt_permit_get(out, &gate, evidence, err) : st;
+    return st == RT_OK ? rt_permit_get(out, &gate, NULL, err) : st;
 }
 
 static rt_status ask_gate(rt_served *s, const char *served, const char *accept, rt_err *err)
 {
     rt_permit_free(s->permit);
     s->permit = NULL;
-    return rt_served_permit(&s->permit, s->ask, served, accept, NULL, err);
+    return rt_served_permit(&s->permit, s->ask, served, accept, err);
 }
 
 /* The name the server gives its model may tell of another family than the declared one. */

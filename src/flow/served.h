@@ -25,9 +25,10 @@ typedef struct rt_served { /* zero-initialise; close in every case */
     rt_permit *permit;
 } rt_served;
 
-/* The gate alone, asked about what is declared: nothing is sent. `evidence` as in rt_permit_get. */
+/* The gate alone, asked about what is declared: nothing is sent. `served`: the server's own name for the model, NULL:
+ * not asked yet. `accept` in place of the ask's. */
 RT_MUST_USE rt_status rt_served_permit(rt_permit **out, const rt_served_ask *ask, const char *served,
-                                       const char *accept, rt_evidence *evidence, rt_err *err);
+                                       const char *accept, rt_err *err);
 
 /* RT_LICENCE before anything is sent where the declared terms, or those of the service, forbid it. RT_REMOTE where the
  * server is not the one that `dir` was begun with. */

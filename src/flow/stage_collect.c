@@ -113,8 +113,12 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     RT_TRY(note_ledger(f, ledger, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "collect", "cache/cache.json", err));
     RT_TRY(save_report(f, &report, err));
-    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token with %d draws, teacher perplexity %.1f",
-           (long long)report.tokens, report.bytes_per_token, report.draws, exp(report.teacher_nll));
+    char draws[32] = "";
+    if (report.draws > 0) {
+        snprintf(draws, sizeof draws, " with %d draws", report.draws);
+    }
+    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token%s, teacher perplexity %.1f", (long long)report.tokens,
+           report.bytes_per_token, draws, exp(report.teacher_nll));
 out:
     rt_free(dir);
     rt_free(ledger);

@@ -281,8 +281,3 @@ const rt_remote *rt_endpoint_scorer_remote(const rt_endpoint_scorer *s)
 {
     return &s->remote;
 }
-
-const char *rt_endpoint_scorer_way(const rt_endpoint_scorer *s)
-{
-    return s->way->name;
-}

@@ -16,6 +16,5 @@ RT_MUST_USE rt_status rt_endpoint_scorer_new(rt_endpoint_scorer **out, rt_endpoi
 void rt_endpoint_scorer_free(rt_endpoint_scorer *s);
 /* As collecting takes it; lives as long as the scorer. */
 const rt_remote *rt_endpoint_scorer_remote(const rt_endpoint_scorer *s);
-const char *rt_endpoint_scorer_way(const rt_endpoint_scorer *s); /* "prompt_logprobs" */
 
 #endif
