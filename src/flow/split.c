@@ -162,6 +162,10 @@ static rt_status check_shapes(const rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
     const rt_model *t = f->teacher;
+    const rt_status st = rt_model_check_trainable(t->arch, &t->hp, err); /* the student has the teacher's blocks */
+    if (st != RT_OK) {
+        return st;
+    }
     if (student_layers(r) > t->hp.n_layer) {
         return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, %s has %lld", student_layers(r),
                        rt_flow_is_served(f) ? "student.from" : "the teacher", (long long)t->hp.n_layer);

@@ -143,11 +143,32 @@ static void decode_iq4_nl(const void *src, float *restrict dst, int64_t n)
     }
 }
 
+/* Tables of small whole numbers: exact below 2^24. */
+static void decode_i32(const void *src, float *restrict dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int32_t v;
+        memcpy(&v, (const char *)src + i * 4, sizeof v);
+        dst[i] = (float)v;
+    }
+}
+
+static void decode_i64(const void *src, float *restrict dst, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t v;
+        memcpy(&v, (const char *)src + i * 8, sizeof v);
+        dst[i] = (float)v;
+    }
+}
+
 static rt_decode_fn decoder(rt_dtype t)
 {
     switch (t) {
     case RT_F32: return decode_f32;
     case RT_F64: return decode_f64;
+    case RT_I32: return decode_i32;
+    case RT_I64: return decode_i64;
     case RT_F16: return decode_f16;
     case RT_BF16: return decode_bf16;
     case RT_Q4_0: return decode_q4_0;

@@ -35,9 +35,9 @@ static void carve_moe(rt_carver *c, const rt_hparams *hp, int64_t n, rt_moe_acts
     a->out = rt_carve_floats(c, slots * hp->d_model);
 }
 
-static bool has_lightning(const rt_hparams *hp)
+static bool has_mixer(const rt_hparams *hp, rt_mixer mixer)
 {
-    return memchr(hp->layer_mixer, RT_MIXER_LIGHTNING, (size_t)hp->n_layer) != NULL;
+    return memchr(hp->layer_mixer, (int)mixer, (size_t)hp->n_layer) != NULL;
 }
 
 static int64_t kv_width(const rt_hparams *hp)
@@ -80,14 +80,34 @@ static void carve_mla_scratch(rt_carver *c, const rt_acts *acts, bool train, rt_
 static int64_t mixer_width(const rt_hparams *hp)
 {
     const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
-    return has_lightning(hp) ? larger(4 * q, q + 2 * kv) : q + 2 * kv;
+    return has_mixer(hp, RT_MIXER_LIGHTNING) ? larger(4 * q, q + 2 * kv) : q + 2 * kv;
+}
+
+static void carve_compressed(rt_carver *c, const rt_model *m, int64_t n, size_t op, rt_acts *a)
+{
+    const rt_hparams *hp = &m->hp;
+    const rt_compression *z = &hp->compression;
+    int64_t most = 0;
+    for (int l = 0; l < hp->n_layer; l++) {
+        most = larger(most, rt_net_memory(m, l, n));
+    }
+    a->compressed.latent = rt_carve_floats(c, n * hp->q_lora);
+    a->compressed.op_latent = rt_carve(c, n * hp->q_lora, op);
+    a->compressed.kv = rt_carve_floats(c, n * hp->head_dim);
+    a->compressed.tokens = rt_carve_floats(c, n * 4 * hp->head_dim);
+    a->compressed.index_tokens = rt_carve_floats(c, n * 4 * hp->index_dim);
+    a->compressed.index_q = rt_carve_floats(c, n * hp->n_index_head * hp->index_dim);
+    a->compressed.index_weight = rt_carve_floats(c, n * hp->n_index_head);
+    a->compressed.group = rt_carve_floats(c, n * z->o_groups * z->o_rank);
+    a->compressed.op_group = rt_carve(c, n * z->o_groups * z->o_rank, op);
+    a->timeline = rt_carve_floats(c, most);
 }
 
 static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, bool moe, rt_layer_acts *a)
 {
     const rt_hparams *hp = &m->hp;
     const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
-    a->x = rt_carve_floats(c, n * hp->d_model);
+    a->x = rt_carve_floats(c, n * rt_net_width(m));
     if (hp->kv_lora > 0) {
         carve_mla(c, hp, n, &a->mla);
     } else {
@@ -97,7 +117,7 @@ static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, 
     a->o = rt_carve_floats(c, n * rt_dim_size(RT_DIM_O, hp));
     a->lse = rt_carve_floats(c, n * hp->n_head);
     a->attn_out = m->arch->post_norms ? rt_carve_floats(c, n * hp->d_model) : NULL;
-    a->x_mid = rt_carve_floats(c, n * hp->d_model);
+    a->x_mid = rt_carve_floats(c, n * rt_net_width(m));
     a->gate_up = dense ? rt_carve_floats(c, n * 2 * hp->d_ff) : NULL;
     a->ffn_out = m->arch->post_norms ? rt_carve_floats(c, n * hp->d_model) : NULL;
     if (moe) {
@@ -131,14 +151,25 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
         const bool dense = train ? !hp->layer_moe[l] : true;
         carve_layer(c, a->m, n, dense, train ? hp->layer_moe[l] : moe, c->base != NULL ? &a->layers[l] : &unused);
     }
-    a->x = rt_carve_floats(c, n * hp->d_model);
+    a->x = rt_carve_floats(c, n * rt_net_width(a->m));
+    if (hp->hyper.n > 0) {
+        a->x_end = rt_carve_floats(c, n * hp->d_model);
+        a->hyper_in = rt_carve_floats(c, n * hp->d_model);
+        a->hyper_mix = rt_carve_floats(c, n * (hp->hyper.n + hp->hyper.n * hp->hyper.n));
+    }
+    if (hp->compression.o_groups > 0) {
+        carve_compressed(c, a->m, n, op, a);
+    }
     a->cs[0] = rt_carve_floats(c, n * hp->n_rot);
     a->cs[1] = a->m->rope_cs[1] != NULL ? rt_carve_floats(c, n * hp->n_rot) : NULL;
-    size_t scratch = rt_attn_scratch_floats(a->max_span, attention_width(hp));
-    if (has_lightning(hp) && scratch < (size_t)(hp->head_dim * hp->head_dim)) {
-        scratch = (size_t)(hp->head_dim * hp->head_dim);
+    int64_t scratch = (int64_t)rt_attn_scratch_floats(a->max_span, attention_width(hp));
+    if (has_mixer(hp, RT_MIXER_LIGHTNING)) { /* a head's state */
+        scratch = larger(scratch, hp->head_dim * hp->head_dim);
     }
-    a->attn_scratch_floats = (scratch + 15) & ~(size_t)15;
+    if (a->m->hp.compression.o_groups > 0) { /* scores of keys and entries and marks of these, or an entry's sums */
+        scratch = larger(scratch, larger(3 * a->max_span, 2 * larger(hp->head_dim, hp->index_dim)));
+    }
+    a->attn_scratch_floats = (size_t)((scratch + 15) & ~(int64_t)15);
     a->attn_scratch = rt_carve_floats(c, (int64_t)a->attn_scratch_floats * rt_team_threads());
     a->op_d = rt_carve(c, n * hp->d_model, op);
     a->op_mid = rt_carve(c, n * mid, op);
@@ -215,7 +246,7 @@ void rt_acts_free(rt_acts *a)
 
 float *rt_acts_x(rt_acts *a)
 {
-    return a->x;
+    return a->x_end != NULL ? a->x_end : a->x;
 }
 
 const float *rt_acts_layer_input(const rt_acts *a, int layer)

@@ -57,6 +57,19 @@ typedef struct rt_layer_acts {
     rt_moe_acts moe;
 } rt_layer_acts;
 
+/* Compressed attention. Widths: rt_compression. */
+typedef struct rt_compressed_acts {
+    float *latent;       /* [N, q_lora] */
+    void *op_latent;     /* operand: normed */
+    float *kv;           /* [N, head_dim] before norm and rotation */
+    float *tokens;       /* [N, 2 width] values and gates for the pool */
+    float *index_tokens; /* for the indexer's */
+    float *index_q;      /* [N, n_index_head, index_dim] */
+    float *index_weight; /* [N, n_index_head] */
+    float *group;        /* [N, o_groups, o_rank] */
+    void *op_group;
+} rt_compressed_acts;
+
 struct rt_acts {
     const rt_model *m;
     rt_net_mode mode;
@@ -64,6 +77,12 @@ struct rt_acts {
     rt_dtype type;         /* of GEMM operands: the model's compute type; F32 in RT_NET_ROWS mode */
     rt_layer_acts *layers; /* [n_layer] in TRAIN mode, else one that all share */
     float *x;              /* [N, D] after the last layer */
+
+    float *x_end;                  /* [N, D] of several streams (then x is [N, n, D]) what the head reads */
+    float *hyper_in;               /* [N, D] what a block reads of them */
+    float *hyper_mix;              /* [N, n + n n] */
+    rt_compressed_acts compressed; /* where a layer has such a mixer */
+    float *timeline;               /* memory of timelines of spans without a cache */
 
     float *cs[2];        /* [N, n_rot] rotation of each row; [1] as rope_cs of the model */
     float *attn_scratch; /* [threads] */

@@ -35,7 +35,20 @@ typedef enum rt_dim {
     RT_DIM_KVB,
     RT_DIM_IH, /* indexer: heads, head size, all heads */
     RT_DIM_ID,
-    RT_DIM_IQ
+    RT_DIM_IQ,
+    RT_DIM_H,
+    RT_DIM_K,
+    RT_DIM_GROUP_IN,  /* output of a group of heads */
+    RT_DIM_GROUP_OUT, /* what the groups make of it together */
+    RT_DIM_2HD,
+    RT_DIM_HEAVY, /* tokens of an entry */
+    RT_DIM_SPARSE,
+    RT_DIM_2ID,
+    RT_DIM_N,    /* streams */
+    RT_DIM_ND,   /* all of them */
+    RT_DIM_NMIX, /* weights that connect a block to them */
+    RT_DIM_1,
+    RT_DIM_3
 } rt_dim;
 
 typedef enum rt_scope { RT_SCOPE_MODEL, RT_SCOPE_LAYER, RT_SCOPE_EXPERT } rt_scope;
@@ -46,6 +59,9 @@ typedef enum rt_mixer {
     RT_MIXER_LIGHTNING,
     RT_MIXER_MLA,
     RT_MIXER_MLA_INDEXED,
+    RT_MIXER_WINDOWED, /* shared key/value of the last tokens */
+    RT_MIXER_HEAVY,    /* and pooled entries of many tokens, all of them */
+    RT_MIXER_SPARSE,   /* and pooled entries of few tokens, those an indexer picks */
     RT_MIXER_COUNT
 } rt_mixer;
 
@@ -59,7 +75,11 @@ typedef enum rt_when {
     RT_WHEN_ATTENTION, /* by the layer's mixer */
     RT_WHEN_LIGHTNING,
     RT_WHEN_Q_DIRECT, /* latent attention: queries from a latent or not */
-    RT_WHEN_Q_LATENT
+    RT_WHEN_Q_LATENT,
+    RT_WHEN_HEAVY,
+    RT_WHEN_SPARSE,
+    RT_WHEN_HASHED, /* mixture whose experts follow from the token */
+    RT_WHEN_ROUTED  /* the other mixtures */
 } rt_when;
 
 /* RT_FORM_*: how the values in a GGUF differ from those in memory (Hugging Face's). */
@@ -99,6 +119,20 @@ typedef struct rt_residual {
     double alpha, beta;
 } rt_residual;
 
+/* Shared-key attention with pooled entries. */
+typedef struct rt_compression {
+    int64_t o_groups, o_rank; /* groups of heads with an output matrix, and its rows */
+    int64_t heavy, sparse;    /* tokens of an entry */
+} rt_compression;
+
+#define RT_MAX_STREAMS 16
+/* Residual streams connected by weights of their own. */
+typedef struct rt_hyper {
+    int64_t n; /* 0: one plain stream */
+    int64_t iterations;
+    double eps;
+} rt_hyper;
+
 typedef enum rt_rope_scaling { RT_ROPE_PLAIN, RT_ROPE_LINEAR, RT_ROPE_LLAMA3, RT_ROPE_YARN } rt_rope_scaling;
 
 #define RT_MAX_LAYERS 512
@@ -134,11 +168,15 @@ typedef struct rt_hparams {
     uint8_t layer_mixer[RT_MAX_LAYERS];                 /* rt_mixer */
     rt_residual after_mixer[RT_MIXER_COUNT], after_ffn; /* architectures with norm_residual */
 
+    rt_compression compression;
+    rt_hyper hyper;
+
     rt_glu glu; /* of dense FFN and experts */
     rt_routing route;
-    int64_t d_expert;                 /* width of an expert */
-    int64_t d_shared;                 /* width of the dense FFN beside the experts, 0: none */
-    uint8_t layer_moe[RT_MAX_LAYERS]; /* 1: mixture of experts in place of the dense FFN */
+    int64_t d_expert;                    /* width of an expert */
+    int64_t d_shared;                    /* width of the dense FFN beside the experts, 0: none */
+    uint8_t layer_moe[RT_MAX_LAYERS];    /* 1: mixture of experts in place of the dense FFN */
+    uint8_t layer_hashed[RT_MAX_LAYERS]; /* 1: its experts follow from the token */
 } rt_hparams;
 
 /* How the files of an architecture with experts speak of them. */
@@ -158,6 +196,7 @@ typedef struct rt_arch {
     const char *hf_type;         /* config.json model_type */
     const char *hf_types_too[2]; /* other spellings of it, NULL: none */
     const char *hf_class;        /* config.json architectures[0] */
+    bool read_only;              /* models of it are not written */
     bool qkv_bias, qk_norm;
     bool post_norms;    /* norm after attention and after FFN, before the residual (Gemma) */
     bool norm_residual; /* the residual is the block's normed input, weighted (MiniMax-01) */

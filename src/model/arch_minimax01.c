@@ -33,6 +33,7 @@ const rt_arch rt_arch_minimax01 = {
     .hf_type = "minimax",
     .hf_types_too = {"minimax_text_01", "minimax_m1"},
     .hf_class = "MiniMaxForCausalLM",
+    .read_only = true,
     .norm_residual = true,
     .act = RT_ACT_SILU,
     .moe = {.route = {.normalise = true}, .hf_experts = "num_local_experts", .hf_width = "intermediate_size"},

@@ -174,8 +174,9 @@ static void attend_backward(void *ud, int64_t task, int thread)
 }
 
 /* Keys [cap][kv], then values. */
-int64_t rt_attn_memory(const rt_hparams *hp, int64_t cap)
+int64_t rt_attn_memory(const rt_hparams *hp, int layer, int64_t cap)
 {
+    (void)layer;
     return 2 * cap * hp->n_head_kv * hp->head_dim;
 }
 

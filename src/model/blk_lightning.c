@@ -33,8 +33,9 @@ static float fade(const rt_hparams *hp, int layer, int64_t head)
 }
 
 /* A matrix a head. */
-int64_t rt_lightning_memory(const rt_hparams *hp, int64_t cap)
+int64_t rt_lightning_memory(const rt_hparams *hp, int layer, int64_t cap)
 {
+    (void)layer;
     (void)cap;
     return hp->n_head * hp->head_dim * hp->head_dim;
 }

@@ -286,8 +286,9 @@ static void append_to_cache(const rt_block_run *r, const rt_mla_shape *s)
 }
 
 /* Latents and rotated channels [cap][kva], then the indexer's keys. */
-int64_t rt_mla_memory(const rt_hparams *hp, int64_t cap)
+int64_t rt_mla_memory(const rt_hparams *hp, int layer, int64_t cap)
 {
+    (void)layer;
     return cap * (rt_dim_size(RT_DIM_KVA, hp) + hp->index_dim);
 }
 

@@ -34,14 +34,21 @@ static void route_rows(void *ud, int64_t task, int thread)
 {
     (void)thread;
     const rt_block_run *r = ((const route_job *)ud)->r;
-    const rt_param *bias = r->layer->p[RT_ROLE_ROUTER_CHOICE];
+    const rt_param *bias = r->layer->p[RT_ROLE_ROUTER_CHOICE], *table = r->layer->p[RT_ROLE_ROUTER_TABLE];
     const moe_shape s = shape_of(r);
     rt_moe_acts *a = &r->la->moe;
     int64_t end;
     for (int64_t i = first_row(&s, task, &end); i < end; i++) {
         float *p = r->a->moe_dlogits + i * s.e;
         memcpy(p, a->logits + i * s.e, (size_t)s.e * sizeof(float));
-        rt_route(&r->m->hp.route, p, bias != NULL ? bias->w : NULL, a->expert + i * s.k, a->weight + i * s.k);
+        if (table != NULL) { /* the experts follow from the token */
+            for (int64_t c = 0; c < s.k; c++) {
+                a->expert[i * s.k + c] = (int32_t)table->w[r->b->ids[i] * s.k + c];
+            }
+            rt_route_given(&r->m->hp.route, p, a->expert + i * s.k, a->weight + i * s.k);
+        } else {
+            rt_route(&r->m->hp.route, p, bias != NULL ? bias->w : NULL, a->expert + i * s.k, a->weight + i * s.k);
+        }
     }
 }
 

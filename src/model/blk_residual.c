@@ -7,6 +7,10 @@ void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, f
                        float *x_out)
 {
     const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
+    if (r->m->hp.hyper.n > 0) {
+        rt_hyper_leave(r, y, x_out);
+        return;
+    }
     if (r->m->arch->norm_residual) {
         const bool mixer = post_norm == RT_ROLE_ATTN_POST_NORM;
         const rt_residual *w = mixer ? &r->m->hp.after_mixer[r->m->hp.layer_mixer[r->l]] : &r->m->hp.after_ffn;

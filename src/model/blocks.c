@@ -19,6 +19,15 @@ const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer)
         [RT_MIXER_MLA_INDEXED] = {.name = "latent attention to the keys of an indexer",
                                   .forward = rt_mla_indexed_forward,
                                   .memory = rt_mla_memory},
+        [RT_MIXER_WINDOWED] = {.name = "windowed shared-key attention",
+                               .forward = rt_compressed_forward,
+                               .memory = rt_compressed_memory},
+        [RT_MIXER_HEAVY] = {.name = "heavily compressed attention",
+                            .forward = rt_compressed_forward,
+                            .memory = rt_compressed_memory},
+        [RT_MIXER_SPARSE] = {.name = "compressed sparse attention",
+                             .forward = rt_compressed_forward,
+                             .memory = rt_compressed_memory},
     };
     return &kinds[hp->layer_mixer[layer]];
 }
@@ -38,9 +47,9 @@ rt_status rt_model_check_trainable(const rt_arch *arch, const rt_hparams *hp, rt
         const rt_block_kind *missing = mixer->backward == NULL ? mixer : ffn->backward == NULL ? ffn : NULL;
         if (missing != NULL) {
             return rt_fail(err, RT_UNSUPPORTED, 0,
-                           "models of architecture '%s' cannot be trained: the block '%s' (layer %d) has no backward "
-                           "pass; they can be scored, run and taught from",
-                           arch->name, missing->name, l);
+                           "architecture '%s' (%s) cannot be trained: its block '%s' (layer %d) has no backward pass; "
+                           "such a model can be read, scored and taught from",
+                           arch->name, arch->hf_type, missing->name, l);
         }
     }
     return RT_OK;
@@ -49,7 +58,7 @@ rt_status rt_model_check_trainable(const rt_arch *arch, const rt_hparams *hp, rt
 int64_t rt_net_memory(const rt_model *m, int layer, int64_t cap)
 {
     const rt_block_kind *mixer = rt_block_mixer(&m->hp, layer);
-    return mixer->memory != NULL ? mixer->memory(&m->hp, cap) : 0;
+    return mixer->memory != NULL ? mixer->memory(&m->hp, layer, cap) : 0;
 }
 
 bool rt_net_recurrent(const rt_model *m, int layer)

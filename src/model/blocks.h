@@ -13,7 +13,8 @@ typedef struct rt_block_run {
     const rt_layer *layer;
     rt_layer_acts *la;
     int l;
-    float *grads; /* flat block, backward only */
+    const float *stream; /* the residual the block reads, where x_in is a sum over several streams */
+    float *grads;        /* flat block, backward only */
 } rt_block_run;
 
 /* x_out = x_in + block(x_in); x_out may be x_in. What backward needs is left in la. */
@@ -25,9 +26,9 @@ typedef void (*rt_block_backward)(const rt_block_run *r, const float *x_in, floa
 typedef struct rt_block_kind {
     const char *name;
     rt_block_forward forward;
-    rt_block_backward backward;                           /* NULL: the kind cannot be trained */
-    int64_t (*memory)(const rt_hparams *hp, int64_t cap); /* floats kept of a timeline of `cap` rows, NULL: none */
-    bool recurrent;                                       /* the memory is a state that cannot be wound back */
+    rt_block_backward backward;                                      /* NULL: the kind cannot be trained */
+    int64_t (*memory)(const rt_hparams *hp, int layer, int64_t cap); /* floats kept of a timeline, NULL: none */
+    bool recurrent; /* the memory is a state that cannot be wound back */
 } rt_block_kind;
 
 const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer);
@@ -35,13 +36,15 @@ const rt_block_kind *rt_block_ffn(const rt_hparams *hp, int layer);
 
 void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx);
-int64_t rt_attn_memory(const rt_hparams *hp, int64_t cap);
+int64_t rt_attn_memory(const rt_hparams *hp, int layer, int64_t cap);
 void rt_lightning_forward(const rt_block_run *r, const float *x_in, float *x_out);
-int64_t rt_lightning_memory(const rt_hparams *hp, int64_t cap);
+int64_t rt_lightning_memory(const rt_hparams *hp, int layer, int64_t cap);
 void rt_mla_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_mla_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_mla_indexed_forward(const rt_block_run *r, const float *x_in, float *x_out);
-int64_t rt_mla_memory(const rt_hparams *hp, int64_t cap);
+int64_t rt_mla_memory(const rt_hparams *hp, int layer, int64_t cap);
+void rt_compressed_forward(const rt_block_run *r, const float *x_in, float *x_out);
+int64_t rt_compressed_memory(const rt_hparams *hp, int layer, int64_t cap);
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_ffn_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_moe_forward(const rt_block_run *r, const float *x_in, float *x_out);
@@ -60,5 +63,12 @@ void rt_block_residual(const rt_block_run *r, rt_role post_norm, float *saved, f
                        float *x_out);
 /* Gradient of the block's own output y, from dx; the result is dx itself or lies in a->f_d. */
 const float *rt_block_residual_backward(const rt_block_run *r, rt_role post_norm, const float *saved, const float *dx);
+
+/* Several streams (roles: function, base, scale from `function` on): what the block reads of x_in [N, n, D], left in
+ * the batch's memory; streams with its output `out` added, x_out may be r->stream; and what is read behind the last
+ * layer, y [N, D]. */
+const float *rt_hyper_enter(const rt_block_run *r, rt_role function, const float *x_in);
+void rt_hyper_leave(const rt_block_run *r, const float *out, float *x_out);
+void rt_hyper_end(const rt_model *m, const float *x, int64_t n_rows, float *y);
 
 #endif

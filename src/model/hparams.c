@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/hparams_compressed.h"
 #include "model/hparams_mix.h"
 #include "model/hparams_mla.h"
 #include "model/hparams_moe.h"
@@ -83,6 +84,7 @@ rt_status rt_hparams_check(const rt_hparams *hp, rt_err *err)
         RT_FAIL_OUT(err, RT_INPUT, 0, "norm epsilon or attention scale is not a usable number");
     }
     RT_TRY(rt_mla_check(hp, err));
+    RT_TRY(rt_compressed_check(hp, err));
     RT_TRY(rt_mix_check(hp, err));
     RT_TRY(rt_moe_check(hp, err));
     bool any_sliding = false;
@@ -156,7 +158,9 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     hp->d_model = rt_keys_need_i64(&k, "embedding_length");
     hp->n_head = rt_keys_need_i64(&k, "attention.head_count");
     hp->n_ctx = rt_keys_need_i64(&k, "context_length");
-    hp->d_ff = rt_keys_need_i64(&k, "feed_forward_length");
+    hp->d_ff = rt_arch_has(*arch, RT_ROLE_FFN_GATE)
+                   ? rt_keys_need_i64(&k, "feed_forward_length")
+                   : rt_keys_i64(&k, "feed_forward_length", rt_keys_i64(&k, "expert_feed_forward_length", 0));
     if (k.st != RT_OK) {
         return k.st;
     }
@@ -178,6 +182,7 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     st = rt_mla_from_gguf(*arch, hp, &k);
     st = st == RT_OK ? rt_moe_from_gguf(*arch, hp, &k) : st;
     st = st == RT_OK ? rt_rope_from_gguf(*arch, hp, &k) : st;
+    st = st == RT_OK ? rt_compressed_from_gguf(*arch, hp, &k) : st;
     if (st != RT_OK) {
         return st;
     }
@@ -243,7 +248,8 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     RT_TRY(need_i64(config, "num_hidden_layers", &hp->n_layer, err));
     RT_TRY(need_i64(config, "hidden_size", &hp->d_model, err));
     RT_TRY(need_i64(config, "num_attention_heads", &hp->n_head, err));
-    RT_TRY(need_i64(config, "intermediate_size", &hp->d_ff, err));
+    const bool experts_alone = json_object_get(config, "intermediate_size") == NULL && (*arch)->moe.hf_width != NULL;
+    RT_TRY(need_i64(config, experts_alone ? (*arch)->moe.hf_width : "intermediate_size", &hp->d_ff, err));
     RT_TRY(need_i64(config, "vocab_size", &hp->n_vocab, err));
     RT_TRY(rt_in_range("number of layers", hp->n_layer, 1, RT_MAX_LAYERS, err));
     RT_TRY(rt_in_range("number of attention heads", hp->n_head, 1, 1 << 12, err));
@@ -265,6 +271,7 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     RT_TRY(rt_moe_from_hf(*arch, hp, config, err));
     read_layer_kinds_hf(*arch, hp, config);
     RT_TRY(rt_rope_from_hf(*arch, hp, config, err));
+    RT_TRY(rt_compressed_from_hf(*arch, hp, config, err));
     derive(*arch, hp);
     RT_TRY(rt_hparams_check(hp, err));
 out:

@@ -70,18 +70,23 @@ out:
 
 /* --- GGUF ------------------------------------------------------------------------------------------------------ */
 
-enum { GATING_SOFTMAX = 1, GATING_SIGMOID = 2 };
+static const int64_t gating[] = {[RT_SCORE_SOFTMAX] = 1, [RT_SCORE_SIGMOID] = 2, [RT_SCORE_SQRT_SOFTPLUS] = 4};
+#define N_SCORES (sizeof gating / sizeof gating[0])
 
 static rt_status routing_from_gguf(rt_routing *r, const rt_keys *keys)
 {
-    const int64_t gating = rt_keys_i64(keys, "expert_gating_func", 0);
-    if (gating == GATING_SOFTMAX || gating == GATING_SIGMOID) {
-        r->score = gating == GATING_SIGMOID ? RT_SCORE_SIGMOID : RT_SCORE_SOFTMAX;
-    } else if (gating != 0) {
-        return rt_fail(keys->err, RT_UNSUPPORTED, 0,
-                       "key '%s.expert_gating_func': scores of kind %lld are not supported (1 softmax, 2 sigmoid)",
-                       keys->arch, (long long)gating);
+    const int64_t kind = rt_keys_i64(keys, "expert_gating_func", gating[r->score]);
+    size_t i = 0;
+    while (i < N_SCORES && kind != gating[i]) {
+        i++;
     }
+    if (kind != 0 && i == N_SCORES) {
+        return rt_fail(keys->err, RT_UNSUPPORTED, 0,
+                       "key '%s.expert_gating_func': scores of kind %lld are not supported (1 softmax, 2 sigmoid, 4 "
+                       "square root of softplus)",
+                       keys->arch, (long long)kind);
+    }
+    r->score = kind != 0 ? (rt_router_score)i : r->score;
     r->normalise = rt_keys_bool(keys, "expert_weights_norm", r->normalise);
     const double scale = rt_keys_f64(keys, "expert_weights_scale", r->scale);
     r->scale = scale == 0.0 ? 1.0 : scale; /* older files: 0 for none */
@@ -166,8 +171,7 @@ static rt_status refuse_layers(const rt_arch *arch, const rt_hparams *hp, rt_err
 static void routing_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_routing *r)
 {
     if (arch->moe.gguf_says || r->score != RT_SCORE_SOFTMAX) {
-        rt_keys_set_u32(w, arch->name, "expert_gating_func",
-                        r->score == RT_SCORE_SIGMOID ? GATING_SIGMOID : GATING_SOFTMAX);
+        rt_keys_set_u32(w, arch->name, "expert_gating_func", gating[r->score]);
     }
     if (!arch->moe.gguf_says) {
         return;
@@ -204,6 +208,9 @@ out:
 
 /* --- config.json ----------------------------------------------------------------------------------------------- */
 
+static const char *const score_names[] = {
+    [RT_SCORE_SOFTMAX] = "softmax", [RT_SCORE_SIGMOID] = "sigmoid", [RT_SCORE_SQRT_SOFTPLUS] = "sqrtsoftplus"};
+
 static rt_status routing_from_hf(const rt_arch *arch, rt_routing *r, const json_t *c, rt_err *err)
 {
     const char *score = rt_json_str(c, "scoring_func", NULL), *method = rt_json_str(c, "topk_method", NULL);
@@ -221,11 +228,14 @@ static rt_status routing_from_hf(const rt_arch *arch, rt_routing *r, const json_
         r->group_score = two ? RT_GROUP_TOP2 : RT_GROUP_MAX;
     }
     if (score != NULL) {
-        const bool sigmoid = strcmp(score, "sigmoid") == 0;
-        if (!sigmoid && strcmp(score, "softmax") != 0) {
+        size_t i = 0;
+        while (i < N_SCORES && strcmp(score, score_names[i]) != 0) {
+            i++;
+        }
+        if (i == N_SCORES) {
             return rt_fail(err, RT_UNSUPPORTED, 0, "config.json: 'scoring_func' '%.40s' is not supported", score);
         }
-        r->score = sigmoid ? RT_SCORE_SIGMOID : RT_SCORE_SOFTMAX;
+        r->score = (rt_router_score)i;
     }
     return RT_OK;
 }
@@ -272,7 +282,7 @@ static void routing_to_hf(json_t *c, const rt_arch *arch, const rt_routing *r)
     if (!arch->moe.gguf_says) {
         return; /* of this kind only the normalisation varies */
     }
-    json_object_set_new(c, "scoring_func", json_string(r->score == RT_SCORE_SIGMOID ? "sigmoid" : "softmax"));
+    json_object_set_new(c, "scoring_func", json_string(score_names[r->score]));
     json_object_set_new(c, "topk_method",
                         json_string(r->group_score == RT_GROUP_TOP2 ? "noaux_tc"
                                     : r->n_group > 1                ? "group_limited_greedy"

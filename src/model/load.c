@@ -173,6 +173,21 @@ static void load_param(void *ud, int64_t task, int thread)
     }
 }
 
+/* Tables that name experts are indices: a damaged one must not lead out of bounds. */
+static rt_status check_tables(const rt_model *m, rt_err *err)
+{
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        for (int64_t j = 0; p->role == RT_ROLE_ROUTER_TABLE && j < p->n; j++) {
+            if (!(p->w[j] >= 0.0f && p->w[j] < (float)m->hp.route.n_expert)) {
+                return rt_fail(err, RT_INPUT, 0, "tensor '%s' names expert %g of %lld", p->name, (double)p->w[j],
+                               (long long)m->hp.route.n_expert);
+            }
+        }
+    }
+    return RT_OK;
+}
+
 static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -199,6 +214,7 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
         m->file_dtype = count[t] > count[m->file_dtype] ? (rt_dtype)t : m->file_dtype;
     }
     rt_team_for((int64_t)m->n_params, load_param, &ld);
+    st = check_tables(m, err);
 out:
     for (int t = 0; ld.scratch != NULL && t < n_threads; t++) {
         rt_free(ld.scratch[t]);

@@ -57,7 +57,7 @@ double rt_model_flops_per_token(const rt_model *m)
     double n = 0;
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
-        if (p->n_dims != 2 || p == m->embed) {
+        if (p->n_dims != 2 || p == m->embed || p->role == RT_ROLE_ROUTER_TABLE) {
             continue;
         }
         const bool routed = p->expert >= 0;
@@ -86,6 +86,7 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
         }
         hp.layer_moe[i] = teacher->hp.layer_moe[keep[i]];
         hp.layer_mixer[i] = teacher->hp.layer_mixer[keep[i]];
+        hp.layer_hashed[i] = teacher->hp.layer_hashed[keep[i]];
         hp.layer_sliding[i] = teacher->hp.layer_sliding[keep[i]];
     }
     hp.n_layer = n_keep;

@@ -35,6 +35,7 @@ typedef struct rt_model {
     size_t n_expert_params;                       /* parameters of one expert, which follow each other */
     int64_t n_elements;                           /* sum of n: length of the flat block */
     rt_layer *layers;                             /* [n_layer] */
+    rt_layer top;                                 /* what belongs to no layer */
     const rt_param *embed, *output_norm, *output; /* output == embed when tied */
     rt_dtype compute;                             /* F32 or BF16: type of GEMM inputs */
     bool trainable;                               /* has f32 masters of everything */

@@ -18,12 +18,12 @@ static void embed_rows(void *ud, int64_t task, int thread)
     (void)thread;
     const embed_job *j = ud;
     const rt_param *e = j->m->embed;
-    const int64_t d = j->m->hp.d_model, row0 = task * RT_ROW_BLOCK;
+    const int64_t d = j->m->hp.d_model, width = rt_net_width(j->m), row0 = task * RT_ROW_BLOCK;
     const int64_t end = row0 + RT_ROW_BLOCK < j->b->n_rows ? row0 + RT_ROW_BLOCK : j->b->n_rows;
     const float scale = (float)j->m->hp.embed_scale;
     for (int64_t i = row0; i < end; i++) {
         const int64_t at = (int64_t)j->b->ids[i] * d;
-        float *x = j->x + i * d;
+        float *x = j->x + i * width;
         if (e->w != NULL) {
             memcpy(x, e->w + at, (size_t)d * sizeof(float));
         } else {
@@ -32,7 +32,15 @@ static void embed_rows(void *ud, int64_t task, int thread)
         if (scale != 1.0f) {
             rt_kernels_get()->scale(x, scale, d);
         }
+        for (int64_t stream = d; stream < width; stream += d) {
+            memcpy(x + stream, x, (size_t)d * sizeof(float));
+        }
     }
+}
+
+int64_t rt_net_width(const rt_model *m)
+{
+    return (m->hp.hyper.n > 0 ? m->hp.hyper.n : 1) * m->hp.d_model;
 }
 
 void rt_net_embed(const rt_model *m, const rt_batch *b, float *x)
@@ -74,12 +82,19 @@ static rt_block_run layer_run(const rt_model *m, rt_acts *a, const rt_batch *b, 
         .m = m, .a = a, .b = b, .layer = &m->layers[l], .l = l, .la = &a->layers[a->mode == RT_NET_TRAIN ? l : 0]};
 }
 
+/* hyper: role of what connects the block to several streams, in architectures that have them. */
+static void run_block(const rt_block_kind *k, rt_block_run *r, rt_role hyper, const float *x_in, float *x_out)
+{
+    r->stream = x_in;
+    k->forward(r, r->layer->p[hyper] != NULL ? rt_hyper_enter(r, hyper, x_in) : x_in, x_out);
+}
+
 static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, const float *x_in, float *x_mid,
                       float *x_out)
 {
-    const rt_block_run r = layer_run(m, a, b, l);
-    rt_block_mixer(&m->hp, l)->forward(&r, x_in, x_mid);
-    rt_block_ffn(&m->hp, l)->forward(&r, x_mid, x_out);
+    rt_block_run r = layer_run(m, a, b, l);
+    run_block(rt_block_mixer(&m->hp, l), &r, RT_ROLE_HYPER_MIXER_FN, x_in, x_mid);
+    run_block(rt_block_ffn(&m->hp, l), &r, RT_ROLE_HYPER_FFN_FN, x_mid, x_out);
 }
 
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x)
@@ -103,6 +118,9 @@ void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
         } else {
             run_layer(m, a, b, l, a->x, a->x, a->x);
         }
+    }
+    if (m->hp.hyper.n > 0) {
+        rt_hyper_end(m, a->x, b->n_rows, a->x_end);
     }
     for (int64_t i = 0; i < b->n_spans; i++) {
         if (b->spans[i].kv != NULL) {

@@ -48,9 +48,11 @@ size_t rt_acts_bytes(const rt_model *m, int64_t max_rows, int64_t max_span, rt_n
  * Ids must be inside the vocabulary, spans (with their past) inside max_span and m->rope_rows: checked by callers that
  * take input. */
 void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b);
-float *rt_acts_x(rt_acts *a); /* [n_rows, d_model] */
+float *rt_acts_x(rt_acts *a); /* [n_rows, d_model]; of several streams their weighted sum */
 
-/* Pieces, for ranking layers with shared prefixes. x: [n_rows, d_model] in place; KV spans not allowed. */
+/* Floats of a row of the residual between layers: d_model, times the streams. */
+int64_t rt_net_width(const rt_model *m);
+/* Pieces, for ranking layers with shared prefixes. x: [n_rows, rt_net_width] in place; KV spans not allowed. */
 void rt_net_embed(const rt_model *m, const rt_batch *b, float *x);
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x);
 
@@ -58,7 +60,7 @@ void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, f
  * overwritten. Adds parameter gradients to the flat block `grads` (params[i].offset). */
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx);
 
-/* Tests and measures, TRAIN mode: input of layer l (l == n_layer: same as rt_acts_x). */
+/* Tests and measures, TRAIN mode: input of layer l, [n_rows, rt_net_width] (l == n_layer: what follows the last). */
 const float *rt_acts_layer_input(const rt_acts *a, int layer);
 /* Router logits [n_rows, n_expert] of a mixture layer after a TRAIN forward, else NULL. */
 const float *rt_acts_router_logits(const rt_acts *a, int layer);

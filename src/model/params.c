@@ -16,6 +16,10 @@ static bool layer_has(const rt_hparams *hp, const rt_tensor_desc *d, int layer)
     case RT_WHEN_DENSE: return !hp->layer_moe[layer];
     case RT_WHEN_MOE: return hp->layer_moe[layer] != 0;
     case RT_WHEN_ATTENTION: return hp->layer_mixer[layer] == RT_MIXER_ATTENTION;
+    case RT_WHEN_HEAVY: return hp->layer_mixer[layer] == RT_MIXER_HEAVY;
+    case RT_WHEN_SPARSE: return hp->layer_mixer[layer] == RT_MIXER_SPARSE;
+    case RT_WHEN_HASHED: return hp->layer_moe[layer] != 0 && hp->layer_hashed[layer] != 0;
+    case RT_WHEN_ROUTED: return hp->layer_moe[layer] != 0 && hp->layer_hashed[layer] == 0;
     case RT_WHEN_LIGHTNING: return hp->layer_mixer[layer] == RT_MIXER_LIGHTNING;
     case RT_WHEN_Q_DIRECT: return hp->q_lora == 0;
     case RT_WHEN_Q_LATENT: return hp->q_lora > 0;
@@ -90,23 +94,29 @@ static void index_params(rt_model *m)
             if (p->expert <= 0) {
                 m->layers[p->layer].p[p->role] = p;
             }
-        } else if (p->role == RT_ROLE_EMBED) {
-            m->embed = p;
-        } else if (p->role == RT_ROLE_OUTPUT_NORM) {
-            m->output_norm = p;
         } else {
-            m->output = p;
+            m->top.p[p->role] = p;
         }
     }
-    if (m->output == NULL) {
-        m->output = m->embed;
-    }
+    m->embed = m->top.p[RT_ROLE_EMBED];
+    m->output_norm = m->top.p[RT_ROLE_OUTPUT_NORM];
+    m->output = m->top.p[RT_ROLE_OUTPUT] != NULL ? m->top.p[RT_ROLE_OUTPUT] : m->embed;
 }
 
-/* Operand of a product in the compute type; the router always runs in f32, its choices are discrete. */
+/* Operand of a product in the compute type. The router always runs in f32, its choices are discrete; and what connects
+ * streams, for all their values pass through it. */
 static bool is_gemm_operand(const rt_param *p)
 {
-    return p->n_dims == 2 && p->role != RT_ROLE_ROUTER;
+    switch (p->role) {
+    case RT_ROLE_ROUTER:
+    case RT_ROLE_ROUTER_TABLE:
+    case RT_ROLE_POOL_PLACES:
+    case RT_ROLE_INDEX_POOL_PLACES:
+    case RT_ROLE_HYPER_MIXER_FN:
+    case RT_ROLE_HYPER_FFN_FN:
+    case RT_ROLE_HYPER_END_FN: return false;
+    default: return p->n_dims == 2;
+    }
 }
 
 static rt_status allocate(rt_model *m, rt_err *err)

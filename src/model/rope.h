@@ -8,6 +8,8 @@
 /* Fill the rope fields of *hp; its other sizes are there already. */
 RT_MUST_USE rt_status rt_rope_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *k);
 RT_MUST_USE rt_status rt_rope_from_hf(const rt_arch *arch, rt_hparams *hp, const json_t *config, rt_err *err);
+/* One object of settings, for architectures that name theirs otherwise; NULL: nothing. */
+RT_MUST_USE rt_status rt_rope_settings_from_hf(rt_hparams *hp, const json_t *rope, rt_err *err);
 RT_MUST_USE rt_status rt_rope_check(const rt_hparams *hp, rt_err *err);
 /* Refuses what GGUF readers would compute in another way. */
 RT_MUST_USE rt_status rt_rope_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparams *hp, rt_err *err);

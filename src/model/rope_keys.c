@@ -142,7 +142,7 @@ static void read_yarn_hf(rt_hparams *hp, const json_t *rope)
     hp->rope_attn_factor = rt_json_f64(rope, "attention_factor", 0.0);
 }
 
-static rt_status read_settings(rt_hparams *hp, const json_t *rope, rt_err *err)
+rt_status rt_rope_settings_from_hf(rt_hparams *hp, const json_t *rope, rt_err *err)
 {
     if (!json_is_object(rope)) {
         return RT_OK;
@@ -182,7 +182,7 @@ static int64_t rotated_channels(const rt_arch *arch, const rt_hparams *hp, const
     if (part != 1.0) {
         return part > 0.0 && part < 1.0 ? (int64_t)((double)hp->head_dim * part) : 0;
     }
-    return rt_json_i64(config, "rotary_dim", hp->head_dim);
+    return rt_json_i64(config, "rotary_dim", rt_json_i64(config, "qk_rope_head_dim", hp->head_dim));
 }
 
 rt_status rt_rope_from_hf(const rt_arch *arch, rt_hparams *hp, const json_t *config, rt_err *err)
@@ -192,8 +192,8 @@ rt_status rt_rope_from_hf(const rt_arch *arch, rt_hparams *hp, const json_t *con
     const json_t *full = json_object_get(rope, "full_attention"), *local = json_object_get(rope, "sliding_attention");
     hp->rope_theta = rt_json_f64(config, "rope_theta", hp->rope_theta);
     hp->rope_theta_local = rt_json_f64(config, "rope_local_base_freq", hp->rope_theta_local);
-    RT_TRY(read_settings(hp, full != NULL ? full : rope, err));
-    RT_TRY(read_settings(hp, json_object_get(config, "rope_scaling"), err));
+    RT_TRY(rt_rope_settings_from_hf(hp, full != NULL ? full : rope, err));
+    RT_TRY(rt_rope_settings_from_hf(hp, json_object_get(config, "rope_scaling"), err));
     hp->rope_theta_local = rt_json_f64(local, "rope_theta", hp->rope_theta_local);
     hp->n_rot = rotated_channels(arch, hp, config, rope);
 out:

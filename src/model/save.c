@@ -36,6 +36,15 @@ static float folded_scale(const rt_model *m, rt_role role)
     return (float)(m->hp.attn_scale / rt_hparams_usual_scale(m->arch, &m->hp));
 }
 
+static rt_status check_writable(const rt_model *m, rt_err *err)
+{
+    if (m->arch->read_only) {
+        return rt_fail(err, RT_UNSUPPORTED, 0, "models of architecture '%s' (%s) are read, not written", m->arch->name,
+                       m->arch->hf_type);
+    }
+    return RT_OK;
+}
+
 /* The parameter's values in GGUF's order, appended at dst. */
 static void gguf_values(const rt_model *m, const rt_param *p, const rt_tensor_desc *d, float *row, float *dst)
 {
@@ -161,6 +170,7 @@ rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type,
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "models cannot be written as %s (f32, f16, bf16, q8_0, q4_0, q4_1)",
                     rt_dtype_name(type));
     }
+    RT_TRY(check_writable(m, err));
     rt_gguf_set_str(w, "general.architecture", m->arch->name);
     rt_gguf_set_str(w, "general.type", "model");
     RT_TRY(set_extra(w, extra, err));
@@ -241,6 +251,7 @@ rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtyp
     if (w == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
+    RT_TRY(check_writable(m, err));
     if (rt_dtype_block(type) != 1 || !rt_dtype_can_encode(type)) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "safetensors cannot hold %s (f32, f16, bf16)", rt_dtype_name(type));
     }

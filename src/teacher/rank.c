@@ -196,6 +196,7 @@ rt_status rt_rank_layers(rt_ranking *r, const rt_model *teacher, const rt_digest
     if (o->down_to < 1 || o->down_to > r->n_layer) {
         RT_FAIL_OUT(err, RT_USAGE, 0, "cannot rank down to %d of %d layers", o->down_to, r->n_layer);
     }
+    RT_TRY(rt_model_check_trainable(teacher->arch, &teacher->hp, err)); /* a ranking is for cutting a student */
     RT_TRY(rt_packed_check(p, teacher, err));
     RT_TRY(take_text(&k, p, o->tokens, err));
     RT_TRY(prepare(&k, o->down_to, err));

@@ -384,8 +384,11 @@ void REF(cross_entropy_backward)(REAL *dz, const REAL *z, const int32_t *labels,
 
 static double router_score(const REAL *z, const rt_routing *r, int e)
 {
-    return r->score == RT_SCORE_SIGMOID ? 1.0 / (1.0 + exp(-(double)z[e]))
-                                        : exp(z[e] - REF(logsumexp)(z, r->n_expert, 1.0, NULL));
+    switch (r->score) {
+    case RT_SCORE_SIGMOID: return 1.0 / (1.0 + exp(-(double)z[e]));
+    case RT_SCORE_SQRT_SOFTPLUS: return sqrt(log1p(exp((double)z[e])));
+    default: return exp(z[e] - REF(logsumexp)(z, r->n_expert, 1.0, NULL));
+    }
 }
 
 /* What the choice goes by. */
@@ -449,7 +452,8 @@ void REF(router)(int32_t *ids, REAL *weights, const REAL *logits, const REAL *bi
 }
 
 /* Weights w_i = scale p_i / M with M = sum of the chosen p, or 1; so dp_i = scale (dw_i - sum_j dw_j p_j / M) / M, the
- * sum only with M. Softmax: dlogit_e = p_e (dp_e - sum_j dp_j p_j); sigmoid: dlogit_e = p_e (1 - p_e) dp_e. */
+ * sum only with M. Softmax: dlogit_e = p_e (dp_e - sum_j dp_j p_j); sigmoid: dlogit_e = p_e (1 - p_e) dp_e; square
+ * root of softplus: dlogit_e = (1 - exp(-p_e^2)) / 2 p_e dp_e. */
 void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *ids, const REAL *logits,
                           const rt_routing *r, int64_t rows)
 {
@@ -469,7 +473,9 @@ void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *id
                 dp += chosen[i] == e ? r->scale * (dw[i] - mean) / mass : 0.0;
             }
             dlogits[row * r->n_expert + e] =
-                (REAL)(r->score == RT_SCORE_SIGMOID ? p * (1.0 - p) * dp : p * (dp - total));
+                (REAL)(r->score == RT_SCORE_SOFTMAX
+                           ? p * (dp - total)
+                           : dp * (r->score == RT_SCORE_SIGMOID ? p * (1.0 - p) : -expm1(-p * p) / (2.0 * p)));
         }
     }
 }

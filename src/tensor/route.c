@@ -14,7 +14,18 @@ static void to_scores(const rt_routing *r, float *p)
         return;
     }
     for (int64_t e = 0; e < r->n_expert; e++) {
-        p[e] = 1.0f / (1.0f + expf(-p[e]));
+        p[e] = r->score == RT_SCORE_SIGMOID ? 1.0f / (1.0f + expf(-p[e]))
+                                            : sqrtf(fmaxf(p[e], 0.0f) + log1pf(expf(-fabsf(p[e]))));
+    }
+}
+
+/* Of an expert's score by its own logit; of a softmax the part that is not shared. */
+static float slope(rt_router_score kind, float p)
+{
+    switch (kind) {
+    case RT_SCORE_SIGMOID: return p * (1.0f - p);
+    case RT_SCORE_SQRT_SOFTPLUS: return p > 0.0f ? -expm1f(-p * p) / (2.0f * p) : 0.0f; /* p^2 = ln(1 + e^z) */
+    default: return p;
     }
 }
 
@@ -72,6 +83,14 @@ static float divisor(const rt_routing *r, const float *p, const int32_t *expert)
     return r->normalise ? sum : 1.0f;
 }
 
+static void weigh(const rt_routing *r, const float *p, const int32_t *expert, float *weight)
+{
+    const float sum = divisor(r, p, expert);
+    for (int64_t j = 0; j < r->n_used; j++) {
+        weight[j] = (float)r->scale * (p[expert[j]] / sum);
+    }
+}
+
 void rt_route(const rt_routing *r, float *p, const float *bias, int32_t *expert, float *weight)
 {
     bool taken[RT_MAX_EXPERTS] = {false};
@@ -82,10 +101,13 @@ void rt_route(const rt_routing *r, float *p, const float *bias, int32_t *expert,
     for (int64_t j = 0; j < r->n_used; j++) {
         expert[j] = (int32_t)take_best(p, bias, taken, r->n_expert);
     }
-    const float sum = divisor(r, p, expert);
-    for (int64_t j = 0; j < r->n_used; j++) {
-        weight[j] = (float)r->scale * (p[expert[j]] / sum);
-    }
+    weigh(r, p, expert, weight);
+}
+
+void rt_route_given(const rt_routing *r, float *p, const int32_t *expert, float *weight)
+{
+    to_scores(r, p);
+    weigh(r, p, expert, weight);
 }
 
 void rt_route_backward(const rt_routing *r, float *p, const int32_t *expert, const float *dw)
@@ -100,10 +122,10 @@ void rt_route_backward(const rt_routing *r, float *p, const int32_t *expert, con
         const float score = p[expert[j]];
         dp[j] = scale * (dw[j] - mean) / sum;
         total += dp[j] * score;
-        dp[j] *= r->score == RT_SCORE_SIGMOID ? score * (1.0f - score) : score;
+        dp[j] *= slope(r->score, score);
     }
     for (int64_t e = 0; e < r->n_expert; e++) {
-        p[e] = r->score == RT_SCORE_SIGMOID ? 0.0f : -p[e] * total;
+        p[e] = r->score == RT_SCORE_SOFTMAX ? -p[e] * total : 0.0f;
     }
     for (int64_t j = 0; j < r->n_used; j++) {
         p[expert[j]] += dp[j];

@@ -6,7 +6,7 @@
 #include "core/core.h"
 
 /* Scores p of the logits. Softmax with normalised weights is also the softmax over the chosen alone. */
-typedef enum rt_router_score { RT_SCORE_SOFTMAX, RT_SCORE_SIGMOID } rt_router_score;
+typedef enum rt_router_score { RT_SCORE_SOFTMAX, RT_SCORE_SIGMOID, RT_SCORE_SQRT_SOFTPLUS } rt_router_score;
 /* What a group of experts is judged by: its best expert, or the sum of its two best. */
 typedef enum rt_group_score { RT_GROUP_MAX, RT_GROUP_TOP2 } rt_group_score;
 
@@ -28,6 +28,8 @@ typedef struct rt_routing {
 /* p: logits in, scores out [n_expert]; bias [n_expert] or NULL. Chosen experts by descending p + bias, first of equals,
  * with their weights [n_used]. */
 void rt_route(const rt_routing *r, float *p, const float *bias, int32_t *expert, float *weight);
+/* The same with experts given: their weights alone. */
+void rt_route_given(const rt_routing *r, float *p, const int32_t *expert, float *weight);
 /* p: logits in, their gradient out, given the gradient dw [n_used] of the weights; the choice is taken as constant. */
 void rt_route_backward(const rt_routing *r, float *p, const int32_t *expert, const float *dw);
 

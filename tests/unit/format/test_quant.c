@@ -274,10 +274,22 @@ static void values_that_are_not_finite_do_no_harm(void **state)
     rt_encode(RT_Q4_1, x, out, 32);
 }
 
+static void whole_numbers_decode_to_themselves(void **state)
+{
+    (void)state;
+    const int32_t narrow[] = {0, -1, 1 << 24};
+    const int64_t wide[] = {383, -(1 << 24), 7};
+    float out[3];
+    rt_decode(RT_I32, narrow, out, 3);
+    assert_true(out[0] == 0.0f && out[1] == -1.0f && out[2] == 16777216.0f);
+    rt_decode(RT_I64, wide, out, 3);
+    assert_true(out[0] == 383.0f && out[1] == -16777216.0f && out[2] == 7.0f);
+}
+
 static void types_outside_the_list_are_not_offered(void **state)
 {
     (void)state;
-    assert_false(rt_dtype_can_decode(RT_I32));
+    assert_false(rt_dtype_can_decode(RT_I16));
     assert_false(rt_dtype_can_encode(RT_Q6_K));
     assert_false(rt_dtype_can_encode(RT_F64));
 }
@@ -297,6 +309,7 @@ int main(void)
         cmocka_unit_test(halves_round_to_nearest_even),
         cmocka_unit_test(bf16_rounds_to_nearest_even_and_keeps_nan),
         cmocka_unit_test(values_that_are_not_finite_do_no_harm),
+        cmocka_unit_test(whole_numbers_decode_to_themselves),
         cmocka_unit_test(types_outside_the_list_are_not_offered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -332,6 +332,7 @@ static const rt_routing routings[] = {
     {EXPERTS, TOP, 1, 1, RT_SCORE_SIGMOID, RT_GROUP_MAX, true, 1.0},
     {EXPERTS, TOP, 4, 2, RT_SCORE_SIGMOID, RT_GROUP_TOP2, true, 2.5},
     {EXPERTS, TOP, 2, 1, RT_SCORE_SIGMOID, RT_GROUP_TOP2, false, 2.5},
+    {EXPERTS, TOP, 1, 1, RT_SCORE_SQRT_SOFTPLUS, RT_GROUP_MAX, true, 1.5},
     {EXPERTS, TOP, 1, 1, RT_SCORE_SOFTMAX, RT_GROUP_MAX, true, 1.0},
 };
 enum { ROUTINGS = sizeof routings / sizeof routings[0] };
