@@ -114,7 +114,6 @@ int64_t rt_dim_size(rt_dim d, const rt_hparams *hp)
     case RT_DIM_ID: return hp->index_dim;
     case RT_DIM_IQ: return hp->n_index_head * hp->index_dim;
     case RT_DIM_3Q: return 3 * hp->n_head * hp->head_dim;
-    case RT_DIM_H: return hp->n_head;
     case RT_DIM_K: return hp->route.n_used;
     case RT_DIM_GROUP_IN: return hp->n_head * hp->head_dim / hp->compression.o_groups;
     case RT_DIM_GROUP_OUT: return hp->compression.o_groups * hp->compression.o_rank;

@@ -36,7 +36,6 @@ typedef enum rt_dim {
     RT_DIM_IH, /* indexer: heads, head size, all heads */
     RT_DIM_ID,
     RT_DIM_IQ,
-    RT_DIM_H,
     RT_DIM_K,
     RT_DIM_GROUP_IN,  /* output of a group of heads */
     RT_DIM_GROUP_OUT, /* what the groups make of it together */

@@ -59,7 +59,7 @@ static void run(run_state *s, const golden_case *c, objective goal)
     const int64_t n = s->f.batch.n_rows, v = m->hp.n_vocab, d = m->hp.d_model;
     const bool gradients = goal != OBJECTIVE_NONE && m->trainable;
     assert_true(n <= (int64_t)(sizeof s->log.value / sizeof s->log.value[0]));
-    assert_ok(rt_acts_new(&s->acts, m, n, s->f.t, m->trainable ? RT_NET_TRAIN : RT_NET_FORWARD, &err));
+    assert_ok(rt_acts_new(&s->acts, m, n, s->f.t, RT_NET_TRAIN, &err));
     assert_ok(rt_head_new(&s->head, m, NULL, gradients, &err));
     s->dx = gradients ? rt_calloc((size_t)(n * d), sizeof(float)) : NULL;
     s->grads = gradients ? rt_calloc((size_t)m->n_elements, sizeof(float)) : NULL;
@@ -116,19 +116,11 @@ static void check_rows(const run_state *s, const char *name, const float *got, i
 static void check_hidden(run_state *s)
 {
     const rt_model *m = s->f.m;
-    const int64_t width = golden_width(&s->f, "hidden.0");
-    float *x = rt_calloc((size_t)(s->f.batch.n_rows * width), sizeof(float));
     char name[32];
     for (int l = 0; l < m->hp.n_layer; l++) {
-        if (l == 0) {
-            rt_net_embed(m, &s->f.batch, x);
-        } else if (!m->trainable) { /* such a run keeps no inputs of layers */
-            rt_net_layer(m, s->acts, &s->f.batch, l - 1, x);
-        }
         snprintf(name, sizeof name, "hidden.%d", l);
-        check_rows(s, name, m->trainable ? rt_acts_layer_input(s->acts, l) : x, width);
+        check_rows(s, name, rt_acts_layer_input(s->acts, l), golden_width(&s->f, name));
     }
-    rt_free(x);
     snprintf(name, sizeof name, "hidden.%d", (int)m->hp.n_layer);
     check_rows(s, name, s->log.hidden, m->hp.d_model);
 }
@@ -158,7 +150,7 @@ static void check_router_row(const run_state *s, int layer, int64_t i)
 
 static void check_router(const run_state *s)
 {
-    for (int l = 0; s->f.m->trainable && l < s->f.m->hp.n_layer; l++) {
+    for (int l = 0; l < s->f.m->hp.n_layer; l++) {
         char name[32];
         snprintf(name, sizeof name, "router.%d.logits", l);
         if (golden_find(&s->f, name) != NULL) {
