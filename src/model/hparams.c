@@ -178,8 +178,8 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
                        arch_name);
     }
     read_sliding_gguf(*arch, hp, &k);
-    rt_mix_from_gguf(*arch, hp, &k);
-    st = rt_mla_from_gguf(*arch, hp, &k);
+    st = rt_mix_from_gguf(*arch, hp, &k);
+    st = st == RT_OK ? rt_mla_from_gguf(*arch, hp, &k) : st;
     st = st == RT_OK ? rt_moe_from_gguf(*arch, hp, &k) : st;
     st = st == RT_OK ? rt_rope_from_gguf(*arch, hp, &k) : st;
     st = st == RT_OK ? rt_compressed_from_gguf(*arch, hp, &k) : st;

@@ -28,15 +28,23 @@ rt_status rt_mix_check(const rt_hparams *hp, rt_err *err)
 
 /* --- GGUF ------------------------------------------------------------------------------------------------------ */
 
-void rt_mix_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *keys)
+rt_status rt_mix_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *keys)
 {
-    const rt_residual all = {rt_keys_f64(keys, "residual_scale", 1.0), 1.0};
+    if (!arch->norm_residual) {
+        return RT_OK;
+    }
+    char key[160];
+    rt_residual all = {.beta = 1.0};
+    if (!rt_gguf_get_f64(keys->g, rt_keys_name(key, keys->arch, "residual_scale"), &all.alpha)) {
+        return rt_fail(keys->err, RT_INPUT, 0, "key '%s' is missing or no number", key);
+    }
     hp->after_ffn = hp->after_mixer[RT_MIXER_ATTENTION] = hp->after_mixer[RT_MIXER_LIGHTNING] = all;
-    for (int64_t l = 0; l < hp->n_layer && rt_arch_has(arch, RT_ROLE_LIGHTNING_QKV); l++) {
+    for (int64_t l = 0; l < hp->n_layer; l++) {
         char name[96];
         rt_name_numbered(name, sizeof name, rt_role_gguf(RT_ROLE_LIGHTNING_QKV), (int)l, 0);
         set_mixer(hp, l, rt_gguf_find(keys->g, name) != NULL);
     }
+    return RT_OK;
 }
 
 /* --- config.json ----------------------------------------------------------------------------------------------- */

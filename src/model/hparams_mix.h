@@ -7,7 +7,7 @@
 #include "model/hparams.h"
 
 /* Readers: n_layer is known before. */
-void rt_mix_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *keys);
+RT_MUST_USE rt_status rt_mix_from_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *keys);
 RT_MUST_USE rt_status rt_mix_from_hf(const rt_arch *arch, rt_hparams *hp, const json_t *config, rt_err *err);
 RT_MUST_USE rt_status rt_mix_check(const rt_hparams *hp, rt_err *err);
 
