@@ -51,10 +51,45 @@ static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked
     return RT_OK;
 }
 
+/* Tensors that may hold several parameters of a layer, one behind the other. */
+static const struct {
+    const char *name;
+    rt_role roles[3]; /* RT_ROLE_COUNT: no more */
+} fused[] = {
+    {"blk.%d.attn_qkv.weight", {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V}},
+    {"blk.%d.ffn_gate_up_exps.weight", {RT_ROLE_EXPERT_GATE, RT_ROLE_EXPERT_UP, RT_ROLE_COUNT}},
+};
+
+/* The fused tensor that has the parameter, NULL when there is none; *before its rows from where the parameter's begin,
+ * *all of them. */
+static const rt_tensor_info *find_fused(const rt_model *m, const rt_gguf *g, const rt_param *p, int64_t *before,
+                                        int64_t *all)
+{
+    for (size_t i = 0; p->layer >= 0 && i < sizeof fused / sizeof fused[0]; i++) {
+        bool has = false;
+        *all = 0;
+        for (int k = 0; k < 3 && fused[i].roles[k] != RT_ROLE_COUNT; k++) {
+            const rt_param *part = m->layers[p->layer].p[fused[i].roles[k]];
+            if (fused[i].roles[k] == p->role) {
+                has = true;
+                *before = *all;
+            }
+            *all += part != NULL ? part->dims[0] : 0;
+        }
+        if (has) {
+            char name[96];
+            rt_name_numbered(name, sizeof name, fused[i].name, p->layer, 0);
+            return rt_gguf_find(g, name);
+        }
+    }
+    return NULL;
+}
+
 static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, source *s, rt_err *err)
 {
     rt_status st;
     char name[96];
+    int64_t before = 0, all = p->dims[0];
     rt_name_numbered(name, sizeof name, rt_tensor_gguf(s->desc), p->layer, 0);
     const rt_tensor_info *t = rt_gguf_find(g, name);
     s->gguf = true;
@@ -65,14 +100,18 @@ static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *
         return st == RT_NOT_FOUND ? RT_INPUT : st;
     }
     s->step = 1;
-    if (t == NULL) {
-        return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
-    }
     if (p->expert >= 0) {
         s->first_row = p->expert * rt_param_rows(p);
     }
+    if (t == NULL) {
+        t = find_fused(m, g, p, &before, &all);
+        s->first_row = before + (p->expert >= 0 ? p->expert * all : 0);
+    }
+    if (t == NULL) {
+        return rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", name);
+    }
     RT_TRY(rt_tensor_rows_of(&s->rows, t, err));
-    RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.route.n_expert : 0, p->dims[0], err));
+    RT_TRY(check_shape(p, s, p->expert >= 0 ? m->hp.route.n_expert : 0, all, err));
 out:
     return st;
 }

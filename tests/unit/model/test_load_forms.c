@@ -111,6 +111,92 @@ static void stacked_experts_are_the_experts_apart(void **state)
     folder_drop(&f);
 }
 
+/* Copies a parameter, all experts of it, behind what `to` holds already of each expert's share. */
+static void fuse(const rt_model *m, const rt_param *p, float *to, int64_t share, int64_t at)
+{
+    const int64_t n = p->expert >= 0 ? m->hp.route.n_expert : 1;
+    for (int64_t e = 0; e < n; e++) {
+        memcpy(to + (e * share + at) * p->dims[1], p[(int64_t)m->n_expert_params * e].w, (size_t)p->n * sizeof(float));
+    }
+}
+
+/* A GGUF of `m` with queries, keys and values in one tensor, and the experts' gates and ups in another. */
+static void write_fused(const char *dir, const rt_model *m, int64_t lacking, rt_arena *room)
+{
+    rt_err err = {0};
+    rt_gguf *g = NULL;
+    char *plain = rt_path_join(dir, "plain.gguf"), *path = rt_path_join(dir, "fused.gguf");
+    assert_ok(rt_model_save_gguf(m, plain, RT_F32, NULL, NULL, &err));
+    assert_ok(rt_gguf_open(&g, plain, &err));
+    rt_gguf_writer *w = rt_gguf_writer_new();
+    for (size_t i = 0; i < rt_gguf_n_kv(g); i++) {
+        rt_gguf_set_raw(w, rt_gguf_kv_at(g, i));
+    }
+    for (size_t i = 0; i < rt_gguf_n_tensors(g); i++) {
+        const rt_tensor_info *t = rt_gguf_tensor(g, i);
+        if (!strstr(t->name, "attn_q.") && !strstr(t->name, "attn_k.") && !strstr(t->name, "attn_v.") &&
+            !strstr(t->name, "gate_exps") && !strstr(t->name, "up_exps")) {
+            rt_gguf_add_tensor(w, t->name, RT_F32, t->n_dims, t->dims, t->data);
+        }
+    }
+    for (int l = 0; l < m->hp.n_layer; l++) {
+        const rt_param *const *p = m->layers[l].p;
+        const rt_param *q = p[RT_ROLE_ATTN_Q], *k = p[RT_ROLE_ATTN_K], *v = p[RT_ROLE_ATTN_V];
+        const int64_t rows = q->dims[0] + 2 * k->dims[0] - lacking, d = m->hp.d_model;
+        float *qkv = rt_arena_alloc(room, (size_t)((rows + lacking) * d) * sizeof(float));
+        char *name = rt_arena_alloc(room, 64);
+        fuse(m, q, qkv, 0, 0);
+        fuse(m, k, qkv, 0, q->dims[0]);
+        fuse(m, v, qkv, 0, q->dims[0] + k->dims[0]);
+        snprintf(name, 64, "blk.%d.attn_qkv.weight", l);
+        rt_gguf_add_tensor(w, name, RT_F32, 2, (const int64_t[]){rows, d}, qkv);
+        if (m->hp.layer_moe[l]) {
+            const int64_t n = m->hp.route.n_expert, i = m->hp.d_expert;
+            float *gate_up = rt_arena_alloc(room, (size_t)(n * 2 * i * d) * sizeof(float));
+            name = rt_arena_alloc(room, 64);
+            fuse(m, p[RT_ROLE_EXPERT_GATE], gate_up, 2 * i, 0);
+            fuse(m, p[RT_ROLE_EXPERT_UP], gate_up, 2 * i, i);
+            snprintf(name, 64, "blk.%d.ffn_gate_up_exps.weight", l);
+            rt_gguf_add_tensor(w, name, RT_F32, 3, (const int64_t[]){n, 2 * i, d}, gate_up);
+        }
+    }
+    assert_ok(rt_gguf_write(w, path, &err));
+    rt_gguf_writer_free(w);
+    rt_gguf_close(g);
+    rt_free(plain);
+    rt_free(path);
+}
+
+static void fused_gguf_tensors_are_their_parts(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_model *golden = NULL, *m = NULL, *fused = NULL;
+    rt_arena room = {0};
+    char *dir = rt_test_scratch(), *path = rt_path_join(dir, "fused.gguf");
+    assert_ok(rt_model_open(&golden, RT_TEST_GOLDEN "/models/qwen3_moe", &f32, &err));
+    rt_hparams hp = golden->hp;
+    memset(hp.layer_moe, 1, (size_t)hp.n_layer); /* a GGUF of this kind has no dense layer */
+    const rt_model_options trainable = {.precision = RT_PRECISION_F32, .trainable = true};
+    assert_ok(rt_model_new(&m, golden->arch, &hp, &trainable, &err));
+    for (int64_t i = 0; i < m->n_elements; i++) {
+        m->weights[i] = (float)(i % 7919);
+    }
+    write_fused(dir, m, 0, &room);
+    assert_ok(rt_model_open(&fused, path, &f32, &err));
+    assert_same_weights(m, fused);
+    write_fused(dir, m, 1, &room);
+    rt_model *none = NULL;
+    assert_int_equal(rt_model_open(&none, path, &f32, &err), RT_INPUT);
+    assert_says(err.msg, "blk.0.attn_qkv.weight");
+    rt_model_close(golden);
+    rt_model_close(m);
+    rt_model_close(fused);
+    rt_arena_release(&room);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+}
+
 static void a_missing_expert_is_named(void **state)
 {
     (void)state;
@@ -184,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stacked_experts_are_the_experts_apart),
+        cmocka_unit_test(fused_gguf_tensors_are_their_parts),
         cmocka_unit_test(a_missing_expert_is_named),
         cmocka_unit_test(f8_weights_are_their_codes_times_their_factors),
     };
