@@ -74,6 +74,7 @@ static const rt_pre rules[] = {
      .aliases = LIST(NULL),
      .steps = LIST(O200K("", "\\p{N}")),
      .ignore_merges = true,
+     .whole_anyway = true,
      .adds_bos = true},
 };
 #define N_RULES (sizeof rules / sizeof *rules)

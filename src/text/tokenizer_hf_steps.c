@@ -85,11 +85,12 @@ out:
     return st;
 }
 
-/* The only member of a list of one; else what was given. */
+/* The only member of a list of one, NULL for an empty list; else what was given. */
 static const json_t *only_member(const json_t *step, const char *list)
 {
     const json_t *members = json_object_get(step, list);
-    return rt_hf_is(step, "Sequence") && json_array_size(members) == 1 ? json_array_get(members, 0) : step;
+    const bool short_list = rt_hf_is(step, "Sequence") && json_is_array(members) && json_array_size(members) <= 1;
+    return short_list ? json_array_get(members, 0) : step;
 }
 
 static rt_status read_nfc(rt_tokenizer *t, const json_t *root, rt_err *err)

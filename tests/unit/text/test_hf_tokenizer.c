@@ -174,6 +174,39 @@ static void the_steps_name_the_pre_tokenizer(void **state)
     }
 }
 
+/* GGUF -> tokenizer.json -> the same rule, for each there is. */
+static void a_saved_tokenizer_keeps_its_pre_tokenizer(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"smollm",      "gpt-2",          "llama-bpe", "qwen2",   "qwen35", "dbrx",
+                                        "deepseek-v3", "deepseek-coder", "gpt-4o",    "kimi-k2", "tekken"};
+    rt_err err = {0};
+    char dir[256], path[512];
+    rt_gguf *g = NULL;
+    scratch_open(dir);
+    ok(rt_gguf_open(&g, VOCAB_GGUF, &err));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        rt_tokenizer *t = NULL, *again = NULL;
+        rt_gguf_writer *w = rt_gguf_writer_new();
+        for (size_t k = 0; k < rt_gguf_n_kv(g); k++) {
+            rt_gguf_set_raw(w, rt_gguf_kv_at(g, k));
+        }
+        rt_gguf_set_str(w, "tokenizer.ggml.pre", names[i]);
+        snprintf(path, sizeof path, "%s/t.gguf", dir);
+        ok(rt_gguf_write(w, path, &err));
+        rt_gguf_writer_free(w);
+        ok(rt_tokenizer_open(&t, path, &err));
+        ok(rt_tokenizer_save_hf(t, dir, &err));
+        snprintf(path, sizeof path, "%s/tokenizer.json", dir);
+        ok(rt_tokenizer_open(&again, path, &err));
+        assert_string_equal(rt_tokenizer_pre(again), names[i]);
+        rt_tokenizer_close(t);
+        rt_tokenizer_close(again);
+    }
+    rt_gguf_close(g);
+    scratch_close(dir);
+}
+
 static void merges_may_be_strings_or_pairs(void **state)
 {
     (void)state;
@@ -225,6 +258,7 @@ static void normal_form_c_is_applied_when_the_file_says_so(void **state)
     rt_tokenizer *t = NULL;
     /* e and a combining acute become U+00E9, whose first byte has a token here; none of the others has. */
     assert_encodes((small){.normalizer = "{\"type\":\"NFC\"}"}, "ae\xCC\x81", (const int32_t[]){0, 7, -1});
+    assert_encodes((small){.normalizer = "{\"type\":\"Sequence\",\"normalizers\":[]}"}, "ab", (const int32_t[]){3, -1});
     assert_encodes((small){0}, "ae\xCC\x81", (const int32_t[]){0, -1});
     assert_int_equal(open_small(&t, (small){.normalizer = "{\"type\":\"Lowercase\"}"}, &err), RT_UNSUPPORTED);
     assert_non_null(strstr(err.msg, "Lowercase"));
@@ -360,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_vocabulary_file_keeps_the_keys),
         cmocka_unit_test(a_folder_s_tokenizer_goes_into_a_gguf_file),
         cmocka_unit_test(the_steps_name_the_pre_tokenizer),
+        cmocka_unit_test(a_saved_tokenizer_keeps_its_pre_tokenizer),
         cmocka_unit_test(merges_may_be_strings_or_pairs),
         cmocka_unit_test(ignore_merges_takes_a_piece_that_is_a_token_whole),
         cmocka_unit_test(added_tokens_are_cut_out_and_only_special_ones_are_text_in_plain_mode),
