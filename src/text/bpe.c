@@ -66,7 +66,7 @@ rt_status rt_bpe_init(rt_bpe *b, const rt_vocab *v, size_t n_merges, rt_err *err
     while (n_slots < n_merges * 2) {
         n_slots *= 2;
     }
-    RT_TRY(RT_NEW(&b->merges, n_merges, "merges", err));
+    RT_TRY(n_merges > 0 ? RT_NEW(&b->merges, n_merges, "merges", err) : RT_OK);
     RT_TRY(RT_NEW(&b->slots, n_slots, "index of the merges", err));
     for (uint32_t i = 0; i < n_slots; i++) {
         b->slots[i].rank = NO_RANK;

@@ -46,7 +46,8 @@ rt_status rt_chat_set_form(rt_tokenizer *t, const char *name, rt_err *err)
     if (form) {
         t->chat_form = form;
         t->chat_form_named = true;
-        return RT_OK;
+        rt_free(t->chat_system);
+        return rt_chat_form_default(form, t->chat_template, &t->chat_system, err);
     }
     rt_str known = {0};
     rt_chat_form_list(&known);

@@ -123,7 +123,7 @@ out:
     return st;
 }
 
-/* The first plain text between the two marks; empty where there is none. */
+/* The first plain text between the two marks; none where there is none. */
 static rt_slice between(const char *template, const char *after, const char *before)
 {
     const size_t n_after = strlen(after);
@@ -136,20 +136,42 @@ static rt_slice between(const char *template, const char *after, const char *bef
     return (rt_slice){0};
 }
 
+static rt_status take_system(char **system, rt_slice found, rt_err *err)
+{
+    *system = found.p ? rt_strndup(found.p, found.n) : NULL;
+    return found.p && !*system ? rt_fail(err, RT_MEMORY, 0, "no memory to read the chat template") : RT_OK;
+}
+
+rt_status rt_chat_form_default(const rt_chat_form_info *form, const char *template, char **system, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str text = {0};
+    *system = NULL;
+    if (template && form->default_after) {
+        canonical(&text, template);
+        if (text.failed) {
+            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
+        }
+        RT_TRY(take_system(system, between(rt_str_cstr(&text), form->default_after, form->default_before), err));
+    }
+out:
+    rt_str_release(&text);
+    return st;
+}
+
 rt_status rt_chat_form_match(const char *template, const rt_chat_form_info **form, char **system, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str text = {0};
-    rt_slice found = {0};
+    rt_slice hole = {0};
     bool is_chatml = false;
     *system = NULL;
-    RT_TRY(match_known(template, &is_chatml, &found, &text, err));
+    RT_TRY(match_known(template, &is_chatml, &hole, &text, err));
     *form = is_chatml ? rt_chat_form_by_name("chatml") : rt_chat_form_by_print(template);
-    if (*form && (*form)->default_after) {
-        found = between(template, (*form)->default_after, (*form)->default_before);
-    }
-    if (*form && found.p && !(*system = rt_strndup(found.p, found.n))) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to read the chat template");
+    if (is_chatml) {
+        RT_TRY(take_system(system, hole, err));
+    } else if (*form) {
+        RT_TRY(rt_chat_form_default(*form, template, system, err));
     }
 out:
     rt_str_release(&text);

@@ -24,7 +24,8 @@ typedef struct rt_chat_form_info {
     bool trims;             /* contents lose white space at both ends */
     rt_chat_system system_place;
     const char *system_default; /* system content where the conversation brings none; NULL: no turn then */
-    /* Templates write their default system content between these two; NULL: none have one. */
+    /* Templates, in tags without spacing, in literals without escapes, have their default system content between these
+     * two; NULL: none have one. */
     const char *default_after, *default_before;
 } rt_chat_form_info;
 
@@ -38,6 +39,9 @@ const rt_chat_form_info *rt_chat_form_by_print(const char *template);
  * freed with rt_free, or NULL when the template has none. */
 RT_MUST_USE rt_status rt_chat_form_match(const char *template, const rt_chat_form_info **form, char **system,
                                          rt_err *err);
+/* What a template (may be NULL) of this form has as default system content, as above. */
+RT_MUST_USE rt_status rt_chat_form_default(const rt_chat_form_info *form, const char *template, char **system,
+                                           rt_err *err);
 /* "chatml, ..." for messages; appended. */
 void rt_chat_form_list(rt_str *s);
 

@@ -36,7 +36,7 @@
 
 static const rt_chat_form_info forms[] = {
     {.name = "chatml", IM_FRAMES, .tool = IM_FRAME("tool")},
-    {.name = "qwen", IM_FRAMES, .default_after = "<|im_start|>system\\n", .default_before = "<|im_end|>"},
+    {.name = "qwen", IM_FRAMES, .default_after = "<|im_start|>system\n", .default_before = "<|im_end|>"},
     {.name = "gemma",
      .marks = LIST("<start_of_turn>", "<end_of_turn>"),
      .bos = true,
@@ -82,8 +82,8 @@ static const rt_chat_form_info forms[] = {
      .system = MINIMAX_FRAME("system"),
      .user = MINIMAX_FRAME("user"),
      .assistant = MINIMAX_FRAME("ai"),
-     .default_after = "set model_identity = \"",
-     .default_before = "\""},
+     .default_after = "setmodel_identity='",
+     .default_before = "'"},
     {.name = "gpt-oss",
      .marks = LIST("<|start|>", "<|message|>", "<|channel|>", "<|end|>", "<|return|>"),
      .head = "<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\n"

@@ -296,6 +296,24 @@ static void what_a_form_has_no_turn_for_is_refused(void **state)
     rt_tokenizer_close(t);
 }
 
+/* The default system content of a template goes with its own form only. */
+static void a_named_form_brings_no_other_form_s_system(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_str text = {0};
+    rt_tokenizer *t = open_smollm2();
+    ok(rt_chat_set_form(t, "mistral-v1", &err));
+    ok(rt_chat_render(t, talk + 3, 1, true, &text, &err));
+    assert_string_equal(rt_str_cstr(&text), "<|im_start|> [INST] Bye [/INST]"); /* its BOS */
+    ok(rt_chat_set_form(t, "qwen", &err));
+    rt_str_clear(&text);
+    ok(rt_chat_render(t, talk + 3, 1, false, &text, &err));
+    assert_non_null(strstr(rt_str_cstr(&text), "named SmolLM"));
+    rt_str_release(&text);
+    rt_tokenizer_close(t);
+}
+
 /* A name in place of the template is what the cache knows the conversation's form by. */
 static void a_named_form_has_its_own_hash(void **state)
 {
@@ -317,6 +335,7 @@ int main(void)
         cmocka_unit_test(ids_are_those_of_the_text_and_replies_count),
         cmocka_unit_test(templates_are_told_by_their_texts),
         cmocka_unit_test(what_a_form_has_no_turn_for_is_refused),
+        cmocka_unit_test(a_named_form_brings_no_other_form_s_system),
         cmocka_unit_test(a_named_form_has_its_own_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
