@@ -32,6 +32,18 @@
         }                                                       \
     } while (0)
 
+/* A model from $RETORT_MODELS or the place `make fetch` puts it. */
+static inline const char *rt_test_model(const char *file)
+{
+    static char path[1024];
+    const char *dir = getenv("RETORT_MODELS");
+    snprintf(path, sizeof path, "%s/%s", dir != NULL && *dir ? dir : RT_TEST_MODELS, file);
+    if (!rt_path_exists(path)) {
+        fail_msg("'%s' is missing: run `make fetch`, or set RETORT_MODELS to a directory that has it", path);
+    }
+    return path;
+}
+
 /* A new empty directory under $TMPDIR; rt_test_scratch_drop removes it with all that is in it. */
 static inline char *rt_test_scratch(void)
 {

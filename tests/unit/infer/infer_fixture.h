@@ -69,21 +69,9 @@ static inline const void *golden_data(const rt_safetensors *s, const char *name,
     return t->data;
 }
 
-/* A model from $RETORT_MODELS or the place `make fetch` puts it. */
-static inline const char *model_path(const char *file)
-{
-    static char path[1024];
-    const char *dir = getenv("RETORT_MODELS");
-    snprintf(path, sizeof path, "%s/%s", dir != NULL && *dir ? dir : RT_TEST_MODELS, file);
-    if (!rt_path_exists(path)) {
-        fail_msg("'%s' is missing: run `make fetch`, or set RETORT_MODELS to a directory that has it", path);
-    }
-    return path;
-}
-
 static inline const char *teacher_path(void)
 {
-    return model_path(TEACHER);
+    return rt_test_model(TEACHER);
 }
 
 static inline rt_model *teacher_open(rt_precision precision)

@@ -82,7 +82,7 @@ static rt_model *open_teacher(const teacher *t, rt_precision precision)
 {
     rt_err err = {0};
     rt_model *m = NULL;
-    assert_ok(rt_model_open(&m, model_path(t->model), &(rt_model_options){.precision = precision}, &err));
+    assert_ok(rt_model_open(&m, rt_test_model(t->model), &(rt_model_options){.precision = precision}, &err));
     assert_int_equal(m->hp.n_layer, t->n_layer);
     return m;
 }

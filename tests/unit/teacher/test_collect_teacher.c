@@ -22,11 +22,7 @@ typedef struct book_job {
 static void open_teacher(book_job *b, rt_precision precision)
 {
     rt_err err = {0};
-    const char *models = getenv("RETORT_MODELS");
-    b->path = rt_path_join(models && *models ? models : RT_TEST_MODELS, TEACHER_FILE);
-    if (!rt_path_exists(b->path)) {
-        fail_msg("the teacher '%s' is not there: run 'make fetch', or set RETORT_MODELS", b->path);
-    }
+    b->path = rt_strdup(rt_test_model(TEACHER_FILE));
     assert_ok(rt_model_open(&b->teacher, b->path, &(rt_model_options){.precision = precision}, &err));
 }
 

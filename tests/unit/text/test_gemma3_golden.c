@@ -1,15 +1,15 @@
 /* test_gemma3_golden.c - Gemma 3's SentencePiece vocabulary against the ids of llama.cpp 0.7.0. */
+#include "rt_test.h"
 #include "text/vocab.h"
 #include "text_fixture.h"
 
-#define GEMMA RT_TEST_MODELS "/gemma-3-270m.Q4_K_M.gguf"
 #define TEXTS RT_TEST_GOLDEN "/tokenizer/gemma3.jsonl"
 
 static int open_gemma(void **state)
 {
     rt_err err = {0};
     rt_tokenizer *t = NULL;
-    ok(rt_tokenizer_open(&t, GEMMA, &err));
+    ok(rt_tokenizer_open(&t, rt_test_model("gemma-3-270m.Q4_K_M.gguf"), &err));
     *state = t;
     return 0;
 }
