@@ -49,9 +49,9 @@ static rt_status add_id(rt_corpus_builder *b, int32_t id, bool counts, rt_err *e
 }
 
 /* What a text says is text: special tokens spelled out in it are not recognised. */
-rt_status rt_draft_add(rt_corpus_builder *b, const char *text, size_t n, bool counts, rt_err *err)
+rt_status rt_draft_add(rt_corpus_builder *b, const char *text, size_t n, int flags, bool counts, rt_err *err)
 {
-    rt_status st = rt_encode_text(b->t, text, n, RT_ENCODE_PLAIN, &b->c->ids, err);
+    rt_status st = rt_encode_text(b->t, text, n, RT_ENCODE_PLAIN | flags, &b->c->ids, err);
     return st == RT_OK ? extend_mask(b, counts, err) : st;
 }
 

@@ -17,8 +17,9 @@ typedef struct rt_corpus_builder {
 
 /* Begins a document at the end of the ids; the reader then adds to it. */
 void rt_draft_begin(rt_corpus_builder *b, rt_document *d, uint64_t line);
-/* Appends text; `counts`: its tokens count in the loss as predicted ones. */
-RT_MUST_USE rt_status rt_draft_add(rt_corpus_builder *b, const char *text, size_t n, bool counts, rt_err *err);
+/* Appends text; `counts`: its tokens count in the loss as predicted ones; `flags`: 0, or RT_ENCODE_CONTINUES. */
+RT_MUST_USE rt_status rt_draft_add(rt_corpus_builder *b, const char *text, size_t n, int flags, bool counts,
+                                   rt_err *err);
 /* BOS where the tokenizer wants one; EOS where the options do. */
 RT_MUST_USE rt_status rt_draft_open(rt_corpus_builder *b, rt_err *err);
 RT_MUST_USE rt_status rt_draft_end_text(rt_corpus_builder *b, rt_err *err);

@@ -32,7 +32,7 @@ static rt_status add_text(rt_corpus_builder *b, rt_document *d, const json_t *te
         return RT_OK;
     }
     RT_TRY(rt_draft_open(b, err));
-    RT_TRY(rt_draft_add(b, json_string_value(text), n, true, err));
+    RT_TRY(rt_draft_add(b, json_string_value(text), n, 0, true, err));
     RT_TRY(rt_draft_end_text(b, err));
     d->text_hash = rt_sha256_of(json_string_value(text), n);
 out:
@@ -97,9 +97,10 @@ static rt_status add_pair_as_text(rt_corpus_builder *b, rt_document *d, rt_str *
     if (answer->n > 0 && prompt->n > 0 && !is_space(prompt->p[prompt->n - 1]) && !is_space(answer->p[0])) {
         rt_str_putc(prompt, '\n');
     }
-    RT_TRY(rt_draft_add(b, rt_str_cstr(prompt), prompt->n, false, err));
+    RT_TRY(rt_draft_add(b, rt_str_cstr(prompt), prompt->n, 0, false, err));
     if (answer->n > 0) {
-        RT_TRY(rt_draft_add(b, rt_str_cstr(answer), answer->n, true, err));
+        const int flags = prompt->n > 0 ? RT_ENCODE_CONTINUES : 0;
+        RT_TRY(rt_draft_add(b, rt_str_cstr(answer), answer->n, flags, true, err));
         RT_TRY(rt_draft_end_text(b, err));
     }
     RT_TRY(rt_sha256_open(&h, err));

@@ -176,6 +176,8 @@ static void the_space_before_text_follows_every_special_token(void **state)
     ids.n = 0;
     ok(rt_encode_text(t, "", 0, 0, &ids, &err));
     assert_int_equal(ids.n, 0);
+    ok(rt_encode_text(t, "ab</s>ab", 8, RT_ENCODE_CONTINUES, &ids, &err));
+    assert_ids(&ids, (const int32_t[]){word("ab"), 2, word(MARK "ab"), -1});
     rt_str_release(&back);
     rt_ids_release(&ids);
     rt_tokenizer_close(t);
