@@ -251,6 +251,21 @@ static void a_gated_unit_readers_do_not_know_is_refused(void **state)
     rt_model_close(m);
 }
 
+static void latent_attention_gguf_cannot_describe_is_refused(void **state)
+{
+    (void)state;
+    rt_model *m = open_hashed("deepseek_v2_groups");
+    assert_no_gguf(m, "a group of experts by its two best; this model by its best one");
+    rt_model_close(m);
+    m = open_hashed("deepseek_v3");
+    m->hp.rope_halves = true;
+    assert_no_gguf(m, "rotate pairs of neighbours; this model rotates halves");
+    m->hp.rope_halves = false;
+    m->hp.rope_mscale = 0.5;
+    assert_no_gguf(m, "mscale 0.5 differs from mscale_all_dim 1");
+    rt_model_close(m);
+}
+
 static void rotations_known_as_a_tensor_only_make_no_config(void **state)
 {
     (void)state;
@@ -279,6 +294,7 @@ int main(void)
         cmocka_unit_test(quantised_experts_go_through_a_cut_and_a_folder),
         cmocka_unit_test(mixtures_gguf_cannot_describe_are_refused),
         cmocka_unit_test(a_gated_unit_readers_do_not_know_is_refused),
+        cmocka_unit_test(latent_attention_gguf_cannot_describe_is_refused),
         cmocka_unit_test(rotations_known_as_a_tensor_only_make_no_config),
         cmocka_unit_test(a_scale_config_json_has_no_key_for_is_refused),
     };
