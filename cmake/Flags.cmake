@@ -17,7 +17,7 @@ endif()
 # processor has it. Elsewhere than on x86-64 these files are left out.
 set(RT_ISA_avx2 -mavx2 -mfma -mf16c)
 set(RT_ISA_avx512 ${RT_ISA_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq)
-set(RT_ISA_avx512bf16 ${RT_ISA_avx512} -mavx512bf16)
+set(RT_ISA_avx512bf16 ${RT_ISA_avx512} -mavx512vnni -mavx512bf16)
 set(RT_ISA_amx ${RT_ISA_avx512bf16} -mamx-tile -mamx-bf16)
 # What a vectoriser needs, without the value-changing rest of -ffast-math.
 set(RT_KERNEL_FLAGS -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast)

@@ -20,7 +20,7 @@ static size_t merge(rt_opt all[MAX_OPTIONS], const rt_opt *own, rt_common *c)
         {"threads", 't', RT_OPT_INT, &c->threads, "N", "threads (default: all processors)"},
         {"seed", 's', RT_OPT_INT, &c->seed, "S", "seed of every random choice (default 1)"},
         {"precision", 0, RT_OPT_STR, &c->precision, precisions,
-         "auto: bf16 products where they are faster (default); f32: never"},
+         "auto: bf16 products where faster, codes in decoding (default); f32: neither"},
         {"quiet", 'q', RT_OPT_FLAG, &c->quiet, NULL, "warnings and errors only"},
         {"help", 'h', RT_OPT_FLAG, &c->help, NULL, "this text"},
     };

@@ -72,7 +72,7 @@ static rt_isa detect_isa(void)
     if (!avx512 || (os & ZMM_STATE) != ZMM_STATE) {
         return RT_ISA_AVX2;
     }
-    if (!has(l7_1.a, 5)) { /* AVX512_BF16 */
+    if (!has(l7_1.a, 5) || !has(l7.c, 11)) { /* AVX512_BF16, and AVX512_VNNI, which all that have it have */
         return RT_ISA_AVX512;
     }
     bool amx = has(l7.d, 22) && has(l7.d, 24) && (os & TILE_STATE) == TILE_STATE; /* AMX-BF16, AMX-TILE */

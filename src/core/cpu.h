@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Ordered: each level includes those below it. avx512 means F+BW+VL+DQ. */
+/* Ordered: each level includes those below it. avx512 means F+BW+VL+DQ, avx512bf16
+ * VNNI too. */
 typedef enum rt_isa { RT_ISA_GENERIC, RT_ISA_AVX2, RT_ISA_AVX512, RT_ISA_AVX512BF16, RT_ISA_AMX, RT_ISA_COUNT } rt_isa;
 
 typedef struct rt_cpu {

@@ -2,6 +2,7 @@
 #include "model/acts.h"
 
 #include "model/carve.h"
+#include "model/maps.h"
 #include "model/mla.h"
 
 #include <string.h>
@@ -174,6 +175,9 @@ static void carve_all(rt_carver *c, rt_acts *a, bool train)
     a->op_d = rt_carve(c, n * hp->d_model, op);
     a->op_mid = rt_carve(c, n * mid, op);
     a->f_d = rt_carve_floats(c, n * hp->d_model);
+    if (a->mode == RT_NET_ROWS && a->m->coded) {
+        a->q8 = rt_carve_q8(c, n, larger(larger(hp->d_model, hp->d_expert), mid));
+    }
     if (train) {
         a->op_dy = rt_carve(c, n * hp->d_model, op);
         a->op_wide = rt_carve(c, n * wide, op);

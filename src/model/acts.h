@@ -98,6 +98,7 @@ struct rt_acts {
     float *f_raw;        /* [N, Q + KV] */
     float *sink_partial; /* [spans, heads] gradients of sinks; at most N spans */
     float *partial;      /* [row blocks, max(D, Q + KV)] sums for norm weights */
+    rt_q8_rows q8;       /* rows of any product's input as codes, RT_NET_ROWS mode with a coded model */
 
     rt_mla_scratch mla;
 

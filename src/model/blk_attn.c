@@ -200,14 +200,15 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     const shape s = shape_of(r);
     float *qkv = r->la->qkv;
     rt_rows_norm(a->op_d, a->type, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n);
-    rt_linear(qkv, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_Q], s.n, a->mode);
-    rt_linear(qkv + s.q, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_K], s.n, a->mode);
-    rt_linear(qkv + s.q + s.kv, s.w, a->op_d, a->type, s.d, w->p[RT_ROLE_ATTN_V], s.n, a->mode);
+    const rt_linear_map maps[] = {{qkv, s.w, w->p[RT_ROLE_ATTN_Q]},
+                                  {qkv + s.q, s.w, w->p[RT_ROLE_ATTN_K]},
+                                  {qkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V]}};
+    rt_block_maps(r, maps, 3, a->op_d, s.d, s.n);
     rt_team_for((s.n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK, prepare_rows, &(prep_job){.r = r});
     append_to_cache(r, &s);
     rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
     const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
-    rt_linear(a->f_d, s.d, o, a->type, s.q, w->p[RT_ROLE_ATTN_OUT], s.n, a->mode);
+    rt_block_maps(r, &(rt_linear_map){a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT]}, 1, o, s.q, s.n);
     rt_rows_bias(a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT_BIAS], s.n);
     rt_block_residual(r, RT_ROLE_ATTN_POST_NORM, r->la->attn_out, a->f_d, x_in, x_out);
 }

@@ -9,10 +9,10 @@ void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t 
     rt_acts *a = r->a;
     const rt_param *const *w = r->layer->p + gate; /* gate, up, down */
     const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
-    rt_linear(gate_up, 2 * f, x, a->type, d, w[0], n, a->mode);
-    rt_linear(gate_up + f, 2 * f, x, a->type, d, w[1], n, a->mode);
+    const rt_linear_map maps[] = {{gate_up, 2 * f, w[0]}, {gate_up + f, 2 * f, w[1]}};
+    rt_block_maps(r, maps, 2, x, d, n);
     rt_rows_glu(a->op_mid, a->type, gate_up, &r->m->hp.glu, n, f);
-    rt_linear(y, d, a->op_mid, a->type, f, w[2], n, a->mode);
+    rt_block_maps(r, &(rt_linear_map){y, d, w[2]}, 1, a->op_mid, f, n);
 }
 
 void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,

@@ -128,12 +128,13 @@ static void expert_forward(const rt_block_run *r, const moe_shape *s, int64_t e)
     float *gate = moe->gate_up + s0 * 2 * s->i, *up = gate + s->i, *out = moe->out + s0 * s->d;
     const void *x = rt_operand_at(a->moe_op_d, t, s0 * s->d);
     void *mid = rt_operand_at(a->moe_op_i, t, s0 * s->i);
-    rt_linear(gate, 2 * s->i, x, t, s->d, expert_param(r, RT_ROLE_EXPERT_GATE, e), n, a->mode);
-    rt_linear(up, 2 * s->i, x, t, s->d, expert_param(r, RT_ROLE_EXPERT_UP, e), n, a->mode);
+    const rt_linear_map maps[] = {{gate, 2 * s->i, expert_param(r, RT_ROLE_EXPERT_GATE, e)},
+                                  {up, 2 * s->i, expert_param(r, RT_ROLE_EXPERT_UP, e)}};
+    rt_block_maps(r, maps, 2, x, s->d, n);
     rt_rows_bias(gate, 2 * s->i, expert_param(r, RT_ROLE_EXPERT_GATE_BIAS, e), n);
     rt_rows_bias(up, 2 * s->i, expert_param(r, RT_ROLE_EXPERT_UP_BIAS, e), n);
     rt_rows_glu(mid, t, gate, &r->m->hp.glu, n, s->i);
-    rt_linear(out, s->d, mid, t, s->i, expert_param(r, RT_ROLE_EXPERT_DOWN, e), n, a->mode);
+    rt_block_maps(r, &(rt_linear_map){out, s->d, expert_param(r, RT_ROLE_EXPERT_DOWN, e)}, 1, mid, s->i, n);
     rt_rows_bias(out, s->d, expert_param(r, RT_ROLE_EXPERT_DOWN_BIAS, e), n);
 }
 

@@ -3,7 +3,7 @@
 #ifndef RT_MODEL_BLOCKS_H
 #define RT_MODEL_BLOCKS_H
 
-#include "model/rows.h"
+#include "model/maps.h"
 
 /* What a block works on: layer `l` of a batch. */
 typedef struct rt_block_run {
@@ -56,6 +56,13 @@ void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t 
 /* dy, x: operands. Weight gradients are added, dx is written. */
 void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
                      const void *dy, float *dx);
+
+/* Maps of a block's input, in the operand type of its activations. */
+static inline void rt_block_maps(const rt_block_run *r, const rt_linear_map *maps, int n_maps, const void *x,
+                                 int64_t ldx, int64_t n)
+{
+    rt_linear_maps(maps, n_maps, x, r->a->type, ldx, n, r->a->mode, &r->a->q8);
+}
 
 /* End of every block: x_out = x_in + y, with the post-norm of architectures that have one (then y is kept in `saved`),
  * or x_out = alpha norm(x_in) + beta y. */

@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#include "model/carve.h"
-#include "model/rows.h"
+#include "model/maps.h"
 
 /* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
  * large; without, logits should stay near the cache. */
@@ -17,6 +16,7 @@ struct rt_head {
     float *x;                         /* [chunk, D] rows gathered */
     float *hidden;                    /* [chunk, D] after the norm */
     void *operand;                    /* [chunk, D] */
+    rt_q8_rows q8;                    /* [chunk, D or Dt] codes, coded models only */
     float *logits;                    /* [chunk, V] */
     void *dlogits;                    /* [chunk, V] operand, bf16 only */
     float *dhidden;                   /* [chunk, D] */
@@ -36,6 +36,9 @@ static void carve_all(rt_carver *c, rt_head *h, const rt_model *m, const rt_mode
     h->hidden = rt_carve_floats(c, n * d);
     h->operand = rt_carve(c, n * d, (size_t)rt_dtype_block_bytes(m->compute));
     h->logits = rt_carve_floats(c, n * v);
+    if (m->coded || (teacher != NULL && teacher->coded)) {
+        h->q8 = rt_carve_q8(c, n, teacher != NULL && teacher->hp.d_model > d ? teacher->hp.d_model : d);
+    }
     if (gradients) {
         h->dlogits = m->compute == RT_BF16 ? rt_carve(c, n * v, sizeof(uint16_t)) : NULL;
         h->dhidden = rt_carve_floats(c, n * d);
@@ -93,12 +96,13 @@ static void gather(float *dst, const float *x, const rt_head_sweep *s, int64_t f
 }
 
 /* Logits of n rows whose state after the norm is `hidden`. */
-static void project(const rt_model *m, float *logits, const float *hidden, void *operand, int64_t n, rt_net_mode mode)
+static void project(const rt_model *m, float *logits, const float *hidden, void *operand, const rt_q8_rows *q8,
+                    int64_t n, rt_net_mode mode)
 {
     const int64_t d = m->hp.d_model;
     const rt_dtype t = mode == RT_NET_ROWS ? RT_F32 : m->compute;
     const void *x = rt_rows_operand(hidden, operand, t, n * d);
-    rt_linear(logits, m->hp.n_vocab, x, t, d, m->output, n, mode);
+    rt_linear_maps(&(rt_linear_map){logits, m->hp.n_vocab, m->output}, 1, x, t, d, n, mode, q8);
 }
 
 typedef struct visit_job {
@@ -132,7 +136,7 @@ static void teacher_logits(rt_head *h, const rt_head_sweep *s, int64_t first, in
         gather(h->t_x, s->teacher_x, s, first, n, t->hp.d_model);
         rt_rows_norm(h->t_hidden, RT_F32, h->t_x, t->output_norm, t, n);
     }
-    project(t, h->t_logits, hidden, h->t_operand, n, s->mode);
+    project(t, h->t_logits, hidden, h->t_operand, &h->q8, n, s->mode);
 }
 
 static void backward(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
@@ -157,7 +161,7 @@ void rt_head_run(rt_head *h, const rt_head_sweep *s)
         const int64_t n = s->n_rows - first < h->chunk ? s->n_rows - first : h->chunk;
         gather(h->x, s->x, s, first, n, m->hp.d_model);
         rt_rows_norm(h->hidden, RT_F32, h->x, m->output_norm, m, n);
-        project(m, h->logits, h->hidden, h->operand, n, s->mode);
+        project(m, h->logits, h->hidden, h->operand, &h->q8, n, s->mode);
         if (s->teacher != NULL) {
             teacher_logits(h, s, first, n);
         }

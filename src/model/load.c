@@ -203,6 +203,9 @@ static void load_param(void *ud, int64_t task, int thread)
         const int64_t at = s->first_row + s->step * (s->gguf ? rt_param_gguf_row(ld->m, s->desc, r) : r);
         float *dst = p->w != NULL ? p->w + r * cols : ld->scratch[thread];
         rt_tensor_rows_decode(&s->rows, at, dst);
+        if (p->q.panels != NULL) {
+            rt_qmatrix_put_row(&p->q, r, (const char *)s->rows.values->data + (size_t)at * p->q.row_bytes);
+        }
         for (int64_t i = 0; s->gguf && s->desc->gguf_form == RT_FORM_PLUS_ONE && i < cols; i++) {
             dst[i] -= 1.0f;
         }
@@ -227,7 +230,45 @@ static rt_status check_tables(const rt_model *m, rt_err *err)
     return RT_OK;
 }
 
-static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f, rt_err *err)
+/* A matrix that decoding multiplies and whose blocks it can multiply as they are. */
+static bool keeps_codes(const rt_model *m, const rt_param *p, const source *s)
+{
+    const bool by_rows = s->gguf && !s->turned && !s->in_parts;
+    const bool looked_up_only = p == m->embed && m->output != m->embed;
+    return by_rows && rt_param_is_operand(p) && !looked_up_only && rt_qmatrix_serves(s->rows.dtype, p->dims[1]);
+}
+
+static rt_status allocate_codes(loader *ld, rt_err *err)
+{
+    rt_model *m = ld->m;
+    size_t total = 0;
+    for (int assign = 0; assign < 2; assign++) {
+        size_t used = 0;
+        for (size_t i = 0; i < m->n_params; i++) {
+            rt_param *p = &m->params[i];
+            const rt_dtype t = ld->sources[i].rows.dtype;
+            if (!keeps_codes(m, p, &ld->sources[i])) {
+                continue;
+            }
+            if (assign) {
+                p->q = rt_qmatrix_over((char *)m->blocks[2] + used, t, p->dims[0], p->dims[1]);
+            }
+            used += rt_qmatrix_bytes(t, p->dims[0], p->dims[1]);
+        }
+        total = used;
+        if (!assign && total > 0) {
+            const rt_status st = rt_new_big(&m->blocks[2], total, "codes of the weights", err);
+            if (st != RT_OK) {
+                return st;
+            }
+        }
+    }
+    m->coded = total > 0;
+    return RT_OK;
+}
+
+static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f, const rt_model_options *o,
+                          rt_err *err)
 {
     rt_status st = RT_OK;
     loader ld = {.m = m};
@@ -248,6 +289,9 @@ static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f
     }
     for (int t = 0; t < n_threads; t++) {
         RT_TRY(RT_NEW(&ld.scratch[t], (size_t)longest, "row buffer", err));
+    }
+    if (!o->trainable && o->precision != RT_PRECISION_F32) {
+        RT_TRY(allocate_codes(&ld, err));
     }
     for (int t = 0; t < RT_DTYPE_COUNT; t++) {
         m->file_dtype = count[t] > count[m->file_dtype] ? (rt_dtype)t : m->file_dtype;
@@ -290,7 +334,7 @@ static rt_status open_gguf(rt_model **out, const char *path, const rt_model_opti
     RT_TRY(read_rope_divisors(&hp, g, err));
     RT_TRY(rt_params_build(out, arch, &hp, o, err));
     hp.rope_divisors = NULL; /* the model's now */
-    RT_TRY(load_all(*out, g, NULL, err));
+    RT_TRY(load_all(*out, g, NULL, o, err));
 out:
     rt_free(hp.rope_divisors);
     rt_gguf_close(g);
@@ -306,7 +350,7 @@ static rt_status open_hf(rt_model **out, const char *path, const rt_model_option
     RT_TRY(rt_hf_open(&hf, path, err));
     RT_TRY(rt_hparams_from_hf(&arch, &hp, hf.config, err));
     RT_TRY(rt_params_build(out, arch, &hp, o, err));
-    RT_TRY(load_all(*out, NULL, hf.weights, err));
+    RT_TRY(load_all(*out, NULL, hf.weights, o, err));
 out:
     rt_hf_close(&hf);
     return st;

@@ -5,6 +5,7 @@
 
 #include "format/format.h"
 #include "model/arch.h"
+#include "tensor/qmatrix.h"
 
 /* One parameter tensor. Matrices are [dims[0] = out, dims[1] = in] row-major. At least one of w, wb is set:
  * trainable models and vectors have w; bf16 compute adds wb (frozen bf16 models have only wb for matrices). */
@@ -20,6 +21,7 @@ typedef struct rt_param {
     int64_t offset; /* of the first element in a flat f32 block over all parameters (gradients, moments) */
     float *w;
     uint16_t *wb;
+    rt_qmatrix q; /* besides, its codes as the file has them; panels NULL: none */
 } rt_param;
 
 typedef struct rt_layer {
@@ -39,6 +41,7 @@ typedef struct rt_model {
     const rt_param *embed, *output_norm, *output; /* output == embed when tied */
     rt_dtype compute;                             /* F32 or BF16: type of GEMM inputs */
     bool trainable;                               /* has f32 masters of everything */
+    bool coded;                                   /* some matrices keep their codes, for RT_NET_ROWS */
     float *weights;                               /* flat block when trainable: params[i].w = weights + offset */
     void *blocks[3];                              /* memory behind the parameters */
     char *path;                                   /* where it was opened, NULL: made in memory */
@@ -49,7 +52,7 @@ typedef struct rt_model {
 
 typedef enum rt_precision { RT_PRECISION_AUTO, RT_PRECISION_F32, RT_PRECISION_BF16 } rt_precision;
 typedef struct rt_model_options {
-    rt_precision precision; /* AUTO: bf16 where rt_cpu says fast_bf16, else f32 */
+    rt_precision precision; /* AUTO: bf16 where rt_cpu says fast_bf16, else f32; F32: decoding too */
     bool trainable;
 } rt_model_options;
 

@@ -103,9 +103,7 @@ static void index_params(rt_model *m)
     m->output = m->top.p[RT_ROLE_OUTPUT] != NULL ? m->top.p[RT_ROLE_OUTPUT] : m->embed;
 }
 
-/* Operand of a product in the compute type. The router always runs in f32, its choices are discrete; and what connects
- * streams, for all their values pass through it. */
-static bool is_gemm_operand(const rt_param *p)
+bool rt_param_is_operand(const rt_param *p)
 {
     switch (p->role) {
     case RT_ROLE_ROUTER:
@@ -126,7 +124,7 @@ static rt_status allocate(rt_model *m, rt_err *err)
     const bool all_f32 = m->trainable || !bf16;
     int64_t n_small = 0;
     for (size_t i = 0; i < m->n_params; i++) {
-        n_small += is_gemm_operand(&m->params[i]) ? 0 : m->params[i].n;
+        n_small += rt_param_is_operand(&m->params[i]) ? 0 : m->params[i].n;
     }
     const size_t n_f32 = (size_t)(all_f32 ? m->n_elements : n_small);
     RT_TRY(rt_new_big(&m->blocks[0], n_f32 * sizeof(float), "model weights", err));
@@ -138,11 +136,11 @@ static rt_status allocate(rt_model *m, rt_err *err)
         rt_param *p = &m->params[i];
         if (all_f32) {
             p->w = (float *)m->blocks[0] + p->offset;
-        } else if (!is_gemm_operand(p)) {
+        } else if (!rt_param_is_operand(p)) {
             p->w = next;
             next += p->n;
         }
-        if (bf16 && is_gemm_operand(p)) {
+        if (bf16 && rt_param_is_operand(p)) {
             p->wb = (uint16_t *)m->blocks[1] + p->offset;
         }
     }

@@ -6,6 +6,7 @@
 #define RT_TENSOR_KERNELS_H
 
 #include "core/core.h"
+#include "tensor/qmatrix.h"
 
 typedef enum rt_activation { RT_ACT_SILU, RT_ACT_GELU_TANH } rt_activation;
 
@@ -91,6 +92,12 @@ typedef struct rt_kernels {
      */
     void (*matvec)(float *y, int64_t ldy, const float *x, int64_t ldx, int64_t n_rows, const void *w, rt_dtype wtype,
                    int64_t ldw, int64_t n_out, int64_t k);
+
+    /* n_rows rows from row `row` of `to` on: x, in f32, as codes. */
+    void (*q8_rows)(const rt_q8_rows *to, int64_t row, const float *x, int64_t ldx, int64_t n_rows);
+    /* As matvec, for the panels [panel, end) of a matrix of codes; y at its first output. */
+    void (*qmatvec)(float *y, int64_t ldy, const rt_q8_rows *x, int64_t n_rows, const rt_qmatrix *w, int64_t panel,
+                    int64_t end);
 
     /* One AdamW step (Loshchilov & Hutter 2019, decoupled decay) over n parameters; wb (may be NULL) gets the bf16
      * copy. */

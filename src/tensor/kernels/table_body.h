@@ -2,6 +2,7 @@
  * KERNEL_SET and KERNEL_SET_NAME; its instruction set comes from its name (cmake/Flags.cmake). */
 #include <math.h>
 
+#include "format/half.h"
 #include "tensor/kernels/tables.h"
 #include "tensor/kernels/vec.h"
 
@@ -13,6 +14,7 @@
 #include "tensor/kernels/glu_body.h"
 #include "tensor/kernels/softmax_body.h"
 #include "tensor/kernels/matvec_body.h"
+#include "tensor/kernels/qmatvec_body.h"
 #include "tensor/kernels/micro_body.h"
 #include "tensor/kernels/attn_body.h"
 #include "tensor/kernels/adamw_body.h"
@@ -40,6 +42,8 @@ const rt_kernel_set KERNEL_SET = {
         .softmax_scale = softmax_scale,
         .argmax = argmax,
         .matvec = matvec,
+        .q8_rows = q8_rows,
+        .qmatvec = qmatvec,
         .adamw = adamw,
     },
     .gemm_tile = gemm_tile,

@@ -34,9 +34,8 @@ static void greedy_text_equals_transformers(void **state)
 enum { MANY = 40 };
 
 /* 40 prompts through 32 places, so that some are refilled, against each prompt alone. */
-static void check_independence(const tiny_model *t, rt_precision precision)
+static void check_independence(rt_model *m)
 {
-    rt_model *m = tiny_open(t, precision);
     rt_prompt *p = random_prompts(MANY, 1, 20, m->hp.n_vocab, 9);
     rt_generate_options o = {
         .sampling = {.temperature = 1.1, .top_p = 0.95, .seed = 3}, .max_new = 11, .max_batch = 32};
@@ -64,8 +63,70 @@ static void alone_equals_batch_of_32_bit_for_bit(void **state)
     (void)state;
     for (int i = 0; i < N_ALL; i++) {
         const tiny_model t = tiny_at(i);
-        check_independence(&t, RT_PRECISION_F32);
-        check_independence(&t, RT_PRECISION_BF16);
+        check_independence(tiny_open(&t, RT_PRECISION_F32));
+        check_independence(tiny_open(&t, RT_PRECISION_BF16));
+    }
+}
+
+/* A reference model with its matrices in blocks of a type. */
+static rt_model *coded_open(const tiny_model *t, rt_dtype type, rt_precision precision)
+{
+    rt_err err = {0};
+    rt_model *source = tiny_open(t, RT_PRECISION_F32), *m = NULL;
+    char *dir = rt_test_scratch(), *path = rt_path_join(dir, "coded.gguf");
+    assert_ok(rt_model_save_gguf(source, path, type, NULL, NULL, &err));
+    assert_ok(rt_model_open(&m, path, &(rt_model_options){.precision = precision}, &err));
+    rt_model_close(source);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+    return m;
+}
+
+static const rt_dtype coded_types[] = {RT_Q4_0, RT_Q4_1, RT_Q8_0};
+enum { N_CODED_TYPES = sizeof coded_types / sizeof coded_types[0] };
+
+/* llama, llama3_rope and qwen3: a GGUF file cannot say what is peculiar to the others. */
+enum { N_GGUF = 3 };
+
+static void so_do_weights_kept_in_codes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_GGUF * N_CODED_TYPES; i++) {
+        rt_model *m = coded_open(&tiny_models[i / N_CODED_TYPES], coded_types[i % N_CODED_TYPES], RT_PRECISION_AUTO);
+        assert_true(m->coded);
+        check_independence(m);
+    }
+}
+
+/* Rounding a row to int8 moves each product by a thousandth or so, and the log-probabilities of random models little
+ * more; codes read in a wrong order move them by whole nats. */
+static void codes_stay_near_the_decoded_weights(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_GGUF * N_CODED_TYPES; i++) {
+        const tiny_model *t = &tiny_models[i / N_CODED_TYPES];
+        rt_model *m = coded_open(t, coded_types[i % N_CODED_TYPES], RT_PRECISION_AUTO);
+        rt_model *exact = coded_open(t, coded_types[i % N_CODED_TYPES], RT_PRECISION_F32);
+        assert_false(exact->coded);
+        rt_prompt *p = random_prompts(4, 2, 20, m->hp.n_vocab, 4);
+        rt_generation g =
+            generate(m, p, 4, &(rt_generate_options){.sampling = {.temperature = 1, .seed = 8}, .max_new = 10});
+        double sum = 0;
+        for (int j = 0; j < 4; j++) {
+            float again[10];
+            score_again(exact, &p[j], &g.seq[j], again);
+            for (int k = 0; k < 10; k++) {
+                sum += fabs((double)again[k] - (double)g.seq[j].logprobs[k]) / 40;
+            }
+        }
+        if (!(sum <= 0.05)) {
+            fail_msg("%s in %s: log-probabilities are off by %g on average", t->name,
+                     rt_dtype_name(coded_types[i % N_CODED_TYPES]), sum);
+        }
+        rt_generation_release(&g);
+        drop_prompts(p, 4);
+        rt_model_close(m);
+        rt_model_close(exact);
     }
 }
 
@@ -284,6 +345,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_text_equals_transformers),
         cmocka_unit_test(alone_equals_batch_of_32_bit_for_bit),
+        cmocka_unit_test(so_do_weights_kept_in_codes),
+        cmocka_unit_test(codes_stay_near_the_decoded_weights),
         cmocka_unit_test(logprobs_equal_a_fresh_scoring),
         cmocka_unit_test(equal_prompts_draw_differently),
         cmocka_unit_test(long_prompts_are_read_in_pieces),

@@ -61,18 +61,22 @@ static void logprobs_equal_a_fresh_scoring(void **state)
     rt_generation g;
     assert_ok(rt_generate(&g, m, NULL, p, 4,
                           &(rt_generate_options){.sampling = {.temperature = 1, .seed = 2}, .max_new = NEW}, &err));
-    /* bf16 rounds the operands of a scoring pass, decoding keeps them in f32 */
-    const float tolerance = precision == RT_PRECISION_F32 ? 1e-4f : 0.3f;
+    double squares = 0;
     for (int i = 0; i < 4; i++) {
         float again[NEW];
         score_again(m, &p[i], &g.seq[i], again);
         for (int j = 0; j < NEW; j++) {
-            if (!(fabsf(again[j] - g.seq[i].logprobs[j]) <= tolerance)) {
+            const double off = (double)again[j] - (double)g.seq[i].logprobs[j];
+            squares += off * off;
+            if (precision == RT_PRECISION_F32 && !(fabs(off) <= 1e-4)) {
                 fail_msg("sequence %d, token %d: drawn at %g, scored at %g", i, j, (double)g.seq[i].logprobs[j],
                          (double)again[j]);
             }
         }
     }
+    /* Decoding rounds rows to int8, scoring to bf16. Half the mean square is the divergence of the two, about 0.003
+     * nats (docs/generation.md); this is a sample of 32 tokens. */
+    assert_true(squares / (4 * NEW) / 2 <= 0.02);
     rt_generation_release(&g);
     drop_prompts(p, 4);
 }
