@@ -148,6 +148,22 @@ static void attend(void *ud, int64_t task, int thread)
     rt_kernels_get()->attn(&a);
 }
 
+/* Task: one key/value head of one span. A single row takes its query heads together, so keys are read once. */
+static void attend_group(void *ud, int64_t task, int thread)
+{
+    const rt_block_run *r = ud;
+    const shape s = shape_of(r);
+    const int64_t n_kv = r->m->hp.n_head_kv, group = r->m->hp.n_head / n_kv, first = task % n_kv * group;
+    const rt_span *sp = &r->b->spans[task / n_kv];
+    const int64_t together = sp->n == 1 && group <= RT_ATTN_MAX_GROUP ? group : 1;
+    for (int64_t h = first; h < first + group; h += together) {
+        rt_attn a = head_args(r, &s, sp, h, thread);
+        a.group = (int)together;
+        a.lse = NULL;
+        rt_kernels_get()->attn(&a);
+    }
+}
+
 /* Task: one key/value head of one span, its query heads in order, because they add to the same dk and dv. */
 static void attend_backward(void *ud, int64_t task, int thread)
 {
@@ -206,7 +222,11 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_block_maps(r, maps, 3, a->op_d, s.d, s.n);
     rt_team_for((s.n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK, prepare_rows, &(prep_job){.r = r});
     append_to_cache(r, &s);
-    rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
+    if (a->mode == RT_NET_ROWS) {
+        rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_group, (void *)r);
+    } else {
+        rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
+    }
     const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
     rt_block_maps(r, &(rt_linear_map){a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT]}, 1, o, s.q, s.n);
     rt_rows_bias(a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT_BIAS], s.n);

@@ -24,6 +24,7 @@ typedef struct rt_glu {
 typedef struct rt_attn {
     int64_t n_q, n_kv, window;
     int head_dim, head_dim_v; /* width of a query and a key, and of a value and an output */
+    int group; /* up to four queries, no lse: query heads side by side, and their sinks, that share keys; 0: one */
     float scale;
     const float *q, *k, *v; /* [n_q, ldq], [n_kv, ldk], [n_kv, ldv]; already at the head's first column */
     int64_t ldq, ldk, ldv;
@@ -37,6 +38,7 @@ typedef struct rt_attn {
     float *dsink;        /* written; not used without a sink */
     float *scratch;      /* rt_attn_scratch_floats of n_kv and the wider of the two widths, of this thread */
 } rt_attn;
+#define RT_ATTN_MAX_GROUP 64 /* what the scratch has room for */
 size_t rt_attn_scratch_floats(int64_t n_kv, int width);
 
 typedef struct rt_adamw {

@@ -1,7 +1,7 @@
-/* attn_body.h - attention of one head, RT_ATTN_ROWS queries at a time against all the keys they see, causal or windowed.
- * Scores are kept transposed, S^T[key][query]: vector lanes are queries, so that neither the softmax nor its gradient
- * sums across lanes, and K, V, their gradients and the outputs are used as they lie in memory; only Q and dO are turned.
- * Keys that no query of the block sees are never touched. */
+/* attn_body.h - attention of one head, RT_ATTN_ROWS queries at a time against all the keys they see, causal or
+ * windowed. Scores are kept transposed, S^T[key][query]: vector lanes are queries, so that neither the softmax nor its
+ * gradient sums across lanes, and K, V, their gradients and the outputs are used as they lie in memory; only Q and dO
+ * are turned. Keys that no query of the block sees are never touched. */
 
 enum { ROWS = RT_ATTN_ROWS, ROW_VECS = RT_ATTN_ROWS / RT_W };
 
@@ -9,8 +9,8 @@ enum { ROWS = RT_ATTN_ROWS, ROW_VECS = RT_ATTN_ROWS / RT_W };
  * last - (n_seen - 1) <= j <= last, with last = i + offset. */
 typedef struct attn_block {
     int64_t q0, nq, k0, nk;
-    int64_t offset; /* position of query q0 minus k0 */
-    float *s, *ds;  /* [nk][ROWS] */
+    int64_t offset;     /* position of query q0 minus k0 */
+    float *s, *ds;      /* [nk][ROWS] */
     float *qt, *dot_;   /* [head_dim][ROWS], [head_dim_v][ROWS], zero beyond nq */
     float *lse, *delta; /* [ROWS] */
 } attn_block;
@@ -127,20 +127,21 @@ static void attn_rows(const rt_attn *a, const attn_block *b)
     }
 }
 
-/* One query (decoding): its scores are a row, K is read as a weight matrix. */
+/* One query (decoding) of each head of a group: scores are rows, K is read as a weight matrix, once for the group. */
 static void attn_one(const rt_attn *a, int64_t i)
 {
-    int64_t end = i + a->n_kv - a->n_q + 1;
-    int64_t k0 = a->window > 0 && end > a->window ? end - a->window : 0;
-    int64_t nk = end - k0;
+    const int64_t end = i + a->n_kv - a->n_q + 1, d = a->head_dim, heads = a->group > 0 ? a->group : 1;
+    const int64_t k0 = a->window > 0 && end > a->window ? end - a->window : 0, nk = end - k0;
     float *s = a->scratch, *o = a->o + i * a->ldo;
-    matvec(s, nk, a->q + i * a->ldq, a->ldq, 1, a->k + k0 * a->ldk, RT_F32, a->ldk, nk, a->head_dim);
-    float lse = with_sink(logsumexp(s, nk, a->scale, NULL), a->sink);
-    softmax_scale(s, nk, a->scale, lse, 1.0f);
-    micro_gemm(1, a->head_dim_v, nk, o, a->ldo, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
-    if (a->lse) {
-        a->lse[i] = lse;
+    matvec(s, nk, a->q + i * a->ldq, d, heads, a->k + k0 * a->ldk, RT_F32, a->ldk, nk, d);
+    for (int64_t h = 0; h < heads; h++) {
+        const float lse = with_sink(logsumexp(s + h * nk, nk, a->scale, NULL), a->sink ? a->sink + h : NULL);
+        softmax_scale(s + h * nk, nk, a->scale, lse, 1.0f);
+        if (a->lse) {
+            a->lse[i] = lse;
+        }
     }
+    micro_gemm(heads, a->head_dim_v, nk, o, a->head_dim_v, s, nk, 1, a->v + k0 * a->ldv, a->ldv, false);
 }
 
 static void attn(const rt_attn *a)

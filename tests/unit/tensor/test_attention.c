@@ -244,6 +244,53 @@ LEVELS(sinks_match, check_sinks)
 LEVELS(sharp_distributions_match, check_sharp)
 LEVELS(scratch_content_does_not_matter, check_scratch)
 
+/* Heads of a group, together and one by one. */
+static void check_group(const rt_kernels *k)
+{
+    enum { HEAD = 64, GROUP = 5 };
+    static const int64_t keys[] = {1, 2, 17, 300};
+    for (int c = 0; c < 8; c++) {
+        const int64_t n_kv = keys[c / 2], n = GROUP * HEAD;
+        float *q = new_random(n, 1), *kv = new_random(n_kv * HEAD, 2), *v = new_random(n_kv * HEAD, 3);
+        float *together = new_floats(n), *apart = new_floats(n);
+        const float sinks[GROUP] = {0.5f, -1, 2, 0, 1};
+        rt_attn a = {.n_q = 1,
+                     .sink = c % 3 ? sinks : NULL,
+                     .n_kv = n_kv,
+                     .window = c % 2 ? 9 : 0,
+                     .head_dim = HEAD,
+                     .head_dim_v = HEAD,
+                     .group = GROUP,
+                     .scale = 0.125f,
+                     .q = q,
+                     .k = kv,
+                     .v = v,
+                     .ldq = n,
+                     .ldk = HEAD,
+                     .ldv = HEAD,
+                     .o = together,
+                     .ldo = n,
+                     .scratch = rt_malloc(rt_attn_scratch_floats(n_kv, HEAD) * sizeof(float))};
+        k->attn(&a);
+        for (a.group = 0, a.o = apart; a.o < apart + n; a.q += HEAD, a.o += HEAD, a.sink += a.sink != NULL) {
+            k->attn(&a);
+        }
+        assert_memory_equal(together, apart, (size_t)n * sizeof *apart);
+        rt_free(a.scratch);
+        drop_floats(q, n);
+        drop_floats(kv, n_kv * HEAD);
+        drop_floats(v, n_kv * HEAD);
+        drop_floats(together, n);
+        drop_floats(apart, n);
+    }
+}
+
+static void a_group_of_heads_has_the_bits_of_each_alone(void **state)
+{
+    (void)state;
+    at_every_level(check_group);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +301,7 @@ int main(void)
         cmocka_unit_test(sinks_match),
         cmocka_unit_test(sharp_distributions_match),
         cmocka_unit_test(scratch_content_does_not_matter),
+        cmocka_unit_test(a_group_of_heads_has_the_bits_of_each_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
