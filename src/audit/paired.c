@@ -1,0 +1,290 @@
+/* paired.c - paired differences, bootstrap over groups, McNemar, retention above chance, verdicts (paired.h). */
+#include "audit/paired.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "audit/heldout.h"
+
+#define RESAMPLES 10000
+#define Z95 1.959963984540054
+#define FLOOR 0.02 /* the teacher's own interval must be this far above chance */
+
+const char *rt_paired_verdict_name(rt_paired_verdict v)
+{
+    static const char *const names[] = {"kept", "lost", "worse, size open", "gained", "open"};
+    return names[v];
+}
+
+/* --- groups ------------------------------------------------------------------------------------------------------- */
+
+typedef struct group {
+    double teacher, student, difference; /* sums */
+    int64_t n;
+} group;
+
+typedef struct tagged {
+    int64_t tag;
+    size_t item;
+} tagged;
+
+/* Items of a group in their order, groups by number. */
+static int by_tag(const void *a, const void *b)
+{
+    const tagged *x = a, *y = b;
+    if (x->tag != y->tag) {
+        return x->tag < y->tag ? -1 : 1;
+    }
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+static rt_status make_groups(group **out, size_t *n_groups, const double *teacher, const double *student, size_t n,
+                             const int64_t *tags, rt_err *err)
+{
+    rt_status st = RT_OK;
+    tagged *order = NULL;
+    RT_TRY(RT_NEW(&order, n, "order of items", err));
+    RT_TRY(RT_NEW(out, n, "groups of items", err));
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (tagged){tags != NULL ? tags[i] : (int64_t)i, i};
+    }
+    qsort(order, n, sizeof *order, by_tag);
+    *n_groups = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t k = order[i].item;
+        *n_groups += i == 0 || order[i].tag != order[i - 1].tag;
+        group *g = &(*out)[*n_groups - 1];
+        g->teacher += teacher[k];
+        g->student += student[k];
+        g->difference += student[k] - teacher[k];
+        g->n++;
+    }
+out:
+    rt_free(order);
+    return st;
+}
+
+/* Means, and the teacher's standard error, which is returned. */
+static rt_status measure_groups(rt_paired *out, const group *g, size_t n, double *teacher_error, rt_err *err)
+{
+    rt_status st = RT_OK;
+    double *total = NULL;
+    int64_t *count = NULL;
+    RT_TRY(RT_NEW(&total, 3 * n, "groups of items", err));
+    RT_TRY(RT_NEW(&count, n, "groups of items", err));
+    for (size_t i = 0; i < n; i++) {
+        total[i] = g[i].teacher;
+        total[n + i] = g[i].student;
+        total[2 * n + i] = g[i].difference;
+        count[i] = g[i].n;
+    }
+    const rt_stat teacher = rt_stat_clustered(total, count, n), difference = rt_stat_clustered(total + 2 * n, count, n);
+    out->groups = (int64_t)n;
+    out->teacher = teacher.mean;
+    out->student = rt_stat_clustered(total + n, count, n).mean;
+    out->difference = difference.mean;
+    out->stderr_ = difference.stderr_;
+    *teacher_error = teacher.stderr_;
+out:
+    rt_free(total);
+    rt_free(count);
+    return st;
+}
+
+/* --- bootstrap ---------------------------------------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Of sorted values, by linear interpolation; nothing lies beside an infinity. */
+static double quantile(const double *x, size_t n, double share)
+{
+    const double at = share * (double)(n - 1);
+    const size_t i = (size_t)at;
+    const double rest = at - (double)i;
+    return rest == 0 || !isfinite(x[i]) ? x[i] : x[i] + rest * (x[i + 1] - x[i]);
+}
+
+/* (student - chance) / (teacher - chance) where the latter may have fallen to nothing. */
+static double kept_share(double student, double teacher, double chance)
+{
+    const double above = teacher - chance;
+    return above > 0 ? (student - chance) / above : student > chance ? INFINITY : -INFINITY;
+}
+
+static rt_status bootstrap(rt_paired *out, const group *g, size_t n_groups, const rt_paired_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    double *difference = NULL, *kept = NULL;
+    const size_t n = o->resamples > 0 ? (size_t)o->resamples : RESAMPLES;
+    const bool retention = isfinite(o->chance) && !out->at_floor;
+    RT_TRY(RT_NEW(&difference, n, "resamples", err));
+    RT_TRY(RT_NEW(&kept, n, "resamples", err));
+    for (size_t r = 0; r < n; r++) {
+        rt_rng rng = rt_rng_init(o->seed, "bootstrap", r);
+        group sum = {0};
+        for (size_t i = 0; i < n_groups; i++) {
+            const group *one = &g[rt_rng_below(&rng, n_groups)];
+            sum.teacher += one->teacher;
+            sum.student += one->student;
+            sum.difference += one->difference;
+            sum.n += one->n;
+        }
+        const double items = (double)sum.n;
+        difference[r] = sum.difference / items;
+        kept[r] = retention ? kept_share(sum.student / items, sum.teacher / items, o->chance) : NAN;
+    }
+    qsort(difference, n, sizeof *difference, by_value);
+    out->low = quantile(difference, n, 0.025);
+    out->high = quantile(difference, n, 0.975);
+    if (retention) {
+        qsort(kept, n, sizeof *kept, by_value);
+        out->retention[0] = kept_share(out->student, out->teacher, o->chance);
+        out->retention[1] = quantile(kept, n, 0.025);
+        out->retention[2] = quantile(kept, n, 0.975);
+    }
+out:
+    rt_free(difference);
+    rt_free(kept);
+    return st;
+}
+
+/* --- tests and verdicts ------------------------------------------------------------------------------------------- */
+
+double rt_mcnemar(int64_t b, int64_t c)
+{
+    const int64_t n = b + c, few = b < c ? b : c;
+    const double all = lgamma((double)n + 1) - (double)n * log(2);
+    double tail = 0;
+    for (int64_t k = 0; k <= few; k++) {
+        tail += exp(all - lgamma((double)k + 1) - lgamma((double)(n - k) + 1));
+    }
+    return fmin(1, 2 * tail);
+}
+
+typedef struct ranked {
+    double p;
+    size_t index;
+} ranked;
+
+static int by_p(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->p != y->p) {
+        return x->p < y->p ? -1 : 1;
+    }
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+rt_status rt_holm(double *adjusted, const double *p, size_t n, rt_err *err)
+{
+    rt_status st = RT_OK;
+    ranked *order = NULL;
+    size_t m = 0;
+    double least = 0;
+    RT_TRY(RT_NEW(&order, n, "p-values", err));
+    for (size_t i = 0; i < n; i++) {
+        adjusted[i] = NAN;
+        if (!isnan(p[i])) {
+            order[m++] = (ranked){p[i], i};
+        }
+    }
+    qsort(order, m, sizeof *order, by_p);
+    for (size_t i = 0; i < m; i++) {
+        least = fmax(least, fmin(1, (double)(m - i) * order[i].p));
+        adjusted[order[i].index] = least;
+    }
+out:
+    rt_free(order);
+    return st;
+}
+
+static void count_flips(rt_paired *out, const double *teacher, const double *student, size_t n)
+{
+    int64_t changed = 0;
+    out->binary = true;
+    for (size_t i = 0; i < n; i++) {
+        const double t = teacher[i], s = student[i];
+        out->binary &= (t == 0 || t == 1) && (s == 0 || s == 1);
+        changed += t != s;
+        out->worse += s < t;
+        out->better += s > t;
+    }
+    out->flips = (double)changed / (double)n;
+    if (!out->binary) {
+        out->worse = out->better = 0;
+    }
+}
+
+static double p_of(const rt_paired *p)
+{
+    if (p->binary && p->groups == p->n) {
+        return rt_mcnemar(p->worse, p->better);
+    }
+    if (p->difference == 0) {
+        return 1;
+    }
+    return erfc(fabs(p->difference) / p->stderr_ / sqrt(2)); /* NAN with one group */
+}
+
+static void judge(rt_paired *p, const rt_paired_options *o)
+{
+    const double sign = o->lower_is_better ? -1 : 1;
+    const double low = sign > 0 ? p->low : -p->high, high = sign > 0 ? p->high : -p->low;
+    p->verdict = low > 0              ? RT_PAIRED_GAINED
+                 : low >= -o->margin  ? RT_PAIRED_KEPT
+                 : high <= -o->margin ? RT_PAIRED_LOST
+                 : high < 0           ? RT_PAIRED_WORSE
+                                      : RT_PAIRED_OPEN;
+    const double distance = fabs(sign * p->difference + o->margin);
+    if ((p->verdict == RT_PAIRED_OPEN || p->verdict == RT_PAIRED_WORSE) && distance > 0) {
+        const double needed = ceil((double)p->n * pow(p->half_width / distance, 2));
+        p->needed = needed < 1e15 ? (int64_t)needed : 0;
+    }
+}
+
+rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double *student, size_t n,
+                            const rt_paired_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    group *g = NULL;
+    double teacher_error = NAN;
+    size_t n_groups = 0;
+    *out = (rt_paired){.n = (int64_t)n, .retention = {NAN, NAN, NAN}};
+    if (n == 0 || !(o->margin > 0) || !isfinite(o->margin)) {
+        RT_FAIL_OUT(err, RT_USAGE, 0, "a comparison needs items, and a margin above 0 that was stated before");
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(teacher[i]) || !isfinite(student[i])) {
+            RT_FAIL_OUT(err, RT_NUMERIC, i, "item %zu has a value that is not finite", i);
+        }
+    }
+    RT_TRY(make_groups(&g, &n_groups, teacher, student, n, o->groups, err));
+    RT_TRY(measure_groups(out, g, n_groups, &teacher_error, err));
+    out->at_floor = isfinite(o->chance) && !(out->teacher - Z95 * teacher_error > o->chance + FLOOR);
+    RT_TRY(bootstrap(out, g, n_groups, o, err));
+    out->half_width = (out->high - out->low) / 2;
+    count_flips(out, teacher, student, n);
+    out->p = p_of(out);
+    judge(out, o);
+out:
+    rt_free(g);
+    return st;
+}
+
+json_t *rt_paired_json(const rt_paired *p)
+{
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:I, s:I, s:f, s:o, s:b, s:{s:o, s:o, s:o}, "
+                     "s:s, s:I}",
+                     "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student",
+                     p->student, "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low", p->low,
+                     "high", p->high, "half_width", p->half_width, "binary", (int)p->binary, "worse",
+                     (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", p->flips, "p",
+                     rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value",
+                     rt_number_json(p->retention[0]), "low", rt_number_json(p->retention[1]), "high",
+                     rt_number_json(p->retention[2]), "verdict", rt_paired_verdict_name(p->verdict), "needed",
+                     (json_int_t)p->needed);
+}
