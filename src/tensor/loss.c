@@ -8,9 +8,10 @@
 static const struct {
     const char *name;
     int power; /* of T in the training gradient's factor */
+    bool distils;
     const char *formula;
 } losses[RT_LOSS_COUNT] = {
-#define RT_LOSS(name, recipe, power, formula) [RT_LOSS_##name] = {recipe, power, formula},
+#define RT_LOSS(name, recipe, power, distils, formula) [RT_LOSS_##name] = {recipe, power, distils, formula},
 #include "tensor/loss.def"
 #undef RT_LOSS
 };
@@ -34,6 +35,11 @@ bool rt_loss_from_name(const char *name, rt_loss_kind *out)
         }
     }
     return false;
+}
+
+bool rt_loss_distils(rt_loss_kind k)
+{
+    return losses[k].distils;
 }
 
 double rt_loss_factor(const rt_loss *l)
@@ -71,8 +77,9 @@ static rt_status check_numbers(const rt_loss *l, rt_err *err)
         return rt_fail(err, RT_USAGE, 0, "label smoothing does not apply to loss '%s'; only 'ce' has labels",
                        rt_loss_name(l->kind));
     }
-    if (l->kind == RT_LOSS_CE && l->temperature != 1.0) {
-        return rt_fail(err, RT_USAGE, 0, "temperature of loss 'ce' is %g, expected 1", l->temperature);
+    if (!rt_loss_distils(l->kind) && l->temperature != 1.0) {
+        return rt_fail(err, RT_USAGE, 0, "temperature of loss '%s' is %g, expected 1", rt_loss_name(l->kind),
+                       l->temperature);
     }
     return RT_OK;
 }
@@ -80,17 +87,18 @@ static rt_status check_numbers(const rt_loss *l, rt_err *err)
 static rt_status check_pair(const rt_loss *l, rt_target_kind t, rt_err *err)
 {
     const char *name = rt_loss_name(l->kind);
-    if (l->kind == RT_LOSS_CE && t != RT_TARGET_LABEL) {
+    const bool distils = rt_loss_distils(l->kind);
+    if (!distils && t != RT_TARGET_LABEL) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
-                       "loss 'ce' needs labels, not '%s' targets; use 'forward_kl', which has "
+                       "loss '%s' needs labels, not '%s' targets; use 'forward_kl', which has "
                        "the gradient of the cross entropy with the teacher",
-                       rt_target_kind_name(t));
+                       name, rt_target_kind_name(t));
     }
-    if (l->kind != RT_LOSS_CE && t == RT_TARGET_LABEL) {
+    if (distils && t == RT_TARGET_LABEL) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "loss '%s' needs the teacher's distribution, which a label is not; use 'ce'", name);
     }
-    if (l->kind != RT_LOSS_FORWARD_KL && t == RT_TARGET_SAMPLE) {
+    if (distils && l->kind != RT_LOSS_FORWARD_KL && t == RT_TARGET_SAMPLE) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "loss '%s' needs the teacher's probabilities, and 'sample' targets hold "
                        "draws; use 'forward_kl', or collect 'topk' or 'hidden' targets",

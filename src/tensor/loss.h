@@ -8,7 +8,7 @@
 #include "core/core.h"
 
 typedef enum rt_loss_kind {
-#define RT_LOSS(name, recipe, power, formula) RT_LOSS_##name,
+#define RT_LOSS(name, recipe, power, distils, formula) RT_LOSS_##name,
 #include "tensor/loss.def"
 #undef RT_LOSS
     RT_LOSS_COUNT
@@ -16,6 +16,8 @@ typedef enum rt_loss_kind {
 const char *rt_loss_name(rt_loss_kind k);
 const char *rt_loss_formula(rt_loss_kind k);
 bool rt_loss_from_name(const char *name, rt_loss_kind *out);
+/* It compares with the teacher; the others only look at the text. */
+bool rt_loss_distils(rt_loss_kind k);
 
 typedef struct rt_loss {
     rt_loss_kind kind;

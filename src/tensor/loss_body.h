@@ -47,11 +47,27 @@ static inline double share_of(double p, double q, double b)
     return m > 0.0 ? q / m : 0.0;
 }
 
+/* g of total variation, which is also that of -alpha, the acceptance sum min(p, q): a constant apart it is -q where the
+ * student gives too little, so that it is no larger than alpha and can be divided by it. */
+static inline double shortfall(double p, double q)
+{
+    return q < p ? -q : 0.0;
+}
+
+/* The losses of alpha: their gradient is forward KL's and total variation's in a proportion that only the whole row
+ * tells. Until it is known their terms are forward KL's, whose g says p. */
+static inline bool needs_alpha(const rt_loss *l)
+{
+    return l->kind == RT_LOSS_ACCEPTANCE || l->kind == RT_LOSS_LK;
+}
+
 /* One bucket's share of the value; *g as above. p = 0 and q = 0 contribute 0, as their limits do. */
 static inline double term(const rt_loss *l, double p, double q, double d, double *g)
 {
     double mix = l->mix, m;
     switch (l->kind) {
+    case RT_LOSS_ACCEPTANCE:
+    case RT_LOSS_LK:
     case RT_LOSS_FORWARD_KL: *g = -p; return p * d;
     case RT_LOSS_REVERSE_KL: *g = -q * d; return -q * d;
     case RT_LOSS_JSD:
@@ -66,17 +82,77 @@ static inline double term(const rt_loss *l, double p, double q, double d, double
         m = log_mix(p, q, d, 1.0 - mix);
         *g = -q * (m + mix * share_of(p, q, 1.0 - mix));
         return -q * m;
-    case RT_LOSS_TVD: *g = 0.5 * q * ((q > p) - (q < p)); return 0.5 * fabs(p - q);
+    case RT_LOSS_TVD: *g = shortfall(p, q); return 0.5 * fabs(p - q);
     case RT_LOSS_CE:
+    case RT_LOSS_Z_LOSS:
     case RT_LOSS_COUNT: break;
     }
     rt_bug_at(__FILE__, __LINE__, "loss without a term");
 }
 
+#define LK_RATE 3.0          /* the weight of KL is e^(-3 alpha), taken as a constant by the gradient */
+#define LEAST_LOG_P (-100.0) /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
+
+/* What is summed over the buckets of a row. */
+typedef struct sums {
+    double value, total; /* of the terms; of their g */
+    double alpha, lack;  /* of min(p, q); of the shortfalls */
+} sums;
+
+static inline double add_term(sums *s, const rt_loss *l, double p, double q, double d)
+{
+    double g;
+    s->value += term(l, p, q, d, &g);
+    s->total += g;
+    if (needs_alpha(l)) {
+        s->alpha += p < q ? p : q;
+        s->lack += shortfall(p, q);
+    }
+    return g;
+}
+
+/* A loss of alpha once the row is summed: shares of forward KL's gradient and of total variation's. */
+typedef struct blend {
+    double kl, tv;
+} blend;
+
+static blend settle(sums *s, const rt_loss *l)
+{
+    double alpha = at_least(s->alpha, exp(LEAST_LOG_P)), w = exp(-LK_RATE * alpha);
+    blend b = {.kl = w, .tv = 1.0 - w};
+    if (l->kind == RT_LOSS_ACCEPTANCE) {
+        b = (blend){.kl = 0.0, .tv = 1.0 / alpha};
+        s->value = -log(alpha);
+    } else {
+        s->value = w * s->value + (1.0 - w) * (1.0 - s->alpha);
+    }
+    s->total = b.kl * s->total + b.tv * s->lack;
+    return b;
+}
+
+/* g of a bucket from forward KL's. */
+static inline double blended(blend b, double g, double q)
+{
+    return b.kl * g + b.tv * shortfall(-g, q);
+}
+
 /* ---- label ---- */
+
+/* (log sum exp)^2 keeps the logits' scale, which cross-entropy leaves free, near one whose exponentials sum to 1. */
+static double z_row(const row *r)
+{
+    double lse = row_logsumexp(r->z, r->v, 1.0);
+    if (r->grad) {
+        row_softmax(r->z, r->v, 1.0, lse, 2.0 * lse * r->scale);
+    }
+    return lse * lse;
+}
 
 static double label_row(const row *r)
 {
+    if (r->loss->kind == RT_LOSS_Z_LOSS) {
+        return z_row(r);
+    }
     int32_t y = r->target->label;
     double e = r->loss->label_smoothing, mean = 0.0;
     if (e > 0.0) {
@@ -120,14 +196,13 @@ static double sample_row(const row *r)
 /* ---- top k and one bucket for the rest ---- */
 
 #define MASKED ((REAL)-1e30) /* no probability at any T; stays finite when divided by it */
-#define LEAST_LOG_P (-100.0) /* an empty bucket of the teacher: 0 in float, yet reverse KL stays finite */
 
 typedef struct buckets {
     REAL z[RT_LOSS_MAX_TOPK]; /* logits of the entries */
     double g[RT_LOSS_MAX_TOPK];
     bool tail;            /* some token is no entry */
     double lse_tail, lse; /* of the other tokens; of all */
-    double g_tail, total;
+    double g_tail;
 } buckets;
 
 /* Takes the entries out of the row and sums what is left: 1 - sum q would lose a small tail to rounding. */
@@ -151,10 +226,24 @@ static void split_entries(buckets *b, const row *r)
     b->lse = max + log(sum);
 }
 
-static double bucket_term(const row *r, double log_p, double log_q, double *g)
+static double bucket_term(const row *r, sums *s, double log_p, double log_q)
 {
     log_p = at_least(log_p, LEAST_LOG_P);
-    return term(r->loss, exp(log_p), exp(log_q), log_p - at_least(log_q, LOG_ZERO), g);
+    return add_term(s, r->loss, exp(log_p), exp(log_q), log_p - at_least(log_q, LOG_ZERO));
+}
+
+static double q_of(const row *r, const buckets *b, int j)
+{
+    return exp(b->z[j] * r->inv_t - b->lse);
+}
+
+static void settle_buckets(const row *r, buckets *b, sums *s)
+{
+    blend mix = settle(s, r->loss);
+    b->g_tail = b->tail ? blended(mix, b->g_tail, exp(b->lse_tail - b->lse)) : 0.0;
+    for (int j = 0; j < r->target->n; j++) {
+        b->g[j] = blended(mix, b->g[j], q_of(r, b, j));
+    }
 }
 
 static double topk_row(const row *r)
@@ -162,26 +251,23 @@ static double topk_row(const row *r)
     const rt_target *t = r->target;
     RT_BUG_IF(t->n > RT_LOSS_MAX_TOPK);
     buckets b;
+    sums s = {0};
     split_entries(&b, r);
-    double value = 0.0;
-    b.g_tail = b.total = 0.0;
-    if (b.tail) {
-        value = bucket_term(r, r->log_tail, b.lse_tail - b.lse, &b.g_tail);
-        b.total = b.g_tail;
-    }
+    b.g_tail = b.tail ? bucket_term(r, &s, r->log_tail, b.lse_tail - b.lse) : 0.0;
     for (int j = 0; j < t->n; j++) {
-        value += bucket_term(r, r->logp[j], b.z[j] * r->inv_t - b.lse, &b.g[j]);
-        b.total += b.g[j];
+        b.g[j] = bucket_term(r, &s, r->logp[j], b.z[j] * r->inv_t - b.lse);
+    }
+    if (needs_alpha(r->loss)) {
+        settle_buckets(r, &b, &s);
     }
     if (r->grad && b.tail) { /* the bucket's gradient falls on its tokens in proportion to q */
-        double w = b.g_tail - exp(b.lse_tail - b.lse) * b.total;
+        double w = b.g_tail - exp(b.lse_tail - b.lse) * s.total;
         row_softmax(r->z, r->v, r->inv_t, b.lse_tail, w * r->scale);
     }
     for (int j = 0; j < t->n; j++) {
-        double q = exp(b.z[j] * r->inv_t - b.lse);
-        r->z[t->ids[j]] = r->grad ? (REAL)((b.g[j] - q * b.total) * r->scale) : b.z[j];
+        r->z[t->ids[j]] = r->grad ? (REAL)((b.g[j] - q_of(r, &b, j) * s.total) * r->scale) : b.z[j];
     }
-    return value;
+    return s.value;
 }
 
 /* ---- the teacher's whole distribution ---- */
@@ -240,29 +326,33 @@ static norm norm_of(const row *r, const REAL *x)
 
 static double dense_row(const row *r)
 {
-    norm s = norm_of(r, r->z), t = norm_of(r, r->teacher);
-    double value = 0.0, total = 0.0;
+    norm zn = norm_of(r, r->z), tn = norm_of(r, r->teacher);
+    sums s = {0};
     REAL p[BLOCK], q[BLOCK];
     for (int64_t i = 0; i < r->v; i += BLOCK) {
         int64_t n = block_size(r, i);
-        softmax_block(p, r->teacher + i, n, t, r->inv_t);
-        softmax_block(q, r->z + i, n, s, r->inv_t);
+        softmax_block(p, r->teacher + i, n, tn, r->inv_t);
+        softmax_block(q, r->z + i, n, zn, r->inv_t);
         for (int64_t j = 0; j < n; j++) {
-            double log_p = ((double)r->teacher[i + j] - t.max) * r->inv_t - t.log_sum;
-            double log_q = ((double)r->z[i + j] - s.max) * r->inv_t - s.log_sum;
-            double g;
-            value += term(r->loss, p[j], q[j], at_least(log_p, LOG_ZERO) - at_least(log_q, LOG_ZERO), &g);
-            total += g;
+            double log_p = ((double)r->teacher[i + j] - tn.max) * r->inv_t - tn.log_sum;
+            double log_q = ((double)r->z[i + j] - zn.max) * r->inv_t - zn.log_sum;
+            double g = add_term(&s, r->loss, p[j], q[j], at_least(log_p, LOG_ZERO) - at_least(log_q, LOG_ZERO));
             if (r->grad) {
                 r->scratch[i + j] = (REAL)g;
                 r->z[i + j] = q[j];
             }
         }
     }
-    for (int64_t i = 0; r->grad && i < r->v; i++) {
-        r->z[i] = (REAL)((r->scratch[i] - r->z[i] * total) * r->scale);
+    if (needs_alpha(r->loss)) {
+        blend mix = settle(&s, r->loss);
+        for (int64_t i = 0; r->grad && i < r->v; i++) {
+            r->scratch[i] = (REAL)blended(mix, r->scratch[i], r->z[i]);
+        }
     }
-    return value;
+    for (int64_t i = 0; r->grad && i < r->v; i++) {
+        r->z[i] = (REAL)((r->scratch[i] - r->z[i] * s.total) * r->scale);
+    }
+    return s.value;
 }
 
 static double loss_row(row *r)

@@ -46,7 +46,4 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
 /* Adds the gradient of the mean loss over `b` to the flat block `grads`. Batches without counted rows are refused. */
 RT_MUST_USE rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_step_report *r, rt_err *err);
 
-/* true for losses whose targets come from the teacher */
-bool rt_loss_distils(rt_loss_kind k);
-
 #endif

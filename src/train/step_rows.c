@@ -6,11 +6,6 @@
 
 #include "tensor/kernels.h"
 
-bool rt_loss_distils(rt_loss_kind k)
-{
-    return k != RT_LOSS_CE;
-}
-
 bool rt_step_has_target(const rt_source_batch *b, int64_t row, bool distils, int64_t d_model)
 {
     if (b->labels[row] < 0) {

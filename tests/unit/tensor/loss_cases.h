@@ -8,7 +8,7 @@
 #include "tensor/ref.h"
 #include "unit/tensor/tensor_test.h"
 
-enum { LOSS_V = 31, LOSS_K = 6, LOSS_PAIRS = 14 };
+enum { LOSS_V = 31, LOSS_K = 6, LOSS_PAIRS = 19 };
 
 typedef struct loss_case {
     rt_loss loss;
@@ -65,7 +65,9 @@ static inline int for_each_loss_pair(double temperature, loss_pair_fn fn)
     int n = 0;
     for (int k = 0; k < RT_LOSS_COUNT; k++) {
         for (int t = RT_TARGET_LABEL; t <= RT_TARGET_DENSE; t++) {
-            rt_loss loss = {.kind = (rt_loss_kind)k, .temperature = k == RT_LOSS_CE ? 1.0 : temperature, .mix = 0.3};
+            rt_loss loss = {.kind = (rt_loss_kind)k,
+                            .temperature = rt_loss_distils((rt_loss_kind)k) ? temperature : 1.0,
+                            .mix = 0.3};
             if (rt_loss_check(&loss, (rt_target_kind)t, temperature, NULL) == RT_OK) {
                 fn(loss, (rt_target_kind)t);
                 n++;

@@ -1,6 +1,8 @@
 /* Losses against float64 references made with torch (golden losses/; the hard rows 1 to 6 are: student =
  * teacher, teacher +40 and student +40 on one logit, student +1000, teacher -1000, teacher -1e4 on 300 entries).
  * The references carry T^2 and leave the JSD undivided: reference = T^2 b(1-b) * ours. */
+#include <string.h>
+
 #include "tensor/loss.h"
 #include "unit/tensor/golden.h"
 
@@ -166,11 +168,92 @@ static void float_build_equals_the_reference_at_every_isa_level(void **state)
     rt_cpu_force_isa(start);
 }
 
+/* ---- further losses, by their values alone: their gradients are held by difference quotients ---- */
+
+static const golden_case value_cases[] = {
+    {"z_loss", {RT_LOSS_Z_LOSS, 1, 0, 0}, RT_TARGET_LABEL, 1},
+    DENSE("rkl_T1", REVERSE_KL, 1, 0),
+    DENSE("jsd_b01_T2", JSD, 2, 0.1),
+    DENSE("jsd_b05_T1", JSD, 1, 0.5),
+    DENSE("jsd_b09_T1", JSD, 1, 0.9),
+    DENSE("jsd_b09_T2", JSD, 2, 0.9),
+    DENSE("skew_fkl_a01_T1", SKEW_FORWARD_KL, 1, 0.1),
+    DENSE("skew_rkl_a01_T1", SKEW_REVERSE_KL, 1, 0.1),
+    DENSE("tvd_T1", TVD, 1, 0),
+};
+
+static golden open_values(const golden_case *c)
+{
+    golden g = {.c = c, .inputs = golden_open("losses", "inputs")};
+    rt_err err;
+    assert_int_equal(rt_safetensors_open(&g.file, RT_TEST_SOURCE "/tests/golden/loss_values.safetensors", &err), RT_OK);
+    g.student = golden_data(g.inputs, "student_logits", RT_F32, ROWS * V);
+    g.teacher = golden_data(g.inputs, "teacher_logits", RT_F32, ROWS * V);
+    g.labels = golden_data(g.inputs, "labels", RT_I32, ROWS);
+    g.values = golden_data(g.file, c->file, RT_F64, ROWS);
+    return g;
+}
+
+static double value_f64(const golden *g, const rt_loss *loss, int r)
+{
+    double z[V], teacher[V];
+    float none[K];
+    rt_target t = target_of(g, r, none);
+    for (int i = 0; i < V; i++) {
+        z[i] = g->student[r * V + i];
+        teacher[i] = g->teacher[r * V + i];
+    }
+    return rt_loss_row_f64(loss, z, V, &t, teacher, NULL, 0.0, false, 0.0, NULL);
+}
+
+static double value_f32(const golden *g, const rt_loss *loss, int r)
+{
+    float z[V], none[K];
+    rt_target t = target_of(g, r, none);
+    memcpy(z, g->student + r * V, sizeof z);
+    return rt_loss_row(loss, z, V, &t, false, 0.0f, NULL);
+}
+
+static void values_of_further_losses_equal_the_reference(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof value_cases / sizeof *value_cases; c++) {
+        golden g = open_values(&value_cases[c]);
+        const rt_loss *loss = &value_cases[c].loss;
+        const double units = rt_loss_factor(loss) * value_cases[c].undivided;
+        for (int r = 0; r < ROWS; r++) {
+            double want = g.values[r], relative = r == ROW_OFFSET ? 3e-4 : 2e-5;
+            expect_near(&g, "value", r, 0, value_f64(&g, loss, r) * units, want, 1e-10 * fmax(1.0, fabs(want)));
+            expect_near(&g, "float value", r, 0, value_f32(&g, loss, r) * units, want, 1e-6 + relative * fabs(want));
+        }
+        close_case(&g);
+    }
+}
+
+/* alpha = 1 - total variation, and LK is made of forward KL and it: both references are there. */
+static void losses_of_the_acceptance_follow_from_their_parts(void **state)
+{
+    (void)state;
+    golden g = open_values(&value_cases[sizeof value_cases / sizeof *value_cases - 1]);
+    golden kl = open_case(&(golden_case)DENSE("fkl_T1", FORWARD_KL, 1, 0));
+    const rt_loss acceptance = {.kind = RT_LOSS_ACCEPTANCE, .temperature = 1},
+                  lk = {.kind = RT_LOSS_LK, .temperature = 1};
+    for (int r = 0; r < ROWS; r++) {
+        double alpha = 1.0 - g.values[r], w = exp(-3.0 * alpha), want = w * kl.values[r] + (1.0 - w) * g.values[r];
+        expect_near(&g, "alpha", r, 0, exp(-value_f64(&g, &acceptance, r)), alpha, 1e-10);
+        expect_near(&g, "LK", r, 0, value_f64(&g, &lk, r), want, 1e-10 * fmax(1.0, want));
+    }
+    close_case(&kl);
+    close_case(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(double_build_equals_the_reference),
         cmocka_unit_test(float_build_equals_the_reference_at_every_isa_level),
+        cmocka_unit_test(values_of_further_losses_equal_the_reference),
+        cmocka_unit_test(losses_of_the_acceptance_follow_from_their_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,12 +7,25 @@
 typedef struct probe {
     const loss_case *c;
     double z[LOSS_V];
+    double kl_share; /* LK: at the point of the gradient, which takes it as a constant */
 } probe;
+
+static double value_of(const probe *p, rt_loss_kind kind)
+{
+    loss_case c = *p->c;
+    double z[LOSS_V];
+    memcpy(z, p->z, sizeof z);
+    c.loss.kind = kind;
+    return loss_case_run(&c, z, false, 1.0);
+}
 
 static double value_at(void *arg)
 {
-    probe *p = arg;
-    return loss_case_run(p->c, p->z, false, 1.0);
+    const probe *p = arg;
+    if (p->c->loss.kind != RT_LOSS_LK) {
+        return value_of(p, p->c->loss.kind);
+    }
+    return p->kl_share * value_of(p, RT_LOSS_FORWARD_KL) + (1.0 - p->kl_share) * value_of(p, RT_LOSS_TVD);
 }
 
 static void check_differences(rt_loss loss, rt_target_kind kind)
@@ -23,10 +36,12 @@ static void check_differences(rt_loss loss, rt_target_kind kind)
         probe p = {.c = &c};
         double grad[LOSS_V], weight = 0.7;
         memcpy(p.z, c.z, sizeof p.z);
+        p.kl_share = loss.kind == RT_LOSS_LK ? exp(-3.0 * (1.0 - value_of(&p, RT_LOSS_TVD))) : 0.0;
         memcpy(grad, c.z, sizeof grad);
         double with_grad = loss_case_run(&c, grad, true, weight);
-        assert_true(with_grad == value_at(&p));
+        assert_true(with_grad == loss_case_run(&c, p.z, false, 1.0));
         assert_memory_equal(p.z, c.z, sizeof p.z); /* no gradient asked for: logits untouched */
+        assert_true(fabs(with_grad - value_at(&p)) <= 1e-12 * fabs(with_grad));
         for (int i = 0; i < LOSS_V; i++) {
             grad[i] /= weight * rt_loss_factor(&loss);
         }

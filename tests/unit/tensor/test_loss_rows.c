@@ -31,6 +31,7 @@ static void impossible_pairs_are_refused_with_the_reason(void **state)
     rt_loss rkl = {.kind = RT_LOSS_REVERSE_KL, .temperature = 1.0};
     rt_loss fkl2 = {.kind = RT_LOSS_FORWARD_KL, .temperature = 2.0};
     rt_loss ce = {.kind = RT_LOSS_CE, .temperature = 1.0}, jsd = {.kind = RT_LOSS_JSD, .temperature = 1.0, .mix = 1.0};
+    rt_loss z = {.kind = RT_LOSS_Z_LOSS, .temperature = 1.0}, lk = {.kind = RT_LOSS_LK, .temperature = 1.0};
     rt_loss smooth = fkl2, cold = fkl2, hot_ce = ce, smooth_ce = ce;
     smooth.label_smoothing = 0.1;
     cold.temperature = 0.0;
@@ -41,6 +42,9 @@ static void impossible_pairs_are_refused_with_the_reason(void **state)
     expect_refusal(fkl2, RT_TARGET_TOPK, 1.0, RT_UNSUPPORTED, "collect again at 2");
     expect_refusal(fkl2, RT_TARGET_LABEL, 1.0, RT_UNSUPPORTED, "use 'ce'");
     expect_refusal(ce, RT_TARGET_DENSE, 1.0, RT_UNSUPPORTED, "use 'forward_kl'");
+    expect_refusal(z, RT_TARGET_DENSE, 1.0, RT_UNSUPPORTED, "needs labels");
+    expect_refusal(lk, RT_TARGET_SAMPLE, 1.0, RT_UNSUPPORTED, "hold draws");
+    expect_refusal(lk, RT_TARGET_LABEL, 1.0, RT_UNSUPPORTED, "teacher's distribution");
     expect_refusal(jsd, RT_TARGET_DENSE, 1.0, RT_USAGE, "between 0 and 1");
     expect_refusal(smooth, RT_TARGET_DENSE, 1.0, RT_USAGE, "does not apply");
     expect_refusal(smooth_ce, RT_TARGET_LABEL, 1.0, RT_USAGE, "less than 1");
@@ -60,7 +64,8 @@ static void check_identity(rt_loss loss, rt_target_kind kind)
     loss_case_fill(&c, loss, kind, 2);
     memcpy(z, c.teacher, sizeof z);
     assert_true(fabs(loss_case_run(&c, z, true, 1.0)) < 1e-12);
-    if (loss.kind != RT_LOSS_TVD || kind == RT_TARGET_DENSE) { /* rounding decides the sign at the kink */
+    bool kink = loss.kind == RT_LOSS_TVD || loss.kind == RT_LOSS_ACCEPTANCE || loss.kind == RT_LOSS_LK;
+    if (!kink || kind == RT_TARGET_DENSE) { /* rounding decides which side of the kink it is */
         assert_true(max_abs(z, LOSS_V) < 1e-12);
     }
 }
