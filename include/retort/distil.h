@@ -52,7 +52,7 @@ RT_API rt_status retort_collect(const char *teacher, const char *const *texts, s
 
 typedef struct retort_train_options {
     size_t size;
-    const char *loss;    /* "forward_kl", "ce"; with hidden states also "reverse_kl", "jsd", "tvd" */
+    const char *loss;    /* "forward_kl", "forward_kl:0.9,ce:0.1", ...: docs/losses.md */
     double temperature;  /* of the loss */
     const char *teacher; /* for a cache of hidden states, else NULL */
     int64_t tokens;      /* how long: tokens, or active seconds; the other is 0 */

@@ -42,15 +42,12 @@ static void print_result(const rt_cli *c, const train_args *a, const rt_train_re
 
 static rt_status prepare(rt_cli *c, train_args *a)
 {
-    rt_train_loss *l = &a->o.losses[0];
-    *l = (rt_train_loss){.loss = {.temperature = a->loss_temperature}, .weight = 1.0};
-    a->o.n_losses = 1;
+    rt_err why;
     if (a->cache == NULL || a->out == NULL) {
         return rt_fail(&c->err, RT_USAGE, 0, "--cache CACHE and -o RUN are needed");
     }
-    if (!rt_loss_from_name(a->loss, &l->loss.kind)) {
-        return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': '%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)",
-                       a->loss);
+    if (rt_losses_parse(a->o.losses, &a->o.n_losses, a->loss, a->loss_temperature, &why) != RT_OK) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': %s", why.msg);
     }
     if (!rt_schedule_from_name(a->schedule, &a->o.schedule)) {
         return rt_fail(&c->err, RT_USAGE, 0, "option '--schedule': '%s' is not one of wsd, cosine, linear",
@@ -67,7 +64,7 @@ static rt_status prepare(rt_cli *c, train_args *a)
 
 static bool needs_teacher(const rt_cache *cache, const train_args *a)
 {
-    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && rt_loss_distils(a->o.losses[0].loss.kind);
+    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && rt_losses_distil(a->o.losses, a->o.n_losses);
 }
 
 static rt_status train(rt_cli *c, train_args *a)
@@ -117,7 +114,7 @@ int rt_cmd_train(int argc, char **argv)
         {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
         {"output", 'o', RT_OPT_OUT, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
         {"loss", 0, RT_OPT_STR, &a.loss, "LOSS",
-         "forward_kl (default), ce; with hidden states also reverse_kl, jsd, tvd"},
+         "forward_kl (default), ce, ..., or terms: forward_kl:0.9,ce:0.1 (docs/losses.md)"},
         {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
         {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher, for a cache of hidden states"},
         {"budget", 0, RT_OPT_DURATION, &a.o.budget, "TIME", "train so long, e.g. 5m; counted over restarts"},

@@ -126,22 +126,16 @@ out:
 static rt_status train_options(const retort_train_options *o, const char *run, rt_train_options *out, rt_err *err)
 {
     *out = rt_train_default();
-    rt_train_loss *l = &out->losses[0];
-    *l = (rt_train_loss){.loss = {.temperature = o->temperature}, .weight = 1.0};
-    out->n_losses = 1;
     out->run_dir = run;
     out->tokens = o->tokens;
     out->budget = o->seconds;
     out->batch_tokens = o->batch_tokens;
     out->lr = o->lr;
     out->seed = o->seed;
-    if (!rt_loss_from_name(o->loss, &l->loss.kind)) {
-        return rt_fail(err, RT_USAGE, 0, "'%s' is no loss (forward_kl, ce, reverse_kl, jsd, tvd)", o->loss);
-    }
     if ((o->tokens > 0) == (o->seconds > 0)) {
         return rt_fail(err, RT_USAGE, 0, "either tokens or seconds say how long to train");
     }
-    return RT_OK;
+    return rt_losses_parse(out->losses, &out->n_losses, o->loss, o->temperature, err);
 }
 
 rt_status retort_train(const char *student, const char *cache, const char *run, const retort_train_options *given,

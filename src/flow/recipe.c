@@ -105,12 +105,35 @@ static const rt_field student_fields[] = {
     {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for this teacher"},
     {0},
 };
+#define RT_LOSS(name, recipe, power, distils, formula) "|" recipe
+static const char loss_names[] =
+#include "tensor/loss.def"
+    ;
+#undef RT_LOSS
+static const rt_field loss_fields[] = {
+    {.key = "kind",
+     .kind = RT_FIELD_ENUM,
+     .choices = loss_names + 1,
+     .required = true,
+     .help = "name of the loss (docs/losses.md)"},
+    {.key = "weight", .kind = RT_FIELD_NUM, .min = 0, .max = 1e6, .dflt = "1", .help = "of the term"},
+    {.key = "to", .kind = RT_FIELD_NUM, .min = 0, .max = 1e6, .help = "what the weight moves to, with `over`"},
+    {.key = "over", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .help = "steps in which it gets there, linearly"},
+    {.key = "mix",
+     .kind = RT_FIELD_NUM,
+     .min = 0,
+     .max = 1,
+     .help = "jsd: weight of the teacher, default: 0.5; skewed losses: share of the other side, default: 0.1"},
+    {.key = "smoothing", .kind = RT_FIELD_NUM, .min = 0, .max = 0.99, .help = "ce: label smoothing; default: 0"},
+    {0},
+};
 static const rt_field train_fields[] = {
     {.key = "loss",
-     .kind = RT_FIELD_ENUM,
-     .choices = "forward_kl|ce",
+     .kind = RT_FIELD_MAPS,
+     .children = loss_fields,
+     .word = "kind",
      .dflt = "forward_kl",
-     .help = "divergence to the teacher"},
+     .help = "terms of the loss; a name alone is that loss with weight 1"},
     {.key = "temperature", .kind = RT_FIELD_NUM, .min = 0.05, .max = 20, .dflt = "1", .help = "of the loss"},
     {.key = "batch_tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e7, .dflt = "2k", .help = "tokens a step"},
     {.key = "sequence", .kind = RT_FIELD_INT, .min = 8, .max = 8192, .dflt = "512", .help = "longest sequence"},
@@ -304,9 +327,48 @@ static rt_status read_audit(rt_run_recipe *r, json_t *a, rt_err *err)
     return st;
 }
 
-static void read_train(rt_run_recipe *r, const json_t *t)
+static rt_target_kind target_kind(rt_cache_kind k)
 {
-    r->loss = rt_json_str(t, "loss", "forward_kl");
+    return k == RT_CACHE_TOPK ? RT_TARGET_TOPK : k == RT_CACHE_HIDDEN ? RT_TARGET_DENSE : RT_TARGET_SAMPLE;
+}
+
+static rt_status read_term(const rt_run_recipe *r, const json_t *j, rt_train_loss *l, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_loss_kind kind = RT_LOSS_FORWARD_KL;
+    (void)rt_loss_from_name(rt_json_str(j, "kind", ""), &kind); /* the schema has seen to it */
+    *l = rt_train_loss_of(kind, r->loss_temperature);
+    l->weight = rt_json_f64(j, "weight", 1.0);
+    l->to = rt_json_f64(j, "to", 0.0);
+    l->over = rt_json_i64(j, "over", 0);
+    l->loss.mix = rt_json_f64(j, "mix", l->loss.mix);
+    l->loss.label_smoothing = rt_json_f64(j, "smoothing", 0.0);
+    RT_TRY(rt_train_loss_check(l, err));
+    RT_TRY(rt_loss_check(&l->loss, rt_loss_distils(kind) ? target_kind(r->targets) : RT_TARGET_LABEL, r->temperature,
+                         err));
+out:
+    return st;
+}
+
+/* Refused here what training would refuse after hours of collecting. */
+static rt_status read_losses(rt_run_recipe *r, const json_t *list, rt_err *err)
+{
+    rt_err why;
+    const size_t n = json_array_size(list);
+    if (n < 1 || n > RT_TRAIN_LOSSES) {
+        return rt_fail(err, RT_RECIPE, 0, "'train.loss' has %zu terms, expected 1 to %d", n, RT_TRAIN_LOSSES);
+    }
+    for (r->n_losses = 0; r->n_losses < (int)n; r->n_losses++) {
+        const json_t *term = json_array_get(list, (size_t)r->n_losses);
+        if (read_term(r, term, &r->losses[r->n_losses], &why) != RT_OK) {
+            return rt_fail(err, RT_RECIPE, 0, "'train.loss': %s", why.msg);
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status read_train(rt_run_recipe *r, const json_t *t, rt_err *err)
+{
     r->loss_temperature = rt_json_f64(t, "temperature", 1.0);
     r->batch_tokens = rt_json_i64(t, "batch_tokens", 2000);
     r->sequence = rt_json_i64(t, "sequence", 512);
@@ -320,6 +382,7 @@ static void read_train(rt_run_recipe *r, const json_t *t)
     r->eval_every = rt_json_i64(t, "eval_every", 0);
     r->patience = rt_json_i64(t, "patience", 0);
     r->precision = rt_json_str(t, "precision", "auto");
+    return read_losses(r, json_object_get(t, "loss"), err);
 }
 
 static void read_collect(rt_run_recipe *r, const json_t *c)
@@ -412,7 +475,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     RT_TRY(read_strings(json_object_get(data, "valid"), "data.valid", r->valid, RT_MAX_PATHS, &r->n_valid, err));
     read_collect(r, json_object_get(r->json, "collect"));
     RT_TRY(read_student(r, student, err));
-    read_train(r, json_object_get(r->json, "train"));
+    RT_TRY(read_train(r, json_object_get(r->json, "train"), err));
     const json_t *exports = json_object_get(r->json, "export");
     r->n_exports = json_array_size(exports);
     if (r->n_exports > RT_MAX_EXPORTS) {
@@ -427,13 +490,6 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     }
     RT_TRY(read_audit(r, json_object_get(r->json, "audit"), err));
     RT_TRY(check_server(r, path, err));
-    if (r->targets == RT_CACHE_SAMPLE && r->temperature != r->loss_temperature && strcmp(r->loss, "ce") != 0) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0,
-                    "%s: targets drawn at temperature %g cannot serve a loss at temperature %g; set train.temperature "
-                    "= collect.temperature "
-                    "or collect.targets = hidden",
-                    path, r->temperature, r->loss_temperature);
-    }
 out:
     if (st != RT_OK) {
         rt_run_recipe_release(r);

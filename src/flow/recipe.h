@@ -48,7 +48,8 @@ typedef struct rt_run_recipe {
     int n_keep;          /* 0: ranked */
     const char *ranking; /* file or NULL */
 
-    const char *loss;
+    rt_train_loss losses[RT_TRAIN_LOSSES];
+    int n_losses;
     double loss_temperature;
     int64_t batch_tokens, sequence, tokens; /* tokens 0: planner or one pass */
     double lr, warmup_steps, decay, weight_decay, clip;

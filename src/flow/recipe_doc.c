@@ -29,6 +29,12 @@ static void describe(rt_str *s, const char *prefix, const rt_field *f)
         }
     }
     rt_str_printf(s, " | %s | %s |\n", f->required ? "required" : f->dflt != NULL ? f->dflt : "", f->help);
+    for (const rt_field *c = f->children; c != NULL && c->key != NULL; c++) {
+        rt_str below = {0};
+        rt_str_printf(&below, "%s%s.", prefix, f->key);
+        describe(s, rt_str_cstr(&below), c);
+        rt_str_release(&below);
+    }
 }
 
 void rt_run_recipe_doc(rt_str *s)
@@ -42,11 +48,5 @@ void rt_run_recipe_doc(rt_str *s)
                    "| key | kind | default | meaning |\n|---|---|---|---|\n");
     for (const rt_field *f = rt_run_schema; f->key != NULL; f++) {
         describe(s, "", f);
-        for (const rt_field *c = f->children; c != NULL && c->key != NULL; c++) {
-            rt_str prefix = {0};
-            rt_str_printf(&prefix, "%s.", f->key);
-            describe(s, rt_str_cstr(&prefix), c);
-            rt_str_release(&prefix);
-        }
     }
 }

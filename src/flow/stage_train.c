@@ -11,7 +11,8 @@
 typedef struct training {
     rt_flow *f;
     const char *stage, *dir; /* "student" or "twin": below the run directory */
-    rt_train_loss loss;
+    const rt_train_loss *losses;
+    int n_losses;
     double budget;
     int64_t tokens;
     bool to_the_end; /* no validation may end it sooner */
@@ -35,8 +36,8 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     const rt_run_recipe *r = &t->f->recipe;
     rt_train_options o = rt_train_default();
     o.run_dir = run_dir;
-    o.losses[0] = t->loss;
-    o.n_losses = 1;
+    memcpy(o.losses, t->losses, (size_t)t->n_losses * sizeof *t->losses);
+    o.n_losses = t->n_losses;
     o.budget = t->budget;
     o.tokens = t->tokens;
     o.batch_tokens = r->batch_tokens;
@@ -76,14 +77,19 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
 {
     char name[64];
     const rt_train_counts *c = &res->counts;
+    rt_str loss = {0}, formula = {0};
     snprintf(name, sizeof name, "%s/train.json", t->dir);
+    rt_losses_print(&loss, t->losses, t->n_losses);
+    rt_losses_formula(&formula, t->losses, t->n_losses);
     json_t *j = json_pack("{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:I, s:b}", "loss",
-                          rt_loss_name(t->loss.loss.kind), "formula", rt_loss_formula(t->loss.loss.kind), "temperature",
-                          t->loss.loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens,
+                          rt_str_cstr(&loss), "formula", rt_str_cstr(&formula), "temperature",
+                          t->losses[0].loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens,
                           "positions", (json_int_t)c->rows, "seconds", c->active, "cpu_seconds", c->cpu, "tokens_per_s",
                           c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss", c->first_loss, "last_loss",
                           c->last_loss, "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped,
                           "parameters", (json_int_t)m->n_elements, "comparable", (int)res->comparable);
+    rt_str_release(&loss);
+    rt_str_release(&formula);
     if (j == NULL) {
         return rt_fail(err, RT_INTERNAL, 0, "training result of '%s' has a value that is no number", t->stage);
     }
@@ -148,11 +154,9 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
                   .stage = "train",
                   .dir = "student",
                   .budget = f->split.train_seconds,
-                  .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens};
-    t.loss = (rt_train_loss){.loss = {.temperature = f->recipe.loss_temperature}, .weight = 1.0};
-    if (!rt_loss_from_name(f->recipe.loss, &t.loss.loss.kind)) {
-        return rt_fail(err, RT_RECIPE, 0, "'train.loss': '%s' is unknown", f->recipe.loss);
-    }
+                  .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens,
+                  .losses = f->recipe.losses,
+                  .n_losses = f->recipe.n_losses};
     return train(&t, err);
 }
 
@@ -164,12 +168,9 @@ rt_status rt_stage_twin(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_path_to(f, "student/train.json", &path, err));
     RT_TRY(rt_json_load(&student, path, err));
     const int64_t tokens = rt_json_i64(student, "tokens", 0);
-    training t = {.f = f,
-                  .stage = "twin",
-                  .dir = "twin",
-                  .tokens = tokens,
-                  .to_the_end = true,
-                  .loss = {.loss = {.kind = RT_LOSS_CE, .temperature = 1.0}, .weight = 1.0}};
+    const rt_train_loss ce = rt_train_loss_of(RT_LOSS_CE, 1.0);
+    training t = {
+        .f = f, .stage = "twin", .dir = "twin", .tokens = tokens, .to_the_end = true, .losses = &ce, .n_losses = 1};
     RT_TRY(train(&t, err));
     rt_log(RT_LOG_INFO, "twin: saw %lld tokens, the student %lld", (long long)t.tokens, (long long)tokens);
 out:

@@ -183,6 +183,23 @@ static rt_status append(json_t *list, json_t *value, rt_err *err)
     return json_array_append_new(list, value) == 0 ? RT_OK : no_memory(err);
 }
 
+/* A word in place of a list: one map that has only this. */
+static rt_status append_word(json_t *list, const rt_yaml_node *n, const rt_field *f, rt_err *err)
+{
+    rt_yaml_node key = {.kind = RT_YAML_SCALAR, .text = f->word, .source = n->source}, value = *n, map = *n;
+    json_t *v = NULL;
+    value.key = &key;
+    value.next = NULL;
+    map.kind = RT_YAML_MAP;
+    map.first = &value;
+    rt_status st = check_map(&map, f->children, f->key, &v, err);
+    if (st != RT_OK) {
+        json_decref(v);
+        return st;
+    }
+    return append(list, v, err);
+}
+
 static rt_status check_list(const rt_yaml_node *n, const rt_field *f, json_t **out, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -193,6 +210,9 @@ static rt_status check_list(const rt_yaml_node *n, const rt_field *f, json_t **o
     }
     if (texts && n->kind == RT_YAML_SCALAR && !rt_yaml_is_null(n)) {
         return append(*out, json_string(n->text), err);
+    }
+    if (f->word && n->kind == RT_YAML_SCALAR && !rt_yaml_is_null(n)) {
+        return append_word(*out, n, f, err);
     }
     if (n->kind != RT_YAML_LIST) {
         return fail_kind(n, f, err);

@@ -16,13 +16,14 @@ typedef enum rt_field_kind {
     RT_FIELD_ENUM,     /* one of `choices`, separated by '|' */
     RT_FIELD_STRS,     /* list of text; a single text is taken as a list of one */
     RT_FIELD_MAP,      /* nested: `children` */
-    RT_FIELD_MAPS      /* list of maps: `children` */
+    RT_FIELD_MAPS      /* list of maps: `children`; a single word w is taken as [{word: w}] */
 } rt_field_kind;
 
 typedef struct rt_field {
     const char *key;
     rt_field_kind kind;
     const char *choices; /* RT_FIELD_ENUM */
+    const char *word;    /* RT_FIELD_MAPS: key of the child that a word stands for, NULL: none */
     double min, max;     /* INT, NUM, DURATION; min == max: unchecked, INFINITY: no bound */
     const char *dflt; /* default as in a recipe, NULL: none; an absent map gets its children's unless one is required */
     bool required;

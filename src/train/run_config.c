@@ -12,6 +12,12 @@ static json_t *losses_to_json(const rt_train_options *o)
         json_t *one = json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", rt_loss_name(l->loss.kind), "weight", l->weight,
                                 "temperature", l->loss.temperature, "mix", l->loss.mix, "label_smoothing",
                                 l->loss.label_smoothing);
+        const bool whole = one && (l->over == 0 || (json_object_set_new(one, "to", json_real(l->to)) == 0 &&
+                                                    json_object_set_new(one, "over", json_integer(l->over)) == 0));
+        if (!whole) {
+            json_decref(one);
+            one = NULL;
+        }
         if (!one || json_array_append_new(list, one) != 0) {
             json_decref(list);
             return NULL;

@@ -10,7 +10,7 @@
 rt_train_options rt_train_default(void)
 {
     return (rt_train_options){
-        .losses = {{.loss = {.kind = RT_LOSS_FORWARD_KL, .temperature = 1}, .weight = 1}},
+        .losses = {rt_train_loss_of(RT_LOSS_FORWARD_KL, 1)},
         .n_losses = 1,
         .batch_tokens = 4096,
         .schedule = RT_SCHEDULE_WSD,
@@ -204,9 +204,13 @@ static void start_counts(rt_train_counts *n)
 
 static rt_status start_afresh(rt_run *r, rt_err *err)
 {
-    json_t *header = json_pack("{s:i, s:s, s:O, s:O, s:I}", "retort_metrics", 1, "formula",
-                               rt_loss_formula(r->o.losses[0].loss.kind), "config", r->config, "machine", r->machine,
-                               "predicted_bytes", (json_int_t)r->predicted_bytes);
+    rt_str formula = {0};
+    rt_losses_formula(&formula, r->o.losses, r->o.n_losses);
+    rt_log(RT_LOG_INFO, "minimises %s", rt_str_cstr(&formula));
+    json_t *header =
+        json_pack("{s:i, s:s, s:O, s:O, s:I}", "retort_metrics", 1, "formula", rt_str_cstr(&formula), "config",
+                  r->config, "machine", r->machine, "predicted_bytes", (json_int_t)r->predicted_bytes);
+    rt_str_release(&formula);
     if (!header) {
         return rt_fail(err, RT_MEMORY, 0, "no memory for the header of '%s'", r->metrics_path);
     }

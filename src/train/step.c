@@ -9,6 +9,7 @@
 struct rt_step {
     const rt_model *model, *teacher;
     rt_source_info source;
+    rt_train_loss losses[RT_TRAIN_LOSSES]; /* as given; the rows have them at their present weights */
     rt_step_rows rows;
     int64_t batch_rows, micro_rows; /* capacities in tokens */
     rt_acts *acts;
@@ -37,19 +38,10 @@ static int64_t batch_capacity(const rt_source_info *source, const rt_step_option
     return o->batch_tokens > source->sequence ? o->batch_tokens : source->sequence;
 }
 
-static bool any_distils(const rt_step_options *o)
-{
-    for (int i = 0; i < o->n_losses; i++) {
-        if (rt_loss_distils(o->losses[i].loss.kind)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool sees_teacher_logits(const rt_source_info *source, const rt_step_options *o)
 {
-    return any_distils(o) && (source->kind == RT_SOURCE_HIDDEN || source->kind == RT_SOURCE_DENSE);
+    return rt_losses_distil(o->losses, o->n_losses) &&
+           (source->kind == RT_SOURCE_HIDDEN || source->kind == RT_SOURCE_DENSE);
 }
 
 size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_step_options *o)
@@ -83,17 +75,17 @@ static rt_status check_losses(const rt_source_info *source, const rt_step_option
     }
     for (int i = 0; i < o->n_losses; i++) {
         const rt_train_loss *l = &o->losses[i];
-        if (!(l->weight > 0) || !isfinite(l->weight)) {
-            return rt_fail(err, RT_USAGE, 0, "loss '%s' has weight %g, expected a positive number",
-                           rt_loss_name(l->loss.kind), l->weight);
+        rt_status st = rt_train_loss_check(l, err);
+        if (st != RT_OK) {
+            return st;
         }
         bool distils = rt_loss_distils(l->loss.kind);
         if (distils && source->kind == RT_SOURCE_LABELS) {
             return rt_fail(err, RT_USAGE, 0, "loss '%s' needs a teacher's targets, this data has labels only",
                            rt_loss_name(l->loss.kind));
         }
-        rt_status st = rt_loss_check(&l->loss, distils ? target_kind(source->kind) : RT_TARGET_LABEL,
-                                     distils ? source->temperature : 1, err);
+        st = rt_loss_check(&l->loss, distils ? target_kind(source->kind) : RT_TARGET_LABEL,
+                           distils ? source->temperature : 1, err);
         if (st != RT_OK) {
             return st;
         }
@@ -162,8 +154,10 @@ rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *so
     s->batch_rows = batch_capacity(source, o);
     s->teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
     s->rows = (rt_step_rows){.n_losses = o->n_losses, .n_vocab = m->hp.n_vocab};
+    memcpy(s->losses, o->losses, sizeof s->losses);
     memcpy(s->rows.losses, o->losses, sizeof s->rows.losses);
-    s->rows.distils = any_distils(o);
+    rt_step_weigh(s, 0);
+    s->rows.distils = rt_losses_distil(o->losses, o->n_losses);
     RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, RT_NET_TRAIN, err));
     RT_TRY(rt_head_new(&s->head, m, s->teacher, true, err));
     RT_TRY(RT_NEW(&s->dx, (size_t)(s->micro_rows * m->hp.d_model), "gradient of the residual stream", err));
@@ -193,6 +187,13 @@ void rt_step_free(rt_step *s)
     rt_free(s->rows.values);
     rt_free(s->rows.scratch);
     rt_free(s);
+}
+
+void rt_step_weigh(rt_step *s, int64_t step)
+{
+    for (int i = 0; i < s->rows.n_losses; i++) {
+        s->rows.losses[i].weight = rt_train_loss_weight(&s->losses[i], step);
+    }
 }
 
 /* --- micro-batches ---------------------------------------------------------------------------------------------- */

@@ -5,14 +5,7 @@
 #define RT_TRAIN_STEP_H
 
 #include "teacher/source.h"
-#include "tensor/loss.h"
-
-/* One term of the training loss. */
-typedef struct rt_train_loss {
-    rt_loss loss;
-    double weight;
-} rt_train_loss;
-#define RT_TRAIN_LOSSES 4
+#include "train/losses.h"
 
 typedef struct rt_step_options {
     rt_train_loss losses[RT_TRAIN_LOSSES];
@@ -43,6 +36,8 @@ RT_MUST_USE rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_sou
                                   const rt_step_options *o, rt_err *err);
 void rt_step_free(rt_step *s);
 size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_step_options *o);
+/* Takes the terms at the weights they have at the 0-based update `step`; before the first call it is 0. */
+void rt_step_weigh(rt_step *s, int64_t step);
 /* Adds the gradient of the mean loss over `b` to the flat block `grads`. Batches without counted rows are refused. */
 RT_MUST_USE rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_step_report *r, rt_err *err);
 

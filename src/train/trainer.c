@@ -87,6 +87,7 @@ static rt_status one_step(rt_run *r, rt_step_report *report, rt_err *err)
     double t0 = rt_now();
     step_line line = {.lr = rt_schedule_lr(&r->plan.schedule, r->n.step)};
     RT_TRY(rt_source_next(r->source, &cursor, r->o.batch_tokens, &batch, err));
+    rt_step_weigh(r->step, r->n.step);
     RT_TRY(rt_step_run(r->step, &batch, r->optim.grads, &line.s, err));
     line.norm = rt_optim_norm(&r->optim);
     r->n.tokens += line.s.tokens;

@@ -159,6 +159,18 @@ class Recipes(ProgramTest):
     def test_broken_yaml_is_named_with_its_place(self):
         self.refused(USAGE, "run", self.recipe("a: [1, 2\nb: 3\n"), says="recipe.yaml:")
 
+    def test_a_loss_the_targets_cannot_give_is_refused_before_collecting(self):
+        text = "teacher: {model: tiny}\ndata: {text: [t.jsonl]}\nstudent: {layers: 2}\n"
+        for train, collect, says in (
+            ("loss: reverse_kl", "targets: sample", "'train.loss': loss 'reverse_kl' needs the teacher's probabilities"),
+            ("loss: forward_kl, temperature: 2", "targets: sample", "made at temperature 1"),
+            ("loss: forward_kl, temperature: 2", "targets: topk", "collect again at 2"),
+            ("loss: [{kind: forward_kl, weight: 0}]", "targets: topk", "weight 0, expected a positive number"),
+            ("loss: [{kind: ce, smoothing: 0.1}, {kind: jsd, smoothing: 0.1}]", "targets: topk", "does not apply"),
+        ):
+            path = self.recipe(f"{text}collect: {{{collect}}}\ntrain: {{{train}}}\n")
+            self.refused(USAGE, "run", path, says=says)
+
     def test_set_takes_one_value_so_that_the_recipe_may_follow(self):
         path = self.recipe("teacher: {model: tiny}\ndata: {text: [t.jsonl]}\nstudent: {layers: 2}\n")
         self.refused(USAGE, "run", "--set", "train.lrr=1", path, says=("--set 'train.lrr=1'", "'lr'"))

@@ -33,7 +33,7 @@ static const rt_field recipe_schema[] = {
     {.key = "teacher", .kind = RT_FIELD_MAP, .children = teacher_fields, .required = true, .help = "what is distilled"},
     {.key = "text", .kind = RT_FIELD_STRS, .dflt = "[books.jsonl]"},
     {.key = "train", .kind = RT_FIELD_MAP, .children = train_fields},
-    {.key = "export", .kind = RT_FIELD_MAPS, .children = export_fields, .dflt = "[{type: q8_0}]"},
+    {.key = "export", .kind = RT_FIELD_MAPS, .children = export_fields, .word = "type", .dflt = "[{type: q8_0}]"},
     {.key = "audit", .kind = RT_FIELD_MAP, .children = audit_fields},
     {0},
 };

@@ -58,6 +58,21 @@ static void every_kind_of_value_is_read(void **state)
         "\"export\":[{\"type\":\"f32\"},{\"type\":\"q4_0\",\"name\":\"x: y\"}],\"audit\":{\"tasks\":[\"a\",\"b c\"]}}");
 }
 
+static void a_word_stands_for_a_list_of_one_map(void **state)
+{
+    (void)state;
+    json_t *j = parse("export: f32\n" LEAST, NULL, 0);
+    assert_is(json_incref(json_object_get(j, "export")), "[{\"type\":\"f32\"}]");
+    json_decref(j);
+    const char *set = "export=q4_0";
+    j = parse("export: [{type: f32}, {type: q8_0}]\n" LEAST, &set, 1);
+    assert_is(json_incref(json_object_get(j, "export")), "[{\"type\":\"q4_0\"}]");
+    json_decref(j);
+    assert_refused(LEAST "export: f31\n", NULL, "r.yaml:2:9: 'type' is 'f31', expected one of");
+    assert_refused(LEAST "export: {type: f32}\n", NULL, "'export' is a map, expected a list of maps");
+    assert_refused(LEAST "export:\n", NULL, "'export' has no value");
+}
+
 static void mistakes_are_named_with_line_column_and_remedy(void **state)
 {
     static const struct {
@@ -254,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(absent_keys_get_defaults_in_schema_order),
         cmocka_unit_test(every_kind_of_value_is_read),
+        cmocka_unit_test(a_word_stands_for_a_list_of_one_map),
         cmocka_unit_test(mistakes_are_named_with_line_column_and_remedy),
         cmocka_unit_test(what_yaml_can_but_recipes_cannot_is_refused),
         cmocka_unit_test(settings_override_and_are_named_in_errors),

@@ -182,6 +182,39 @@ static void a_mixture_is_the_weighted_sum_of_its_terms(void **state)
     rt_model_close(student);
 }
 
+/* A term whose weight moves is that term at the weight of the step. */
+static void a_moving_weight_is_taken_at_its_step(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_step *step;
+    rt_source_batch b;
+    rt_source_cursor cursor = {0};
+    rt_step_report r;
+    rt_model *teacher = toy_teacher(), *student = toy_student();
+    rt_source *s = toy_source(RT_SOURCE_TOPK, teacher);
+    const size_t n = (size_t)student->n_elements;
+    rt_train_loss moving[2] = {fkl, loss_of(RT_LOSS_CE, 1)}, still[2] = {fkl, loss_of(RT_LOSS_CE, 0.25)};
+    moving[1].over = 4;
+    made want = run(student, s, still, 2, 96, 96), start = run(student, s, moving, 2, 96, 96);
+    rt_step_options o = {.losses = {moving[0], moving[1]}, .n_losses = 2, .batch_tokens = 96, .micro_tokens = 96};
+    float *grads = rt_calloc(n, sizeof *grads);
+    assert_ok(rt_step_new(&step, student, &s->info, &o, &err));
+    assert_ok(rt_source_next(s, &cursor, 96, &b, &err));
+    rt_step_weigh(step, 3);
+    assert_ok(rt_step_run(step, &b, grads, &r, &err));
+    assert_memory_equal(grads, want.grads, n * sizeof *grads);
+    assert_memory_not_equal(grads, start.grads, n * sizeof *grads);
+    assert_true(r.loss == want.r.loss);
+    rt_step_free(step);
+    rt_free(grads);
+    rt_free(want.grads);
+    rt_free(start.grads);
+    rt_source_close(s);
+    rt_model_close(teacher);
+    rt_model_close(student);
+}
+
 static void positions_without_target_leave_the_denominator(void **state)
 {
     (void)state;
@@ -301,6 +334,7 @@ int main(void)
         cmocka_unit_test(a_student_equal_to_its_teacher_has_nothing_to_learn),
         cmocka_unit_test(cached_states_and_the_online_teacher_agree),
         cmocka_unit_test(a_mixture_is_the_weighted_sum_of_its_terms),
+        cmocka_unit_test(a_moving_weight_is_taken_at_its_step),
         cmocka_unit_test(positions_without_target_leave_the_denominator),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_predicted),
