@@ -18,7 +18,7 @@ static const char *const about =
     "example:  retort train student --cache cache --tokens 200k -o run";
 
 typedef struct train_args {
-    const char *cache, *loss, *out, *teacher, *schedule;
+    const char *cache, *loss, *out, *teacher, *schedule, *optimizer;
     double loss_temperature;
     bool ignore_memory;
     rt_train_options o;
@@ -52,6 +52,9 @@ static rt_status prepare(rt_cli *c, train_args *a)
     if (!rt_schedule_from_name(a->schedule, &a->o.schedule)) {
         return rt_fail(&c->err, RT_USAGE, 0, "option '--schedule': '%s' is not one of wsd, cosine, linear",
                        a->schedule);
+    }
+    if (!rt_optim_from_name(a->optimizer, &a->o.optim.kind)) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--optimizer': '%s' is not one of adamw, muon", a->optimizer);
     }
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
@@ -109,7 +112,11 @@ int rt_cmd_train(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    train_args a = {.loss = "forward_kl", .schedule = "wsd", .loss_temperature = 1.0, .o = rt_train_default()};
+    train_args a = {.loss = "forward_kl",
+                    .schedule = "wsd",
+                    .optimizer = "adamw",
+                    .loss_temperature = 1.0,
+                    .o = rt_train_default()};
     const rt_opt opts[] = {
         {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
         {"output", 'o', RT_OPT_OUT, &a.out, "RUN", "folder for metrics, checkpoints and the trained student"},
@@ -124,6 +131,7 @@ int rt_cmd_train(int argc, char **argv)
         {"from", 0, RT_OPT_STR, &a.o.from, "CKPT", "go on from this checkpoint"},
         {"batch-tokens", 0, RT_OPT_INT, &a.o.batch_tokens, "N", "tokens a step (default 4096)"},
         {"lr", 0, RT_OPT_NUM, &a.o.lr, "LR", "peak learning rate (default 6e-4)"},
+        {"optimizer", 0, RT_OPT_STR, &a.optimizer, "NAME", "adamw (default), or muon for the matrices inside"},
         {"schedule", 0, RT_OPT_STR, &a.schedule, "NAME", "wsd (default), cosine, linear"},
         {"warmup", 0, RT_OPT_INT, &a.o.warmup, "STEPS", "default: 2 % of the run, at least 50 steps, at most a tenth"},
         {"decay", 0, RT_OPT_NUM, &a.o.decay, "SHARE", "wsd: share of the run that falls (default 0.25)"},

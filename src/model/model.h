@@ -76,6 +76,9 @@ RT_MUST_USE rt_status rt_model_check_trainable(const rt_arch *arch, const rt_hpa
 const rt_param *rt_model_find(const rt_model *m, const char *hf_name);
 /* Weight decay applies (matrices other than the embedding and head). */
 bool rt_param_decays(const rt_param *p);
+/* Operand of a product in the compute type. The router always runs in f32, its choices are discrete; and what connects
+ * streams, for all their values pass through it. */
+bool rt_param_is_operand(const rt_param *p);
 /* Dequantised copy of one parameter into dst[p->n]. */
 void rt_param_read(const rt_param *p, float *dst);
 

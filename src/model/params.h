@@ -12,9 +12,6 @@ RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p);
 /* Row of the GGUF tensor that holds row `r` of the parameter in memory. */
 int64_t rt_param_gguf_row(const rt_model *m, const rt_tensor_desc *d, int64_t r);
-/* Operand of a product in the compute type. The router always runs in f32, its choices are discrete; and what connects
- * streams, for all their values pass through it. */
-bool rt_param_is_operand(const rt_param *p);
 /* Rows and columns as stored row-major; vectors are one row. */
 int64_t rt_param_rows(const rt_param *p);
 int64_t rt_param_cols(const rt_param *p);

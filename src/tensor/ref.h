@@ -15,6 +15,12 @@ typedef struct rt_ref_adamw {
     double grad_scale;   /* clip factor */
 } rt_ref_adamw;
 
+/* Muon's numbers; `scale` makes the size of an update out of an orthogonal matrix. */
+typedef struct rt_ref_muon {
+    double lr, momentum, weight_decay;
+    double scale, grad_scale;
+} rt_ref_muon;
+
 #define REAL float
 #define REF(op) rt_ref_##op##_f32
 #include "tensor/ref_decl.h"

@@ -494,3 +494,53 @@ void REF(adamw)(REAL *w, REAL *m, REAL *v, const REAL *g, const rt_ref_adamw *p,
         w[i] = (REAL)(w[i] * (1.0 - p->lr * p->weight_decay) - p->lr * step);
     }
 }
+
+/* ---- Muon (Jordan et al. 2024) ---- */
+
+/* x [r, c] with r <= c <- a x + b (x x^T) x + c (x x^T)^2 x, from singular values of at most 1 towards 1. */
+static void REF(newton_schulz)(REAL *x, REAL *y, REAL *gram, REAL *square, int64_t r, int64_t c)
+{
+    for (int64_t i = 0; i < r * c; i++) {
+        y[i] = x[i];
+    }
+    REF(matmul)
+    (&(REF(gemm_args)){
+        .m = r, .n = r, .k = c, .a = x, .lda = c, .b = x, .ldb = c, .trans_b = true, .c = gram, .ldc = r});
+    REF(matmul)
+    (&(REF(gemm_args)){.m = r, .n = r, .k = r, .a = gram, .lda = r, .b = gram, .ldb = r, .c = square, .ldc = r});
+    for (int64_t i = 0; i < r * r; i++) {
+        gram[i] = (REAL)(-4.7750 * gram[i] + 2.0315 * square[i]);
+    }
+    for (int64_t i = 0; i < r * c; i++) {
+        x[i] = (REAL)(3.4445 * x[i]);
+    }
+    REF(matmul)
+    (&(REF(gemm_args)){
+        .m = r, .n = c, .k = r, .a = gram, .lda = r, .b = y, .ldb = c, .c = x, .ldc = c, .accumulate = true});
+}
+
+void REF(muon)(REAL *w, REAL *m, const REAL *g, const rt_ref_muon *p, int64_t rows, int64_t cols, REAL *work)
+{
+    const bool tall = rows > cols;
+    const int64_t r = tall ? cols : rows, c = tall ? rows : cols, n = rows * cols;
+    REAL *x = work, *y = x + n, *gram = y + n, *square = gram + r * r;
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        double grad = g[i] * p->grad_scale;
+        m[i] = (REAL)(p->momentum * m[i] + (1.0 - p->momentum) * grad);
+        double u = (1.0 - p->momentum) * grad + p->momentum * m[i];
+        x[tall ? i % cols * rows + i / cols : i] = (REAL)u;
+        sum += u * u;
+    }
+    const double norm = sqrt(sum) > 1e-7 ? sqrt(sum) : 1e-7;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (REAL)(x[i] / norm);
+    }
+    for (int step = 0; step < 5; step++) {
+        REF(newton_schulz)(x, y, gram, square, r, c);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double u = x[tall ? i % cols * rows + i / cols : i];
+        w[i] = (REAL)(w[i] * (1.0 - p->lr * p->weight_decay) - p->lr * p->scale * u);
+    }
+}

@@ -78,3 +78,7 @@ void REF(router_backward)(REAL *dlogits, const REAL *dweights, const int32_t *id
 
 /* w -= lr * weight_decay * w; moments; w -= lr * m_hat / (sqrt(v_hat) + eps), on g * grad_scale. */
 void REF(adamw)(REAL *w, REAL *m, REAL *v, const REAL *g, const rt_ref_adamw *p, int64_t n);
+
+/* One Muon step of w [rows, cols]: m <- mu m + (1 - mu) g; u = (1 - mu) g + mu m, made orthogonal by five Newton-Schulz
+ * steps; w -= lr (weight_decay w + scale u). work: 2 rows cols + 2 min(rows, cols)^2. */
+void REF(muon)(REAL *w, REAL *m, const REAL *g, const rt_ref_muon *p, int64_t rows, int64_t cols, REAL *work);

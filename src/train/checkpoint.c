@@ -191,7 +191,9 @@ static rt_status write_file(const char *path, const rt_checkpoint *c, const rt_o
         const rt_param *p = &o->model->params[i];
         rt_st_add(w, p->name, RT_F32, p->n_dims, p->dims, p->w);
         add_moment(w, "optimizer.m.", p, o->m);
-        add_moment(w, "optimizer.v.", p, o->v);
+        if (rt_optim_of(o, p) == RT_OPTIM_ADAMW) {
+            add_moment(w, "optimizer.v.", p, o->v);
+        }
     }
     RT_TRY(rt_st_write(w, path, err));
 out:
@@ -274,6 +276,8 @@ static rt_status restore(const char *path, rt_model *m, rt_optim *o, rt_err *err
         RT_TRY(copy_tensor(f, path, "", p, p->w, err));
         if (o) {
             RT_TRY(copy_tensor(f, path, "optimizer.m.", p, o->m + p->offset, err));
+        }
+        if (o && rt_optim_of(o, p) == RT_OPTIM_ADAMW) {
             RT_TRY(copy_tensor(f, path, "optimizer.v.", p, o->v + p->offset, err));
         }
     }

@@ -1,6 +1,7 @@
-/* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, AdamW's moments
- * as optimizer.m.<name> and optimizer.v.<name>, everything else as one JSON object in the metadata. Written atomically
- * into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two and the best one are kept. */
+/* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, moments as
+ * optimizer.m.<name> and optimizer.v.<name> (Muon's matrices have no v), everything else as one JSON object in the
+ * metadata. Written atomically into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two and the best one are
+ * kept. */
 #ifndef RT_TRAIN_CHECKPOINT_H
 #define RT_TRAIN_CHECKPOINT_H
 

@@ -1,4 +1,5 @@
-/* optim.c - AdamW with clipping to a global norm, one pass over memory for update, bf16 copy and zeroing. */
+/* optim.c - clipping to a global norm and AdamW in one pass over memory for update, bf16 copy and zeroing; matrices
+ * that are Muon's go one by one after it. */
 #include "train/optim.h"
 
 #include <math.h>
@@ -13,9 +14,28 @@ struct rt_optim_task {
     int64_t first, n; /* elements of the parameter */
 };
 
+static const char *const names[RT_OPTIM_COUNT] = {[RT_OPTIM_ADAMW] = "adamw", [RT_OPTIM_MUON] = "muon"};
+
+const char *rt_optim_name(rt_optim_kind k)
+{
+    return names[k];
+}
+
+bool rt_optim_from_name(const char *name, rt_optim_kind *out)
+{
+    for (int k = 0; k < RT_OPTIM_COUNT; k++) {
+        if (strcmp(name, names[k]) == 0) {
+            *out = (rt_optim_kind)k;
+            return true;
+        }
+    }
+    return false;
+}
+
 rt_optim_options rt_optim_default(void)
 {
-    return (rt_optim_options){.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1};
+    return (rt_optim_options){
+        .momentum = 0.95, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1};
 }
 
 static int64_t count_tasks(const rt_model *m)
@@ -27,9 +47,14 @@ static int64_t count_tasks(const rt_model *m)
     return n;
 }
 
-size_t rt_optim_bytes(const rt_model *m)
+rt_optim_kind rt_optim_of(const rt_optim *o, const rt_param *p)
 {
-    return 3 * (size_t)m->n_elements * sizeof(float) +
+    return o->o.kind == RT_OPTIM_MUON && rt_muon_takes(p) ? RT_OPTIM_MUON : RT_OPTIM_ADAMW;
+}
+
+size_t rt_optim_bytes(const rt_model *m, const rt_optim_options *options)
+{
+    return (options->kind == RT_OPTIM_MUON ? rt_muon_bytes(m) : 0) + 3 * (size_t)m->n_elements * sizeof(float) +
            (size_t)count_tasks(m) * (sizeof(struct rt_optim_task) + sizeof(double));
 }
 
@@ -61,6 +86,9 @@ rt_status rt_optim_init(rt_optim *o, rt_model *m, const rt_optim_options *option
     RT_TRY(rt_new_big((void **)&o->v, bytes, "second moments", err));
     RT_TRY(RT_NEW(&o->tasks, (size_t)o->n_tasks, "optimiser tasks", err));
     RT_TRY(RT_NEW(&o->partial, (size_t)o->n_tasks, "partial sums", err));
+    if (options->kind == RT_OPTIM_MUON) {
+        RT_TRY(rt_muon_init(&o->muon, m, err));
+    }
     lay_grid(o);
 out:
     if (st != RT_OK) {
@@ -76,6 +104,7 @@ void rt_optim_release(rt_optim *o)
     rt_free(o->v);
     rt_free(o->tasks);
     rt_free(o->partial);
+    rt_muon_release(&o->muon);
     *o = (rt_optim){0};
 }
 
@@ -109,10 +138,25 @@ static void update_task(void *arg, int64_t task, int thread)
     rt_optim *o = job->o;
     const struct rt_optim_task *t = &o->tasks[task];
     int64_t at = t->p->offset + t->first;
+    if (rt_optim_of(o, t->p) == RT_OPTIM_MUON) {
+        return;
+    }
     const rt_adamw *how = rt_param_decays(t->p) ? &job->decayed : &job->plain;
     uint16_t *wb = t->p->wb ? t->p->wb + t->first : NULL;
     rt_kernels_get()->adamw(t->p->w + t->first, wb, o->m + at, o->v + at, o->grads + at, how, t->n);
     memset(o->grads + at, 0, (size_t)t->n * sizeof(float)); /* still in cache */
+}
+
+static void update_matrices(rt_optim *o, double lr, double scale)
+{
+    const rt_muon_rule rule = {
+        .lr = lr, .momentum = o->o.momentum, .weight_decay = o->o.weight_decay, .grad_scale = scale};
+    for (size_t i = 0; i < o->model->n_params; i++) {
+        const rt_param *p = &o->model->params[i];
+        if (rt_optim_of(o, p) == RT_OPTIM_MUON) {
+            rt_muon_update(&o->muon, p, o->m + p->offset, o->grads + p->offset, &rule);
+        }
+    }
 }
 
 void rt_optim_update(rt_optim *o, double lr, double norm)
@@ -132,4 +176,5 @@ void rt_optim_update(rt_optim *o, double lr, double norm)
     job.decayed = job.plain;
     job.decayed.weight_decay = (float)o->o.weight_decay;
     rt_team_for(o->n_tasks, update_task, &job);
+    update_matrices(o, lr, scale);
 }

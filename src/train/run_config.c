@@ -39,16 +39,26 @@ json_t *rt_run_config(const rt_run *r)
     student_hash(r->student, student);
     rt_digest_hex(r->info.hash, data);
     json_t *losses = losses_to_json(o);
-    return json_pack("{s:s, s:s, s:I, s:s, s:o, s:I, s:I, s:f, s:I, s:I, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, "
-                     "s:f, s:I, s:I, s:I}",
-                     "data", data, "student", student, "parameters", (json_int_t)r->student->n_elements, "compute",
-                     rt_dtype_name(r->student->compute), "loss", losses, "steps", (json_int_t)o->steps, "tokens",
-                     (json_int_t)o->tokens, "budget", o->budget, "batch_tokens", (json_int_t)o->batch_tokens,
-                     "micro_tokens", (json_int_t)o->micro_tokens, "schedule", rt_schedule_name(o->schedule), "lr",
-                     o->lr, "lr_floor", o->lr_floor, "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1",
-                     o->optim.beta1, "beta2", o->optim.beta2, "eps", o->optim.eps, "weight_decay",
-                     o->optim.weight_decay, "clip", o->optim.clip, "seed", (json_int_t)o->seed, "eval_every",
-                     (json_int_t)o->eval_every, "patience", (json_int_t)o->patience);
+    json_t *j = json_pack(
+        "{s:s, s:s, s:I, s:s, s:o, s:I, s:I, s:f, s:I, s:I, s:s, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, "
+        "s:f, s:I, s:I, s:I}",
+        "data", data, "student", student, "parameters", (json_int_t)r->student->n_elements, "compute",
+        rt_dtype_name(r->student->compute), "loss", losses, "steps", (json_int_t)o->steps, "tokens",
+        (json_int_t)o->tokens, "budget", o->budget, "batch_tokens", (json_int_t)o->batch_tokens, "micro_tokens",
+        (json_int_t)o->micro_tokens, "schedule", rt_schedule_name(o->schedule), "lr", o->lr, "lr_floor", o->lr_floor,
+        "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1", o->optim.beta1, "beta2", o->optim.beta2, "eps",
+        o->optim.eps, "weight_decay", o->optim.weight_decay, "clip", o->optim.clip, "seed", (json_int_t)o->seed,
+        "eval_every", (json_int_t)o->eval_every, "patience", (json_int_t)o->patience);
+    if (j && o->optim.kind == RT_OPTIM_MUON) {
+        json_t *muon =
+            json_pack("{s:s, s:f}", "optimizer", rt_optim_name(o->optim.kind), "momentum", o->optim.momentum);
+        if (!muon || json_object_update(j, muon) != 0) {
+            json_decref(j);
+            j = NULL;
+        }
+        json_decref(muon);
+    }
+    return j;
 }
 
 json_t *rt_run_machine(const rt_model *student)

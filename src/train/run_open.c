@@ -53,6 +53,7 @@ static rt_status check_options(const rt_train_options *o, rt_err *err)
         {"lr", o->lr, 0, 1},
         {"lr_floor", o->lr_floor, 0, 1},
         {"decay", o->decay, 0, 1},
+        {"momentum", o->optim.momentum, 0, 0.999999},
         {"beta1", o->optim.beta1, 0, 0.999999},
         {"beta2", o->optim.beta2, 0, 0.9999999},
         {"eps", o->optim.eps, 1e-30, 1},
@@ -129,7 +130,7 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
     if (s.micro_tokens == 0) {
         s.micro_tokens = o->batch_tokens < MICRO_TOKENS ? o->batch_tokens : MICRO_TOKENS;
     }
-    return rt_optim_bytes(student) + rt_step_bytes(student, source, &s);
+    return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s);
 }
 
 static size_t model_bytes(const rt_model *m)
@@ -153,8 +154,8 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
     r->predicted_bytes = need + model_bytes(r->student);
     rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f",
            (double)r->predicted_bytes / 1e6, (double)model_bytes(r->student) / 1e6,
-           (double)rt_optim_bytes(r->student) / 1e6, (long long)r->o.micro_tokens,
-           (double)(need - rt_optim_bytes(r->student)) / 1e6);
+           (double)rt_optim_bytes(r->student, &r->o.optim) / 1e6, (long long)r->o.micro_tokens,
+           (double)(need - rt_optim_bytes(r->student, &r->o.optim)) / 1e6);
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
         return rt_fail(err, RT_MEMORY, 0,
                        "training needs %.2f GB more memory, the machine has %.2f GB: take a smaller student, shorter "

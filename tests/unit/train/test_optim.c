@@ -136,7 +136,7 @@ static void memory_is_what_was_predicted(void **state)
     size_t before = rt_mem_get_stats().live_bytes;
     assert_ok(rt_optim_init(&o, &t.m, &options, &err));
     size_t took = rt_mem_get_stats().live_bytes - before;
-    assert_true(took >= rt_optim_bytes(&t.m) && took < rt_optim_bytes(&t.m) + 4096);
+    assert_true(took >= rt_optim_bytes(&t.m, &options) && took < rt_optim_bytes(&t.m, &options) + 4096);
     rt_optim_release(&o);
     assert_int_equal(rt_mem_get_stats().live_bytes, before);
 }

@@ -7,9 +7,12 @@
 
 enum { RUN_STEPS = 14 };
 
+static rt_optim_kind optimizer = RT_OPTIM_ADAMW; /* of the runs of a test */
+
 static rt_train_options options_of(const char *dir)
 {
     rt_train_options o = rt_train_default();
+    o.optim.kind = optimizer;
     o.run_dir = dir;
     o.batch_tokens = 96;
     o.micro_tokens = 48;
@@ -33,10 +36,11 @@ static rt_status judge(void *ud, const rt_model *m, double *kl, double *top1, rt
 
 /* --- the child -------------------------------------------------------------------------------------------------- */
 
-static int train_as_child(const char *dir, const char *threads, const char *raise_at)
+static int train_as_child(const char *dir, const char *threads, const char *raise_at, const char *rule)
 {
     rt_err err = {0};
     rt_train_result r;
+    (void)rt_optim_from_name(rule, &optimizer);
     rt_interrupt_install();
     rt_team_set_threads(atoi(threads));
     rt_model *teacher = toy_teacher(), *student = toy_student();
@@ -71,7 +75,7 @@ static int run_child(const char *dir, int threads, const char *crash, int raise_
             setenv("RETORT_CRASH_AT", crash, 1);
         }
         setenv("RETORT_LOG", "warn", 1);
-        execl("/proc/self/exe", "test_resume", "child", dir, count, at, (char *)NULL);
+        execl("/proc/self/exe", "test_resume", "child", dir, count, at, rt_optim_name(optimizer), (char *)NULL);
         _exit(127);
     }
     int status;
@@ -195,6 +199,24 @@ static void killed_again_and_again_the_run_still_ends_the_same(void **state)
     rt_test_scratch_drop(dir);
 }
 
+static void a_run_with_muon_goes_on_with_the_same_bits(void **state)
+{
+    (void)state;
+    reference adamw = undisturbed();
+    optimizer = RT_OPTIM_MUON;
+    reference ref = undisturbed();
+    assert_memory_not_equal(&ref.weights, &adamw.weights, sizeof ref.weights);
+    static const char *const crashes[] = {"train.step:5", "train.step:11", "train.checkpoint_rename:2"};
+    for (int i = 0; i < 3; i++) {
+        char *dir = rt_test_scratch();
+        assert_int_equal(run_child(dir, 1 + i % 2, crashes[i], 0), -SIGKILL);
+        assert_int_equal(run_child(dir, 2 - i % 2, NULL, 0), 0);
+        expect_same(dir, &ref, crashes[i]);
+        rt_test_scratch_drop(dir);
+    }
+    optimizer = RT_OPTIM_ADAMW;
+}
+
 static void a_signal_saves_and_the_run_goes_on(void **state)
 {
     (void)state;
@@ -289,6 +311,9 @@ static void changed_data_settings_and_student_are_refused_by_name(void **state)
     t.o.lr = 1e-3;
     expect_refusal(&t, "lr (0.002, now 0.001)");
     t.o.lr = 2e-3;
+    t.o.optim.kind = RT_OPTIM_MUON;
+    expect_refusal(&t, "optimizer (absent, now \"muon\")");
+    t.o.optim.kind = RT_OPTIM_ADAMW;
     t.o.losses[0].weight = 2;
     expect_refusal(&t, "loss (");
     t.o.losses[0].weight = 1;
@@ -499,12 +524,13 @@ static int one_thread(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && strcmp(argv[1], "child") == 0) {
-        return train_as_child(argv[2], argv[3], argv[4]);
+    if (argc == 6 && strcmp(argv[1], "child") == 0) {
+        return train_as_child(argv[2], argv[3], argv[4], argv[5]);
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_twenty_points_the_run_ends_with_the_same_bits),
         cmocka_unit_test(killed_again_and_again_the_run_still_ends_the_same),
+        cmocka_unit_test(a_run_with_muon_goes_on_with_the_same_bits),
         cmocka_unit_test(a_signal_saves_and_the_run_goes_on),
         cmocka_unit_test(only_two_checkpoints_and_the_best_are_kept),
         cmocka_unit_test(changed_data_settings_and_student_are_refused_by_name),
