@@ -29,13 +29,13 @@ static inline rt_tokenizer *small_tokenizer(void)
     return t;
 }
 
-/* The reference model with its logits multiplied: random weights alone give nearly even odds everywhere. */
-static inline rt_model *small_teacher(float sharpness)
+/* A model by its path with its logits multiplied: random weights alone give nearly even odds everywhere. */
+static inline rt_model *sharp_model(const char *path, float sharpness)
 {
     rt_err err = {0};
     rt_model *m = NULL;
     const rt_model_options o = {.precision = RT_PRECISION_F32, .trainable = true};
-    assert_ok(rt_model_open(&m, RT_TEST_GOLDEN "/models/llama", &o, &err));
+    assert_ok(rt_model_open(&m, path, &o, &err));
     const rt_param *norm = rt_model_find(m, "model.norm.weight");
     assert_non_null(norm);
     for (int64_t i = 0; i < norm->n; i++) {
@@ -45,14 +45,19 @@ static inline rt_model *small_teacher(float sharpness)
     return m;
 }
 
-/* Works below `dir`, which the caller owns. */
-static inline void small_job_open(small_job *s, const char *dir, rt_cache_kind kind)
+static inline rt_model *small_teacher(float sharpness)
+{
+    return sharp_model(RT_TEST_GOLDEN "/models/llama", sharpness);
+}
+
+/* Works below `dir`, which the caller owns, on so many documents. Takes the teacher. */
+static inline void small_job_of(small_job *s, rt_model *teacher, int n_docs, const char *dir, rt_cache_kind kind)
 {
     rt_err err = {0};
     memset(s, 0, sizeof *s);
-    s->teacher = small_teacher(8);
+    s->teacher = teacher;
     s->tokenizer = small_tokenizer();
-    toy_corpus(&s->corpus, 40, (int)s->teacher->hp.n_vocab, true, 21);
+    toy_corpus(&s->corpus, n_docs, (int)s->teacher->hp.n_vocab, true, 21);
     assert_ok(rt_pack(&s->packed, &s->corpus, 64, &err));
     s->permit = apache_permit("toy");
     s->cache = rt_path_join(dir, "cache");
@@ -69,6 +74,11 @@ static inline void small_job_open(small_job *s, const char *dir, rt_cache_kind k
     s->job.options.batch_tokens = 200;
     s->job.options.sequences_per_shard = 4;
     s->job.options.k = 16;
+}
+
+static inline void small_job_open(small_job *s, const char *dir, rt_cache_kind kind)
+{
+    small_job_of(s, small_teacher(8), 40, dir, kind);
 }
 
 static inline void small_job_close(small_job *s)
