@@ -16,11 +16,6 @@ typedef struct hyper_job {
     int64_t n_rows;
 } hyper_job;
 
-static float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
 /* count weights z = base + scale (function . x), x with unit mean square, from number `first` on. */
 static void weights(const hyper_job *j, const float *x, int64_t first, int64_t count, float scale, float *z)
 {
@@ -43,7 +38,7 @@ static void read_streams(const hyper_job *j, int64_t row)
     weights(j, x, 0, h->n, j->param[2]->w[0], z);
     memset(y, 0, (size_t)d * sizeof *y);
     for (int64_t s = 0; s < h->n; s++) {
-        rt_kernels_get()->axpy(y, sigmoid(z[s]) + (float)h->eps, x + s * d, d);
+        rt_kernels_get()->axpy(y, rt_sigmoid(z[s]) + (float)h->eps, x + s * d, d);
     }
 }
 
@@ -93,7 +88,7 @@ static void enter_rows(void *ud, int64_t task, int thread)
         read_streams(j, i);
         weights(j, x, h->n, h->n, scale[1], out);
         for (int64_t s = 0; s < h->n; s++) {
-            out[s] = 2.0f * sigmoid(out[s]);
+            out[s] = 2.0f * rt_sigmoid(out[s]);
         }
         weights(j, x, 2 * h->n, h->n * h->n, scale[2], matrix);
         balance(matrix, h);

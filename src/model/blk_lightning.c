@@ -19,11 +19,6 @@ static shape shape_of(const rt_block_run *r)
     return (shape){.n = r->b->n_rows, .d = hp->d_model, .hd = hp->head_dim, .q = q, .w = 4 * q};
 }
 
-static float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
 /* What is left of a head's past after one row: early heads forget fast, early layers faster than late ones. */
 static float fade(const rt_hparams *hp, int layer, int64_t head)
 {
@@ -75,7 +70,7 @@ static void activate_rows(void *ud, int64_t task, int thread)
     for (int64_t i = row0; i < end; i++) {
         float *row = r->la->qkv + i * s.w;
         for (int64_t j = 0; j < 3 * s.q; j++) {
-            row[j] *= sigmoid(row[j]);
+            row[j] *= rt_sigmoid(row[j]);
         }
     }
 }
@@ -92,7 +87,7 @@ static void gate_rows(void *ud, int64_t task, int thread)
     for (int64_t i = row0; i < end; i++, o += s.q) {
         const float *gate = r->la->qkv + i * s.w + 3 * s.q;
         for (int64_t j = 0; j < s.q; j++) {
-            o[j] *= sigmoid(gate[j]);
+            o[j] *= rt_sigmoid(gate[j]);
         }
     }
 }

@@ -3,7 +3,14 @@
 #ifndef RT_MODEL_BLOCKS_H
 #define RT_MODEL_BLOCKS_H
 
+#include <math.h>
+
 #include "model/maps.h"
+
+static inline float rt_sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
 
 /* What a block works on: layer `l` of a batch. */
 typedef struct rt_block_run {
