@@ -1,6 +1,7 @@
 /* Registry of architectures and look-ups over the role table. */
 #include "model/arch.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,12 @@ static const rt_arch *const archs[] = {
 };
 #define N_ARCHS (sizeof(archs) / sizeof(archs[0]))
 
+const rt_fused rt_arch_fused[] = {
+    {"blk.%d.attn_qkv.weight", {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V}},
+    {"blk.%d.ffn_gate_up_exps.weight", {RT_ROLE_EXPERT_GATE, RT_ROLE_EXPERT_UP, RT_ROLE_COUNT}},
+    {0},
+};
+
 const rt_arch *rt_arch_by_gguf(const char *name)
 {
     for (size_t i = 0; i < N_ARCHS; i++) {
@@ -25,18 +32,65 @@ const rt_arch *rt_arch_by_gguf(const char *name)
     return NULL;
 }
 
-const rt_arch *rt_arch_by_hf(const char *model_type)
+/* 0: another's type, 1: a spelling of its type, 2: its type, 3: its class, too. */
+static int likeness(const rt_arch *arch, const char *model_type, const char *hf_class)
 {
+    int found = strcmp(arch->hf_type, model_type) == 0 ? 2 : 0;
+    for (int j = 0; j < 2 && found == 0 && arch->hf_types_too[j] != NULL; j++) {
+        found = strcmp(arch->hf_types_too[j], model_type) == 0;
+    }
+    return found > 0 && hf_class != NULL && strcmp(arch->hf_class, hf_class) == 0 ? 3 : found;
+}
+
+const rt_arch *rt_arch_by_hf(const char *model_type, const char *hf_class)
+{
+    const rt_arch *best = NULL;
+    int most = 0;
     for (size_t i = 0; i < N_ARCHS; i++) {
-        bool same = strcmp(archs[i]->hf_type, model_type) == 0;
-        for (int j = 0; j < 2 && archs[i]->hf_types_too[j] != NULL; j++) {
-            same |= strcmp(archs[i]->hf_types_too[j], model_type) == 0;
-        }
-        if (same) {
-            return archs[i];
+        const int found = likeness(archs[i], model_type, hf_class);
+        if (found > most) {
+            most = found;
+            best = archs[i];
         }
     }
-    return NULL;
+    return best;
+}
+
+/* `name` is the pattern with digits in place of each %d. */
+static bool matches(const char *pattern, const char *name)
+{
+    while (*pattern != '\0' && *name != '\0') {
+        if (pattern[0] == '%' && pattern[1] == 'd' && isdigit((unsigned char)*name)) {
+            pattern += 2;
+            name += strspn(name, "0123456789");
+        } else if (*pattern++ != *name++) {
+            return false;
+        }
+    }
+    return *pattern == *name;
+}
+
+static bool describes(const rt_tensor_desc *d, const char *name, bool gguf)
+{
+    return gguf ? matches(rt_tensor_gguf(d), name)
+                : (d->hf != NULL && matches(d->hf, name)) || (d->hf_stack != NULL && matches(d->hf_stack, name));
+}
+
+bool rt_arch_knows_tensor(const char *name, bool gguf)
+{
+    for (size_t i = 0; i < N_ARCHS; i++) {
+        for (size_t j = 0; j < archs[i]->n_tensors; j++) {
+            if (describes(&archs[i]->tensors[j], name, gguf)) {
+                return true;
+            }
+        }
+    }
+    for (size_t i = 0; gguf && rt_arch_fused[i].name != NULL; i++) {
+        if (matches(rt_arch_fused[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *rt_arch_list(void)

@@ -219,9 +219,20 @@ typedef struct rt_arch {
 } rt_arch;
 
 const rt_arch *rt_arch_by_gguf(const char *name); /* NULL: unknown */
-const rt_arch *rt_arch_by_hf(const char *model_type);
+/* Of those with this config.json model_type in one of its spellings, the one of this class (NULL: not said). */
+const rt_arch *rt_arch_by_hf(const char *model_type, const char *hf_class);
 /* "llama, qwen2, ..." for refusals. */
 const char *rt_arch_list(void);
+/* Some architecture has a tensor of this name. */
+bool rt_arch_knows_tensor(const char *name, bool gguf);
+
+/* Tensors of a GGUF that may hold several parameters of a layer, one behind the other; the last has no name. */
+typedef struct rt_fused {
+    const char *name;
+    rt_role roles[3]; /* RT_ROLE_COUNT: no more */
+} rt_fused;
+extern const rt_fused rt_arch_fused[];
+
 const char *rt_role_gguf(rt_role r); /* "blk.%d.attn_q.weight" */
 const char *rt_tensor_gguf(const rt_tensor_desc *d);
 /* `pattern` with its first %d replaced by `first`, a second one by `second`. */

@@ -24,6 +24,7 @@ static const rt_tensor_desc tensors[] = {
 const rt_arch rt_arch_minimax_m2 = {
     .name = "minimax-m2",
     .hf_type = "minimax_m2",
+    .hf_types_too = {"minimax"}, /* as first published, with its own class */
     .hf_class = "MiniMaxM2ForCausalLM",
     .qk_norm = true,
     .act = RT_ACT_SILU,

@@ -96,7 +96,7 @@ static rt_status describe_hf(rt_model_description *d, const char *path, rt_err *
     const rt_arch *arch;
     d->format = "safetensors";
     RT_TRY(rt_hf_open(&d->hf, path, err));
-    RT_TRY(rt_hparams_from_hf(&arch, &d->hp, d->hf.config, err));
+    RT_TRY(rt_hparams_from_folder(&arch, &d->hp, &d->hf, err));
     snprintf(d->architecture, sizeof d->architecture, "%s", arch->hf_type);
 out:
     return st;

@@ -1,6 +1,7 @@
 /* Hyper-parameters: defaults, consistency, and reading them from GGUF keys or config.json. */
 #include "model/hparams.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -101,6 +102,23 @@ out:
     return st;
 }
 
+/* Puts before a refusal which part of a layer no architecture here has, by a tensor of the file. */
+static rt_status name_missing_block(const rt_gguf *g, const rt_safetensors *s, rt_status st, rt_err *err)
+{
+    const size_t n = g != NULL ? rt_gguf_n_tensors(g) : rt_safetensors_n(s);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = g != NULL ? rt_gguf_tensor(g, i)->name : rt_safetensors_at(s, i)->name;
+        const char *dot = strchr(name, '.');
+        while (dot != NULL && !isdigit((unsigned char)dot[1])) {
+            dot = strchr(dot + 1, '.');
+        }
+        if (dot != NULL && !rt_arch_knows_tensor(name, g != NULL)) {
+            return rt_err_wrap(err, st, "no block for tensors like '%.90s'", name);
+        }
+    }
+    return st;
+}
+
 /* --- GGUF ----------------------------------------------------------------------------------------------------- */
 
 static void read_sliding_gguf(const rt_arch *arch, rt_hparams *hp, const rt_keys *k)
@@ -146,8 +164,9 @@ rt_status rt_hparams_from_gguf(const rt_arch **arch, rt_hparams *hp, const rt_gg
     arch_name[name.n] = '\0';
     *arch = rt_arch_by_gguf(arch_name);
     if (*arch == NULL) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name,
-                       rt_arch_list());
+        const rt_status st =
+            rt_fail(err, RT_UNSUPPORTED, 0, "architecture '%s' is not supported; known: %s", arch_name, rt_arch_list());
+        return name_missing_block(g, NULL, st, err);
     }
     if ((*arch)->without_choice_bias != NULL && !has_layer_tensor(g, RT_ROLE_ROUTER_CHOICE)) {
         *arch = (*arch)->without_choice_bias;
@@ -230,7 +249,8 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     if (type == NULL) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "config.json: 'model_type' is missing");
     }
-    *arch = rt_arch_by_hf(type);
+    const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0));
+    *arch = rt_arch_by_hf(type, class);
     if (*arch == NULL) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "config.json: model type '%.60s' is not supported; known: %s", type,
                     rt_arch_list());
@@ -276,4 +296,11 @@ rt_status rt_hparams_from_hf(const rt_arch **arch, rt_hparams *hp, const json_t 
     RT_TRY(rt_hparams_check(hp, err));
 out:
     return st;
+}
+
+rt_status rt_hparams_from_folder(const rt_arch **arch, rt_hparams *hp, const rt_hf *hf, rt_err *err)
+{
+    *arch = NULL;
+    const rt_status st = rt_hparams_from_hf(arch, hp, hf->config, err);
+    return st == RT_UNSUPPORTED && *arch == NULL ? name_missing_block(NULL, hf->weights, st, err) : st;
 }

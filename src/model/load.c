@@ -51,26 +51,17 @@ static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked
     return RT_OK;
 }
 
-/* Tensors that may hold several parameters of a layer, one behind the other. */
-static const struct {
-    const char *name;
-    rt_role roles[3]; /* RT_ROLE_COUNT: no more */
-} fused[] = {
-    {"blk.%d.attn_qkv.weight", {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V}},
-    {"blk.%d.ffn_gate_up_exps.weight", {RT_ROLE_EXPERT_GATE, RT_ROLE_EXPERT_UP, RT_ROLE_COUNT}},
-};
-
 /* The fused tensor that has the parameter, NULL when there is none; *before its rows from where the parameter's begin,
  * *all of them. */
 static const rt_tensor_info *find_fused(const rt_model *m, const rt_gguf *g, const rt_param *p, int64_t *before,
                                         int64_t *all)
 {
-    for (size_t i = 0; p->layer >= 0 && i < sizeof fused / sizeof fused[0]; i++) {
+    for (const rt_fused *f = rt_arch_fused; p->layer >= 0 && f->name != NULL; f++) {
         bool has = false;
         *all = 0;
-        for (int k = 0; k < 3 && fused[i].roles[k] != RT_ROLE_COUNT; k++) {
-            const rt_param *part = m->layers[p->layer].p[fused[i].roles[k]];
-            if (fused[i].roles[k] == p->role) {
+        for (int k = 0; k < 3 && f->roles[k] != RT_ROLE_COUNT; k++) {
+            const rt_param *part = m->layers[p->layer].p[f->roles[k]];
+            if (f->roles[k] == p->role) {
                 has = true;
                 *before = *all;
             }
@@ -78,7 +69,7 @@ static const rt_tensor_info *find_fused(const rt_model *m, const rt_gguf *g, con
         }
         if (has) {
             char name[96];
-            rt_name_numbered(name, sizeof name, fused[i].name, p->layer, 0);
+            rt_name_numbered(name, sizeof name, f->name, p->layer, 0);
             return rt_gguf_find(g, name);
         }
     }
@@ -348,7 +339,7 @@ static rt_status open_hf(rt_model **out, const char *path, const rt_model_option
     const rt_arch *arch;
     rt_hparams hp;
     RT_TRY(rt_hf_open(&hf, path, err));
-    RT_TRY(rt_hparams_from_hf(&arch, &hp, hf.config, err));
+    RT_TRY(rt_hparams_from_folder(&arch, &hp, &hf, err));
     RT_TRY(rt_params_build(out, arch, &hp, o, err));
     RT_TRY(load_all(*out, NULL, hf.weights, o, err));
 out:

@@ -48,6 +48,8 @@ static void as_minimax_m2_was_published(json_t *config)
     json_object_set_new(config, "scoring_func", json_string("sigmoid"));
     json_object_set_new(config, "qk_norm_type", json_string("per_layer"));
     json_object_set_new(config, "sliding_window", json_null());
+    json_object_set_new(config, "model_type", json_string("minimax"));
+    json_object_set_new(config, "architectures", json_pack("[s]", "MiniMaxM2ForCausalLM"));
 }
 
 static void assert_same_settings(const char *name, void (*edit)(json_t *config))
