@@ -82,6 +82,10 @@ typedef struct rt_kernels {
 
     void (*attn)(const rt_attn *a);
     void (*attn_backward)(const rt_attn *a);
+    /* The same with q, k, v, do_, probabilities and their gradients rounded to bf16 in the products; sums and softmax
+     * f32. Fast at levels where rt_cpu says fast_bf16, for blocks of queries rather than for one. */
+    void (*attn_bf16)(const rt_attn *a);
+    void (*attn_bf16_backward)(const rt_attn *a);
 
     /* Log-sum-exp of z[n] * inv_t; *max_out (may be NULL) = max of z * inv_t. */
     float (*logsumexp)(const float *z, int64_t n, float inv_t, float *max_out);

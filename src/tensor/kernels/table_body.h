@@ -17,6 +17,8 @@
 #include "tensor/kernels/qmatvec_body.h"
 #include "tensor/kernels/micro_body.h"
 #include "tensor/kernels/attn_body.h"
+#include "tensor/kernels/pair_body.h"
+#include "tensor/kernels/attn_pair_body.h"
 #include "tensor/kernels/adamw_body.h"
 #include "tensor/kernels/gemm_body.h"
 
@@ -38,6 +40,8 @@ const rt_kernel_set KERNEL_SET = {
         .glu_backward = glu_backward,
         .attn = attn,
         .attn_backward = attn_backward,
+        .attn_bf16 = attn_bf16,
+        .attn_bf16_backward = attn_bf16_backward,
         .logsumexp = logsumexp,
         .softmax_scale = softmax_scale,
         .argmax = argmax,

@@ -112,7 +112,16 @@ static inline void run_attn_backward(bench *b)
     b->k->attn_backward(&b->attn);
 }
 
-static inline void bench_attention(bench *b, int64_t t, const char *forward, const char *backward)
+static inline void run_attn_bf16(bench *b)
+{
+    b->k->attn_bf16(&b->attn);
+}
+static inline void run_attn_bf16_backward(bench *b)
+{
+    b->k->attn_bf16_backward(&b->attn);
+}
+
+static inline void bench_attention(bench *b, int64_t t)
 {
     enum { HEAD = 64, LD = 576 };
     float *scratch = rt_malloc(rt_attn_scratch_floats(t, HEAD) * sizeof *scratch);
@@ -138,8 +147,15 @@ static inline void bench_attention(bench *b, int64_t t, const char *forward, con
                         .scratch = scratch};
     /* products of the visible half of the square: two forward, five backward */
     double half = (double)t * (double)(t + 1) / 2 * HEAD * 2;
-    report(forward, "GF/s", 2 * half, run_attn, b);
-    report(backward, "GF/s", 5 * half, run_attn_backward, b);
+    char name[64];
+    snprintf(name, sizeof name, "attn %d", (int)t);
+    report(name, "GF/s", 2 * half, run_attn, b);
+    snprintf(name, sizeof name, "attn_backward %d", (int)t);
+    report(name, "GF/s", 5 * half, run_attn_backward, b);
+    snprintf(name, sizeof name, "attn_bf16 %d", (int)t);
+    report(name, "GF/s", 2 * half, run_attn_bf16, b);
+    snprintf(name, sizeof name, "attn_bf16_backward %d", (int)t);
+    report(name, "GF/s", 5 * half, run_attn_bf16_backward, b);
     rt_free(scratch);
     drop_floats(lse, t);
 }
@@ -176,8 +192,9 @@ static inline void bench_kernels(const rt_kernels *k)
     report("matvec f32 1 row", "GB/s", n * 4, run_matvec, &b);
     report("matvec bf16 1 row", "GB/s", n * 2, run_matvec_bf16, &b);
     report("matvec bf16 32 rows", "GF/s", 64.0 * BENCH_F * BENCH_D, run_matvec_batch, &b);
-    bench_attention(&b, 512, "attn 512", "attn_backward 512");
-    bench_attention(&b, 2048, "attn 2048", "attn_backward 2048");
+    bench_attention(&b, 512);
+    bench_attention(&b, 2048);
+    bench_attention(&b, 4096);
     bench_decode(&b);
     report("adamw 4 M", "GB/s", n * 30, run_adamw, &b);
     for (int i = 0; i < 5; i++) {
