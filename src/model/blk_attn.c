@@ -145,7 +145,8 @@ static void attend(void *ud, int64_t task, int thread)
     const rt_block_run *r = ud;
     const shape s = shape_of(r);
     const rt_attn a = head_args(r, &s, &r->b->spans[task / r->m->hp.n_head], task % r->m->hp.n_head, thread);
-    rt_kernels_get()->attn(&a);
+    const rt_kernels *k = rt_kernels_get();
+    (r->a->type == RT_BF16 ? k->attn_bf16 : k->attn)(&a);
 }
 
 /* Task: one key/value head of one span. A single row takes its query heads together, so keys are read once. */
@@ -174,6 +175,7 @@ static void attend_backward(void *ud, int64_t task, int thread)
     const int64_t group = hp->n_head / hp->n_head_kv, kv_head = task % hp->n_head_kv;
     const rt_span *sp = &r->b->spans[task / hp->n_head_kv];
     float *d = j->dqkv + sp->row0 * s.w, *dk = d + s.q + kv_head * s.hd, *dv = dk + s.kv;
+    const rt_kernels *k = rt_kernels_get();
     for (int64_t i = 0; i < sp->n; i++) {
         memset(dk + i * s.w, 0, (size_t)s.hd * sizeof(float));
         memset(dv + i * s.w, 0, (size_t)s.hd * sizeof(float));
@@ -185,7 +187,7 @@ static void attend_backward(void *ud, int64_t task, int thread)
         a.dk = dk;
         a.dv = dv;
         a.dsink = r->a->sink_partial + (sp - r->b->spans) * hp->n_head + h;
-        rt_kernels_get()->attn_backward(&a);
+        (r->a->type == RT_BF16 ? k->attn_bf16_backward : k->attn_backward)(&a);
     }
 }
 
@@ -268,14 +270,10 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     rt_rows_bias_backward(r->grads, dqkv + s.q, s.w, w->p[RT_ROLE_ATTN_K_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V_BIAS], s.n);
 
-    const rt_role roles[3] = {RT_ROLE_ATTN_Q, RT_ROLE_ATTN_K, RT_ROLE_ATTN_V};
-    const int64_t first[3] = {0, s.q, s.q + s.kv};
-    void *d = (void *)rt_rows_operand(dqkv, a->op_wide, t, s.n * s.w);
+    const rt_param *const in[] = {w->p[RT_ROLE_ATTN_Q], w->p[RT_ROLE_ATTN_K], w->p[RT_ROLE_ATTN_V]};
+    const void *d = rt_rows_operand(dqkv, a->op_wide, t, s.n * s.w);
     rt_rows_norm(a->op_d, t, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n);
-    for (int i = 0; i < 3; i++) {
-        const void *di = rt_operand_at(d, t, first[i]);
-        rt_linear_dw(r->grads, di, t, s.w, a->op_d, s.d, w->p[roles[i]], s.n);
-        rt_linear_dx(a->f_d, i > 0, di, t, s.w, w->p[roles[i]], s.n);
-    }
+    rt_linear_stack_dw(r->grads, d, t, s.w, a->op_d, s.d, in, 3, s.n);
+    rt_linear_stack_dx(a->f_d, d, t, s.w, in, 3, s.n);
     rt_rows_norm_backward(dx, r->grads, a->f_d, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n, a->partial);
 }

@@ -22,15 +22,12 @@ void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t
     const rt_param *const *w = r->layer->p + gate;
     const rt_dtype t = a->type;
     const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
-    void *dgate = a->op_wide, *dup = rt_operand_at(a->op_wide, t, f);
     rt_rows_glu(a->op_mid, t, gate_up, &r->m->hp.glu, n, f);
     rt_linear_dw(r->grads, dy, t, d, a->op_mid, f, w[2], n);
     rt_linear_dx(a->f_mid, false, dy, t, d, w[2], n);
     rt_rows_glu_backward(a->op_wide, t, a->f_mid, gate_up, &r->m->hp.glu, n, f);
-    rt_linear_dw(r->grads, dgate, t, 2 * f, x, d, w[0], n);
-    rt_linear_dw(r->grads, dup, t, 2 * f, x, d, w[1], n);
-    rt_linear_dx(dx, false, dgate, t, 2 * f, w[0], n);
-    rt_linear_dx(dx, true, dup, t, 2 * f, w[1], n);
+    rt_linear_stack_dw(r->grads, a->op_wide, t, 2 * f, x, d, w, 2, n);
+    rt_linear_stack_dx(dx, a->op_wide, t, 2 * f, w, 2, n);
 }
 
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out)

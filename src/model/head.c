@@ -7,7 +7,7 @@
 
 /* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
  * large; without, logits should stay near the cache. */
-#define GRAD_CHUNK 256
+#define GRAD_CHUNK 512
 #define PLAIN_CHUNK 64
 
 struct rt_head {

@@ -55,15 +55,31 @@ static void run_coded(maps_job *j)
     rt_team_for(tasks, multiply, j);
 }
 
+/* Maps from the first on whose weights and outputs follow each other are one product; returns how many. */
+static int run_together(const rt_linear_map *map, int n_maps, const void *x, rt_dtype t, int64_t ldx, int64_t n,
+                        rt_net_mode mode)
+{
+    rt_param all = *map->w;
+    int used = 1;
+    for (; used < n_maps && map[used].ldy == map->ldy && map[used].y == map->y + all.dims[0] &&
+           rt_param_follows(map[used - 1].w, map[used].w);
+         used++) {
+        all.dims[0] += map[used].w->dims[0];
+        all.n += map[used].w->n;
+    }
+    rt_linear(map->y, map->ldy, x, t, ldx, &all, n, mode);
+    return used;
+}
+
 void rt_linear_maps(const rt_linear_map *maps, int n_maps, const void *x, rt_dtype t, int64_t ldx, int64_t n,
                     rt_net_mode mode, const rt_q8_rows *q8)
 {
     maps_job j = {.x = x, .ldx = ldx, .n = n, .q8 = *q8};
-    for (int i = 0; i < n_maps; i++) {
+    for (int i = 0; i < n_maps;) {
         if (mode == RT_NET_ROWS && maps[i].w->q.panels != NULL) {
-            j.map[j.n_maps++] = maps[i];
+            j.map[j.n_maps++] = maps[i++];
         } else {
-            rt_linear(maps[i].y, maps[i].ldy, x, t, ldx, maps[i].w, n, mode);
+            i += run_together(maps + i, n_maps - i, x, t, ldx, n, mode);
         }
     }
     if (j.n_maps > 0) {

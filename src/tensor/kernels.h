@@ -83,7 +83,7 @@ typedef struct rt_kernels {
     void (*attn)(const rt_attn *a);
     void (*attn_backward)(const rt_attn *a);
     /* The same with q, k, v, do_, probabilities and their gradients rounded to bf16 in the products; sums and softmax
-     * f32. Fast at levels where rt_cpu says fast_bf16, for blocks of queries rather than for one. */
+     * f32. Fast at levels where rt_cpu says fast_bf16; a few queries go through `attn`. */
     void (*attn_bf16)(const rt_attn *a);
     void (*attn_bf16_backward)(const rt_attn *a);
 

@@ -4,7 +4,7 @@
 
 #include "train/run.h"
 
-#define MICRO_TOKENS 4096 /* more gains nothing and costs activations */
+#define MICRO_TOKENS 2048 /* more gains no speed and costs activations */
 #define WRITE_SPEED 500e6 /* bytes a second assumed until a checkpoint has been timed */
 
 rt_train_options rt_train_default(void)

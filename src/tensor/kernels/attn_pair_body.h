@@ -208,16 +208,21 @@ static void pair_attend(const rt_attn *a, const pair_work *w, const pair_block *
         pair_gemm(a->head_dim_v, ROWS, n / 2, w->out, ROWS, w->v_columns + j / 2, w->n_kv / 2, w->p_pairs, ROWS, true);
     }
     for (int64_t i = 0; i < b->nq; i++) {
+        const float lse = with_sink(top[i] + logf(sum[i]), a->sink);
         if (a->lse != NULL) {
-            a->lse[b->q0 + i] = top[i] + logf(sum[i]);
+            a->lse[b->q0 + i] = lse;
         }
-        sum[i] = 1.0f / sum[i];
+        sum[i] = a->sink != NULL ? expf(top[i] - lse) : 1.0f / sum[i];
     }
     turn_back(a->o + b->q0 * a->ldo, a->ldo, w->out, b->nq, a->head_dim_v, sum);
 }
 
 static void attn_bf16(const rt_attn *a)
 {
+    if (a->n_q < ROWS / 2) { /* packing all keys for a few queries costs more than it gains */
+        attn(a);
+        return;
+    }
     const pair_work w = pair_work_in(a);
     pack_keys(w.k_rows, NULL, NULL, a->k, a->ldk, a->n_kv, a->head_dim);
     pack_keys(NULL, w.v_columns, w.do_pairs, a->v, a->ldv, a->n_kv, a->head_dim_v);
@@ -265,6 +270,9 @@ static void pair_backward(const rt_attn *a, const pair_work *w, const pair_block
     for (int64_t i = 0; i < b->nq; i++) {
         lse[i] = a->lse[b->q0 + i];
         delta[i] = dot(d_o + i * a->ldo, o + i * a->ldo, a->head_dim_v);
+        if (a->sink != NULL) { /* its value is 0, so that dP is too */
+            *a->dsink -= expf(*a->sink - lse[i]) * delta[i];
+        }
     }
     memset(w->out, 0, (size_t)(w->d * ROWS) * sizeof(float));
     pack_lanes(w->q_lanes, w->q_pairs, q, a->ldq, b->nq, a->head_dim, w->d);
@@ -280,6 +288,9 @@ static void pair_backward(const rt_attn *a, const pair_work *w, const pair_block
 static void attn_bf16_backward(const rt_attn *a)
 {
     const pair_work w = pair_work_in(a);
+    if (a->sink != NULL) {
+        *a->dsink = 0;
+    }
     pack_keys(w.k_rows, w.k_columns, w.q_pairs, a->k, a->ldk, a->n_kv, a->head_dim);
     pack_keys(w.v_rows, NULL, NULL, a->v, a->ldv, a->n_kv, a->head_dim_v);
     for (int64_t q0 = 0; q0 < a->n_q; q0 += ROWS) {

@@ -87,15 +87,15 @@ VEC void pair_tile(const int rows, const int vecs, float *c, int64_t ldc, const 
 typedef void (*pair_fn)(float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b, int64_t ldb, int64_t k2,
                         bool add, int64_t lanes);
 
-#define PAIR_TILE(name, rows, vecs)                                                                                  \
-    static void name(float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b, int64_t ldb, int64_t k2,      \
-                     bool add, int64_t lanes)                                                                        \
-    {                                                                                                                \
-        if (lanes == RT_W) {                                                                                         \
-            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, RT_W);                                            \
-        } else {                                                                                                     \
-            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, lanes);                                           \
-        }                                                                                                            \
+#define PAIR_TILE(name, rows, vecs)                                                                             \
+    static void name(float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b, int64_t ldb, int64_t k2, \
+                     bool add, int64_t lanes)                                                                   \
+    {                                                                                                           \
+        if (lanes == RT_W) {                                                                                    \
+            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, RT_W);                                       \
+        } else {                                                                                                \
+            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, lanes);                                      \
+        }                                                                                                       \
     }
 PAIR_TILE(pair_block_1, MICRO_ROWS, 1)
 PAIR_TILE(pair_block_2, MICRO_ROWS, 2)
