@@ -10,9 +10,11 @@
 
 static const char *const about =
     "Measures a distillation with MODEL as the teacher and a student of half its layers on made-up text:\n"
-    "the teacher speaking into a cache, training steps from it, and writing with 1, 8 and 32 sequences at\n"
-    "a time. step_over_gemm is the time of a step over the time of its bare matrix products in the same\n"
-    "seconds: 1 would be perfect on any machine. --quick takes a minute at most.\n"
+    "the teacher speaking into a cache, reading and writing the cache, the tokenizer, writing with 1, 8 and\n"
+    "32 sequences at a time, training steps from the cache and at lengths of 512 to 8192. step_over_gemm is\n"
+    "the time of a step over the time of its bare matrix products in the same seconds: 1 would be perfect on\n"
+    "any machine. Bare multiply-adds are sampled beside every part, for machines change their pace. --quick\n"
+    "takes a minute at most.\n"
     "\n"
     "example:  retort bench --quick --json";
 
@@ -35,48 +37,134 @@ static json_t *rate(double v)
     return v > 0 ? json_real(v) : json_null();
 }
 
+/* An object whose keys are numbers. */
+static void set_numbered(json_t *j, int key, json_t *value)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%d", key);
+    json_object_set_new(j, name, value);
+}
+
+static json_t *json_bare(const rt_bench_bare *b)
+{
+    return b->median > 0 ? json_pack("{s:f, s:f, s:f}", "least", b->least, "median", b->median, "most", b->most)
+                         : json_null();
+}
+
+static json_t *json_products(const rt_bench *b)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < b->n_products; i++) {
+        const rt_bench_product *p = &b->products[i];
+        json_array_append_new(
+            all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:f, s:f}", "inputs", rt_dtype_name(p->type), "path",
+                           p->path, "rows", (json_int_t)p->rows, "out", (json_int_t)p->out, "in", (json_int_t)p->in,
+                           "forward_flops", p->forward, "input_gradient_flops", p->dx, "weight_gradient_flops", p->dw));
+    }
+    return all;
+}
+
+static json_t *json_machine(const rt_model *m)
+{
+    return json_pack("{s:s, s:i, s:s, s:s, s:s}", "cpu", rt_cpu_get()->model, "threads", rt_team_threads(), "isa",
+                     rt_isa_name(rt_cpu_get()->isa), "inputs", rt_dtype_name(m->compute), "gemm", rt_gemm_backend());
+}
+
 static void print_json(const rt_bench *b, const rt_model *m, const char *model)
 {
-    json_t *decode = json_object();
+    json_t *decode = json_object(), *by_length = json_object(), *attention = json_object();
     for (int i = 0; i < RT_BENCH_DECODES; i++) {
-        char batch[16];
-        snprintf(batch, sizeof batch, "%d", rt_bench_batches[i]);
-        json_object_set_new(decode, batch, rate(b->decode_tokens_per_s[i]));
+        set_numbered(decode, rt_bench_batches[i], rate(b->decode_tokens_per_s[i]));
     }
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I}", "teacher_tokens_per_s", rate(b->teacher_tokens_per_s),
-                          "step_tokens_per_s", rate(b->step_tokens_per_s), "step_over_gemm", rate(b->step_over_gemm),
-                          "decode_tokens_per_s", decode, "cache_bytes_per_token", rate(b->cache_bytes_per_token),
-                          "peak_bytes", (json_int_t)b->peak_bytes);
+    for (int i = 0; i < RT_BENCH_LENGTHS; i++) {
+        set_numbered(by_length, rt_bench_lengths[i], rate(b->lengths[i].tokens_per_s));
+        set_numbered(attention, rt_bench_lengths[i], rate(b->lengths[i].attention_share));
+    }
+    json_t *j = json_pack("{s:s, s:o, s:f}", "model", model, "machine", json_machine(m), "seconds", b->seconds);
+    const struct {
+        const char *key;
+        double value;
+    } rates[] = {
+        {"teacher_tokens_per_s", b->teacher_tokens_per_s},
+        {"cache_bytes_per_token", b->cache_bytes_per_token},
+        {"cache_write_bytes_per_s", b->cache_write_bytes_per_s},
+        {"cache_read_bytes_per_s", b->cache_read_bytes_per_s},
+        {"cache_read_tokens_per_s", b->cache_read_tokens_per_s},
+        {"tokenizer_bytes_per_s", b->tokenizer_bytes_per_s},
+        {"step_tokens_per_s", b->step_tokens_per_s},
+        {"step_seconds", b->step_seconds},
+        {"gemm_seconds", b->gemm_seconds},
+        {"step_over_gemm", b->step_over_gemm},
+        {"head_share", b->head_share},
+        {"attention_share", b->attention_share},
+    };
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        json_object_set_new(j, rates[i].key, rate(rates[i].value));
+    }
     json_object_set_new(j, "draws", json_integer(b->draws));
-    json_object_set_new(j, "step_seconds", json_real(b->step_seconds));
-    json_object_set_new(j, "gemm_seconds", rate(b->gemm_seconds));
     json_object_set_new(j, "step_tokens", json_integer(b->step_tokens));
     json_object_set_new(j, "student_layers", json_integer(b->student_layers));
-    json_object_set_new(j, "model", json_string(model));
-    json_object_set_new(j, "machine",
-                        json_pack("{s:s, s:i, s:s, s:s, s:s}", "cpu", rt_cpu_get()->model, "threads", rt_team_threads(),
-                                  "isa", rt_isa_name(rt_cpu_get()->isa), "inputs", rt_dtype_name(m->compute), "gemm",
-                                  rt_gemm_backend()));
-    json_object_set_new(j, "seconds", json_real(b->seconds));
+    json_object_set_new(j, "step_tokens_per_s_by_length", by_length);
+    json_object_set_new(j, "attention_share_by_length", attention);
+    json_object_set_new(j, "decode_tokens_per_s", decode);
+    json_object_set_new(j, "products", json_products(b));
+    json_object_set_new(j, "bare_flops",
+                        json_pack("{s:o, s:o}", "F32", json_bare(&b->bare_f32), "BF16", json_bare(&b->bare_bf16)));
+    json_object_set_new(j, "predicted_bytes", json_integer((json_int_t)b->predicted_bytes));
+    json_object_set_new(j, "training_bytes", json_integer((json_int_t)b->training_bytes));
+    json_object_set_new(j, "peak_bytes", json_integer((json_int_t)b->peak_bytes));
     rt_cli_print_json(j);
     json_decref(j);
+}
+
+static void print_bare(const char *name, const rt_bench_bare *b)
+{
+    if (b->median > 0) {
+        printf("bare %-4s %8.0f GFLOP/s (%.0f to %.0f), multiply-adds in registers\n", name, b->median * 1e-9,
+               b->least * 1e-9, b->most * 1e-9);
+    }
+}
+
+static void print_products(const rt_bench *b)
+{
+    for (int i = 0; i < b->n_products; i++) {
+        const rt_bench_product *p = &b->products[i];
+        printf("product   %8.0f GFLOP/s forward, %.0f by input, %.0f by weight: %lld x %lld x %lld, %s, %s\n",
+               p->forward * 1e-9, p->dx * 1e-9, p->dw * 1e-9, (long long)p->rows, (long long)p->out, (long long)p->in,
+               rt_dtype_name(p->type), p->path);
+    }
 }
 
 static void print_text(const rt_bench *b, const rt_model *m, const char *model)
 {
     printf("%s on %s, %d threads, %s, inputs of products in %s\n", model, rt_cpu_get()->model, rt_team_threads(),
            rt_isa_name(rt_cpu_get()->isa), rt_dtype_name(m->compute));
+    print_bare("f32", &b->bare_f32);
+    print_bare("bf16", &b->bare_bf16);
+    print_products(b);
     if (b->teacher_tokens_per_s > 0) {
         printf("teacher   %8.0f tokens/s into a cache of %.1f bytes a token with %d draws\n", b->teacher_tokens_per_s,
                b->cache_bytes_per_token, b->draws);
+        printf("cache     %8.1f MB/s written, %.1f MB/s or %.2f M tokens/s read, one thread\n",
+               b->cache_write_bytes_per_s * 1e-6, b->cache_read_bytes_per_s * 1e-6, b->cache_read_tokens_per_s * 1e-6);
     }
+    printf("tokenizer %8.1f MB/s, one thread\n", b->tokenizer_bytes_per_s * 1e-6);
     printf("step      %8.0f tokens/s, %d layers, %lld tokens a step", b->step_tokens_per_s, b->student_layers,
            (long long)b->step_tokens);
     printf(b->step_over_gemm > 0 ? ", %.2f times its matrix products\n" : "\n", b->step_over_gemm);
+    printf("          %8.1f %% of it in the head, %.1f %% in attention\n", 100 * b->head_share,
+           100 * b->attention_share);
+    for (int i = 0; i < RT_BENCH_LENGTHS && b->lengths[0].tokens_per_s > 0; i++) {
+        if (b->lengths[i].tokens_per_s > 0) {
+            printf("length %4d %7.0f tokens/s, %.1f %% in attention\n", rt_bench_lengths[i], b->lengths[i].tokens_per_s,
+                   100 * b->lengths[i].attention_share);
+        }
+    }
     for (int i = 0; i < RT_BENCH_DECODES; i++) {
         printf("writing   %8.1f tokens/s with %d at a time\n", b->decode_tokens_per_s[i], rt_bench_batches[i]);
     }
-    printf("memory    %8.0f MB at most\n", (double)b->peak_bytes * 1e-6);
+    printf("memory    %8.0f MB for training, %.0f foreseen; %.0f for everything\n", (double)b->training_bytes * 1e-6,
+           (double)b->predicted_bytes * 1e-6, (double)b->peak_bytes * 1e-6);
 }
 
 int rt_cmd_bench(int argc, char **argv)

@@ -94,3 +94,9 @@ int64_t rt_rss_peak(void)
     getrusage(RUSAGE_SELF, &u);
     return (int64_t)u.ru_maxrss * 1024;
 }
+
+int64_t rt_rss_now(void)
+{
+    const int64_t kilobytes = read_keyed("/proc/self/status", "VmRSS:");
+    return kilobytes > 0 ? kilobytes * 1024 : 0;
+}

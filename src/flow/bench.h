@@ -1,5 +1,5 @@
-/* bench.h - how fast this machine does each part of the work with a given teacher: one number a part, and a yardstick
- * that needs no other machine: the same matrix products alone. */
+/* bench.h - how fast this machine does each part of the work with a given teacher: one number a part, and yardsticks
+ * that need no other machine: the same matrix products alone, and bare multiply-adds in the same seconds. */
 #ifndef RT_FLOW_BENCH_H
 #define RT_FLOW_BENCH_H
 
@@ -9,18 +9,50 @@
 
 #define RT_BENCH_DECODES 3
 extern const int rt_bench_batches[RT_BENCH_DECODES]; /* 1, 8, 32 */
+#define RT_BENCH_LENGTHS 5
+extern const int rt_bench_lengths[RT_BENCH_LENGTHS]; /* 512, 1024, ... 8192 */
+
+/* One shape of a product y[rows, out] = x[rows, in] W^T and its two gradients, in FLOP/s; 0: not measured. */
+typedef struct rt_bench_product {
+    rt_dtype type; /* of the inputs */
+    const char *path;
+    int64_t rows, out, in;
+    double forward, dx, dw;
+} rt_bench_product;
+#define RT_BENCH_PRODUCTS 16
+
+/* Training at one sequence length; 0: not measured. */
+typedef struct rt_bench_length {
+    double tokens_per_s;
+    double attention_share; /* of the step's time: scores, softmax and their products, without projections */
+} rt_bench_length;
+
+/* Smallest, median and largest of samples taken beside every part, FLOP/s of the whole team. */
+typedef struct rt_bench_bare {
+    double least, median, most;
+} rt_bench_bare;
 
 /* A part that could not be measured is 0. */
 typedef struct rt_bench {
+    rt_bench_bare bare_f32, bare_bf16; /* bf16: where it is fast */
+    rt_bench_product products[RT_BENCH_PRODUCTS];
+    int n_products;
+
     double teacher_tokens_per_s; /* forward, 50 draws a position, cache and ledger written */
     double cache_bytes_per_token;
     int draws;
-    double step_tokens_per_s; /* forward, losses from the cache, backward, update */
+    double cache_write_bytes_per_s, cache_read_bytes_per_s, cache_read_tokens_per_s; /* one thread, bytes on disk */
+    double tokenizer_bytes_per_s;                                                    /* one thread, bytes of text */
+
+    double step_tokens_per_s; /* forward, losses from the cache, backward, update; the median */
     double step_seconds, gemm_seconds, step_over_gemm;
+    double head_share, attention_share; /* of step_seconds */
     int student_layers;
     int64_t step_tokens;
+    rt_bench_length lengths[RT_BENCH_LENGTHS];
     double decode_tokens_per_s[RT_BENCH_DECODES];
-    size_t peak_bytes; /* of the process */
+    size_t predicted_bytes, training_bytes; /* what training takes, as foreseen and as the process grew by */
+    size_t peak_bytes;                      /* of the whole process */
     double seconds;
 } rt_bench;
 

@@ -1,18 +1,27 @@
 /* The yardstick: every product of a step, in a step's order, shapes and strides, on operands of its own. */
 #include "flow/bench_gemm.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "model/head.h"
 #include "tensor/gemm.h"
 
-/* Rows of a chunk of the head sweep with gradients (model/head.c). */
-enum { HEAD_CHUNK = 256 };
+/* Matrices of one input whose outputs lie side by side are one product where they are neighbours in memory (q, k, v;
+ * gate, up), as in model/rows.c. */
+typedef struct product {
+    const rt_param *first;
+    int64_t out, in;
+    int64_t width; /* of a row of the output */
+} product;
 
 struct rt_gemm_bench {
     const rt_model *m;
-    void *x, *dy;  /* inputs and output gradients, in the model's compute type */
-    float *y, *dx; /* outputs */
-    float *dw;     /* one matrix at a time would stay in cache: the flat block, as in a step */
+    product *products;
+    int64_t n_products; /* of the layers, in order; the head is not among them */
+    void *x, *dy;       /* inputs and output gradients, in the model's compute type */
+    float *y, *dx;      /* outputs */
+    float *dw;          /* one matrix at a time would stay in cache: the flat block, as in a step */
 };
 
 static int64_t largest(int64_t a, int64_t b)
@@ -20,7 +29,6 @@ static int64_t largest(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Products whose outputs lie side by side in one row: q, k, v and gate, up. */
 static int64_t row_width(const rt_model *m, const rt_param *p)
 {
     switch (p->role) {
@@ -31,6 +39,44 @@ static int64_t row_width(const rt_model *m, const rt_param *p)
     case RT_ROLE_FFN_UP: return 2 * m->hp.d_ff;
     default: return p->dims[0];
     }
+}
+
+/* `p` goes on where the product ends, in its row and in memory. */
+static bool joins(const rt_model *m, const product *a, const rt_param *p)
+{
+    return a->out < a->width && a->first->layer == p->layer && row_width(m, p) == a->width && p->dims[1] == a->in &&
+           a->first->offset + a->out * a->in == p->offset;
+}
+
+static rt_status list_products(rt_gemm_bench *b, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_model *m = b->m;
+    RT_TRY(RT_NEW(&b->products, m->n_params, "matrix products", err));
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        product *last = b->n_products > 0 ? &b->products[b->n_products - 1] : NULL;
+        if (p->expert >= 0) {
+            RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "the products of a mixture of experts depend on its routing");
+        }
+        if (p->n_dims != 2 || p == m->embed || p == m->output) {
+            continue;
+        }
+        if (last != NULL && joins(m, last, p)) {
+            last->out += p->dims[0];
+        } else {
+            b->products[b->n_products++] =
+                (product){.first = p, .out = p->dims[0], .in = p->dims[1], .width = row_width(m, p)};
+        }
+    }
+out:
+    return st;
+}
+
+static product head_product(const rt_model *m)
+{
+    return (product){
+        .first = m->output, .out = m->output->dims[0], .in = m->output->dims[1], .width = m->output->dims[0]};
 }
 
 /* Small values without structure: zeros would be multiplied faster than a step's numbers are. */
@@ -56,21 +102,14 @@ rt_status rt_gemm_bench_new(rt_gemm_bench **out, const rt_model *m, int64_t rows
     rt_status st = RT_OK;
     rt_gemm_bench *b = NULL;
     const int64_t size = rt_dtype_block_bytes(m->compute);
-    int64_t in = 0, width = 0;
-    for (size_t i = 0; i < m->n_params; i++) {
-        const rt_param *p = &m->params[i];
-        if (p->expert >= 0) {
-            RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "the products of a mixture of experts depend on its routing");
-        }
-        if (p->n_dims == 2 && p != m->embed && p != m->output) {
-            in = largest(in, p->dims[1]);
-            width = largest(width, row_width(m, p));
-        }
-    }
-    const int64_t inputs = largest(rows * in, HEAD_CHUNK * m->hp.d_model),
-                  outputs = largest(rows * width, HEAD_CHUNK * m->hp.n_vocab);
+    int64_t inputs = RT_HEAD_GRAD_CHUNK * m->hp.d_model, outputs = RT_HEAD_GRAD_CHUNK * m->hp.n_vocab;
     RT_TRY(RT_NEW(&b, 1, "matrix products", err));
     b->m = m;
+    RT_TRY(list_products(b, err));
+    for (int64_t i = 0; i < b->n_products; i++) {
+        inputs = largest(inputs, rows * b->products[i].in);
+        outputs = largest(outputs, rows * b->products[i].width);
+    }
     RT_TRY(rt_new_big(&b->x, (size_t)(inputs * size), "matrix products", err));
     RT_TRY(rt_new_big(&b->dy, (size_t)(outputs * size), "matrix products", err));
     RT_TRY(rt_new_big((void **)&b->y, (size_t)outputs * sizeof(float), "matrix products", err));
@@ -88,6 +127,7 @@ out:
 void rt_gemm_bench_free(rt_gemm_bench *b)
 {
     if (b != NULL) {
+        rt_free(b->products);
         rt_free(b->x);
         rt_free(b->dy);
         rt_free(b->y);
@@ -97,75 +137,120 @@ void rt_gemm_bench_free(rt_gemm_bench *b)
     }
 }
 
-static const void *weights(const rt_gemm_bench *b, const rt_param *p)
+static const void *weights(const rt_gemm_bench *b, const product *p)
 {
-    return b->m->compute == RT_BF16 ? (const void *)p->wb : (const void *)p->w;
+    return b->m->compute == RT_BF16 ? (const void *)p->first->wb : (const void *)p->first->w;
 }
 
-static void forward(rt_gemm_bench *b, const rt_param *p, int64_t rows, int64_t width)
+static void forward(rt_gemm_bench *b, const product *p, int64_t rows)
 {
     rt_gemm_run(&(rt_gemm){.m = rows,
-                           .n = p->dims[0],
-                           .k = p->dims[1],
+                           .n = p->out,
+                           .k = p->in,
                            .type = b->m->compute,
                            .a = b->x,
-                           .lda = p->dims[1],
+                           .lda = p->in,
                            .b = weights(b, p),
-                           .ldb = p->dims[1],
+                           .ldb = p->in,
                            .trans_b = true,
                            .c = b->y,
-                           .ldc = width});
+                           .ldc = p->width});
 }
 
-static void backward(rt_gemm_bench *b, const rt_param *p, int64_t rows, int64_t width)
+static void weight_gradient(rt_gemm_bench *b, const product *p, int64_t rows)
 {
-    rt_gemm_run(&(rt_gemm){.m = p->dims[0],
-                           .n = p->dims[1],
+    rt_gemm_run(&(rt_gemm){.m = p->out,
+                           .n = p->in,
                            .k = rows,
                            .type = b->m->compute,
                            .a = b->dy,
-                           .lda = width,
+                           .lda = p->width,
                            .trans_a = true,
                            .b = b->x,
-                           .ldb = p->dims[1],
-                           .c = b->dw + p->offset,
-                           .ldc = p->dims[1],
+                           .ldb = p->in,
+                           .c = b->dw + p->first->offset,
+                           .ldc = p->in,
                            .accumulate = true});
+}
+
+static void input_gradient(rt_gemm_bench *b, const product *p, int64_t rows)
+{
     rt_gemm_run(&(rt_gemm){.m = rows,
-                           .n = p->dims[1],
-                           .k = p->dims[0],
+                           .n = p->in,
+                           .k = p->out,
                            .type = b->m->compute,
                            .a = b->dy,
-                           .lda = width,
+                           .lda = p->width,
                            .b = weights(b, p),
-                           .ldb = p->dims[1],
+                           .ldb = p->in,
                            .c = b->dx,
-                           .ldc = p->dims[1]});
+                           .ldc = p->in});
 }
 
-static bool in_layers(const rt_model *m, const rt_param *p)
+static int64_t piece(int64_t rows, int64_t first, int64_t size)
 {
-    return p->n_dims == 2 && p != m->embed && p != m->output;
+    return rows - first < size ? rows - first : size;
 }
 
-double rt_gemm_bench_run(rt_gemm_bench *b, int64_t rows, int64_t head_rows)
+double rt_gemm_bench_run(rt_gemm_bench *b, int64_t rows, int64_t micro, int64_t head_rows)
 {
-    const rt_model *m = b->m;
+    const product head = head_product(b->m);
     const double t0 = rt_now();
-    for (size_t i = 0; i < m->n_params; i++) {
-        if (in_layers(m, &m->params[i])) {
-            forward(b, &m->params[i], rows, row_width(m, &m->params[i]));
+    for (int64_t at = 0; at < rows; at += micro) {
+        const int64_t n = piece(rows, at, micro);
+        for (int64_t i = 0; i < b->n_products; i++) {
+            forward(b, &b->products[i], n);
+        }
+        for (int64_t i = b->n_products; i-- > 0;) {
+            weight_gradient(b, &b->products[i], n);
+            input_gradient(b, &b->products[i], n);
         }
     }
-    for (int64_t first = 0; first < head_rows; first += HEAD_CHUNK) {
-        const int64_t n = head_rows - first < HEAD_CHUNK ? head_rows - first : HEAD_CHUNK;
-        forward(b, m->output, n, m->hp.n_vocab);
-        backward(b, m->output, n, m->hp.n_vocab);
-    }
-    for (size_t i = m->n_params; i-- > 0;) {
-        if (in_layers(m, &m->params[i])) {
-            backward(b, &m->params[i], rows, row_width(m, &m->params[i]));
-        }
+    for (int64_t at = 0; at < head_rows; at += RT_HEAD_GRAD_CHUNK) {
+        const int64_t n = piece(head_rows, at, RT_HEAD_GRAD_CHUNK);
+        forward(b, &head, n);
+        weight_gradient(b, &head, n);
+        input_gradient(b, &head, n);
     }
     return rt_now() - t0;
+}
+
+/* --- single shapes ---------------------------------------------------------------------------------------------- */
+
+static double best_rate(rt_gemm_bench *b, const product *p, int64_t rows, int rounds,
+                        void (*run)(rt_gemm_bench *, const product *, int64_t))
+{
+    double best = INFINITY;
+    for (int i = 0; i <= rounds; i++) {
+        const double t0 = rt_now();
+        run(b, p, rows);
+        best = fmin(best, rt_now() - t0);
+    }
+    return 2.0 * (double)rows * (double)p->out * (double)p->in / best;
+}
+
+int rt_gemm_bench_rates(rt_gemm_bench *b, int64_t micro, int rounds, rt_bench_product *out, int most)
+{
+    int n = 0;
+    for (int64_t i = 0; i <= b->n_products && n < most; i++) {
+        const bool is_head = i == b->n_products;
+        const product p = is_head ? head_product(b->m) : b->products[i];
+        bool known = false;
+        for (int k = 0; k < n; k++) {
+            known |= out[k].out == p.out && out[k].in == p.in;
+        }
+        if (known) {
+            continue;
+        }
+        const int64_t rows = is_head ? RT_HEAD_GRAD_CHUNK : micro;
+        out[n++] = (rt_bench_product){.type = b->m->compute,
+                                      .path = rt_gemm_backend(),
+                                      .rows = rows,
+                                      .out = p.out,
+                                      .in = p.in,
+                                      .forward = best_rate(b, &p, rows, rounds, forward),
+                                      .dx = best_rate(b, &p, rows, rounds, input_gradient),
+                                      .dw = best_rate(b, &p, rows, rounds, weight_gradient)};
+    }
+    return n;
 }

@@ -270,3 +270,10 @@ const int32_t *rt_acts_router_choice(const rt_acts *a, int layer, const float **
     *weight = a->layers[layer].moe.weight;
     return a->layers[layer].moe.expert;
 }
+
+double rt_acts_take_attention_seconds(rt_acts *a)
+{
+    const double seconds = a->attention_seconds;
+    a->attention_seconds = 0;
+    return seconds;
+}

@@ -87,6 +87,7 @@ struct rt_acts {
     float *cs[2];        /* [N, n_rot] rotation of each row; [1] as rope_cs of the model */
     float *attn_scratch; /* [threads] */
     size_t attn_scratch_floats;
+    double attention_seconds; /* in scores, softmax and their products, since last asked */
 
     void *op_d;          /* [N, D] operand: normed input */
     void *op_dy;         /* [N, D] operand: gradient of a block's output */

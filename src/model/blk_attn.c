@@ -224,11 +224,13 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     rt_block_maps(r, maps, 3, a->op_d, s.d, s.n);
     rt_team_for((s.n + RT_ROW_BLOCK - 1) / RT_ROW_BLOCK, prepare_rows, &(prep_job){.r = r});
     append_to_cache(r, &s);
+    const double t0 = rt_now();
     if (a->mode == RT_NET_ROWS) {
         rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_group, (void *)r);
     } else {
         rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
     }
+    a->attention_seconds += rt_now() - t0;
     const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
     rt_block_maps(r, &(rt_linear_map){a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT]}, 1, o, s.q, s.n);
     rt_rows_bias(a->f_d, s.d, w->p[RT_ROLE_ATTN_OUT_BIAS], s.n);
@@ -262,7 +264,9 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
 
     float *dqkv = a->f_wide;
     prep_job job = {.r = r, .dqkv = dqkv};
+    const double t0 = rt_now();
     rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
+    a->attention_seconds += rt_now() - t0;
     rt_team_for(n_blocks, unprepare_rows, &job);
     norm_gradients(r, n_blocks);
     rt_rows_bias_backward(r->grads, a->sink_partial, r->m->hp.n_head, w->p[RT_ROLE_ATTN_SINKS], r->b->n_spans);

@@ -5,11 +5,6 @@
 
 #include "model/maps.h"
 
-/* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
- * large; without, logits should stay near the cache. */
-#define GRAD_CHUNK 512
-#define PLAIN_CHUNK 64
-
 struct rt_head {
     int64_t chunk;
     rt_dtype type;                    /* operands of the model */
@@ -30,7 +25,7 @@ struct rt_head {
 static void carve_all(rt_carver *c, rt_head *h, const rt_model *m, const rt_model *teacher, bool gradients)
 {
     const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
-    const int64_t n = h->chunk = gradients ? GRAD_CHUNK : PLAIN_CHUNK;
+    const int64_t n = h->chunk = gradients ? RT_HEAD_GRAD_CHUNK : RT_HEAD_PLAIN_CHUNK;
     h->type = m->compute;
     h->x = rt_carve_floats(c, n * d);
     h->hidden = rt_carve_floats(c, n * d);

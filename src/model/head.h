@@ -7,6 +7,11 @@
 
 #include "model/net.h"
 
+/* Rows of a chunk. With gradients the f32 accumulation into the vocabulary matrix is paid once a chunk, so a chunk is
+ * large; without, logits should stay near the cache. */
+#define RT_HEAD_GRAD_CHUNK 512
+#define RT_HEAD_PLAIN_CHUNK 64
+
 typedef struct rt_head_row {
     int64_t index;        /* 0 .. n_rows-1 of the sweep */
     int64_t row;          /* row in x */

@@ -67,4 +67,7 @@ const float *rt_acts_router_logits(const rt_acts *a, int layer);
 /* Experts [n_rows, n_expert_used] chosen there, in no particular order, and the weights of their outputs. */
 const int32_t *rt_acts_router_choice(const rt_acts *a, int layer, const float **weight);
 
+/* Wall-clock seconds of attention proper, without its projections, since the last call. */
+double rt_acts_take_attention_seconds(rt_acts *a);
+
 #endif

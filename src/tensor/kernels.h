@@ -105,6 +105,10 @@ typedef struct rt_kernels {
     void (*qmatvec)(float *y, int64_t ldy, const rt_q8_rows *x, int64_t n_rows, const rt_qmatrix *w, int64_t panel,
                     int64_t end);
 
+    /* Nothing but sums of products in registers, f32 or in pairs of bf16: what this processor gives at this moment.
+     * Returns the operations done. */
+    double (*bare)(rt_dtype type, int64_t rounds);
+
     /* One AdamW step (Loshchilov & Hutter 2019, decoupled decay) over n parameters; wb (may be NULL) gets the bf16
      * copy. */
     void (*adamw)(float *w, uint16_t *wb, float *m, float *v, const float *g, const rt_adamw *p, int64_t n);

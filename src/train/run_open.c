@@ -4,7 +4,6 @@
 
 #include "train/run.h"
 
-#define MICRO_TOKENS 2048 /* more gains no speed and costs activations */
 #define WRITE_SPEED 500e6 /* bytes a second assumed until a checkpoint has been timed */
 
 rt_train_options rt_train_default(void)
@@ -128,7 +127,7 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
 {
     rt_step_options s = step_options(o, teacher);
     if (s.micro_tokens == 0) {
-        s.micro_tokens = o->batch_tokens < MICRO_TOKENS ? o->batch_tokens : MICRO_TOKENS;
+        s.micro_tokens = o->batch_tokens < RT_STEP_MICRO_TOKENS ? o->batch_tokens : RT_STEP_MICRO_TOKENS;
     }
     return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s);
 }
@@ -144,7 +143,7 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
     int64_t available = rt_mem_available();
     bool chosen = r->o.micro_tokens == 0;
     if (chosen) {
-        r->o.micro_tokens = r->o.batch_tokens < MICRO_TOKENS ? r->o.batch_tokens : MICRO_TOKENS;
+        r->o.micro_tokens = r->o.batch_tokens < RT_STEP_MICRO_TOKENS ? r->o.batch_tokens : RT_STEP_MICRO_TOKENS;
     }
     size_t need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
     while (chosen && available >= 0 && need > (size_t)available && r->o.micro_tokens / 2 >= r->info.sequence) {

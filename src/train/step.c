@@ -231,7 +231,7 @@ static rt_batch micro_batch(const rt_step *s, const rt_source_batch *b, const mi
     return (rt_batch){.ids = b->net.ids + m->token, .n_rows = m->n_tokens, .spans = s->spans, .n_spans = m->n_spans};
 }
 
-static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, float *grads)
+static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, float *grads, rt_step_report *r)
 {
     int64_t d = s->model->hp.d_model;
     rt_batch batch = micro_batch(s, b, m);
@@ -257,8 +257,11 @@ static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, floa
             sweep.teacher_x = b->teacher_x + m->token * s->source.d_model;
         }
     }
+    const double t0 = rt_now();
     rt_head_run(s->head, &sweep);
+    r->head_seconds += rt_now() - t0;
     rt_net_backward(s->model, grads, s->acts, &batch, s->dx);
+    r->attention_seconds += rt_acts_take_attention_seconds(s->acts);
 }
 
 /* --- the step --------------------------------------------------------------------------------------------------- */
@@ -318,7 +321,7 @@ rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_ste
     s->rows.weight = 1 / (double)r->rows;
     for (micro m = {0}; next_micro(s, b, &m);) {
         if (m.n_rows > 0) {
-            run_micro(s, b, &m, grads);
+            run_micro(s, b, &m, grads, r);
         }
     }
     sum_values(s, b->n_rows, r);

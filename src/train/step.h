@@ -7,6 +7,9 @@
 #include "teacher/source.h"
 #include "train/losses.h"
 
+/* Micro-batches larger than this gain no speed and cost activations. */
+#define RT_STEP_MICRO_TOKENS 2048
+
 typedef struct rt_step_options {
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
@@ -24,6 +27,7 @@ typedef struct rt_step_report {
     int64_t probed;        /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
     double kd_norm,
         ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
+    double head_seconds, attention_seconds; /* wall clock of two parts of the step, for benchmarks */
 } rt_step_report;
 
 typedef struct rt_step rt_step;

@@ -20,6 +20,7 @@
 #include "tensor/kernels/pair_body.h"
 #include "tensor/kernels/attn_pair_body.h"
 #include "tensor/kernels/adamw_body.h"
+#include "tensor/kernels/bare_body.h"
 #include "tensor/kernels/gemm_body.h"
 
 const rt_kernel_set KERNEL_SET = {
@@ -48,6 +49,7 @@ const rt_kernel_set KERNEL_SET = {
         .matvec = matvec,
         .q8_rows = q8_rows,
         .qmatvec = qmatvec,
+        .bare = bare,
         .adamw = adamw,
     },
     .gemm_tile = gemm_tile,
