@@ -46,12 +46,13 @@ static rt_status time_steps(rt_bench_work *b, rt_step *step, rt_source *source, 
         RT_TRY(rt_step_run(step, &batch, optim->grads, &r, err));
         rt_optim_update(optim, 1e-5, rt_optim_norm(optim));
         const double step_seconds = rt_now() - t0;
+        const rt_step_seconds parts = rt_step_take_seconds(step);
         const double gemm_seconds = gemm != NULL ? rt_gemm_bench_run(gemm, r.tokens, RT_STEP_MICRO_TOKENS, r.rows) : 0;
         out->step_tokens = r.tokens;
         seconds[n] = step_seconds;
         bare[n] = gemm_seconds;
-        head[n] = r.head_seconds / step_seconds;
-        attention[n++] = r.attention_seconds / step_seconds;
+        head[n] = parts.head / step_seconds;
+        attention[n++] = parts.attention / step_seconds;
     }
     out->step_seconds = rt_bench_median(seconds, n);
     out->gemm_seconds = rt_bench_median(bare, n);
@@ -127,8 +128,9 @@ static rt_status time_length(rt_bench_work *b, const rt_model *student, float *g
         const double t0 = rt_now();
         RT_TRY(rt_step_run(step, &m.batch, grads, &r, err));
         const double seconds = rt_now() - t0, rate = (double)tokens / seconds;
+        const double attention = rt_step_take_seconds(step).attention;
         if (i > 0 && rate > out->tokens_per_s) {
-            *out = (rt_bench_length){rate, r.attention_seconds / seconds};
+            *out = (rt_bench_length){rate, attention / seconds};
         }
     }
 out:

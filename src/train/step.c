@@ -17,6 +17,7 @@ struct rt_step {
     float *dx;        /* [micro_rows, d_model] */
     rt_span *spans;   /* [micro_rows] spans of the micro-batch, counted from its first row */
     int32_t *row_ids; /* [micro_rows] */
+    double head_seconds;
 };
 
 /* Part of a batch: whole spans, and the rows with targets in them. */
@@ -231,7 +232,7 @@ static rt_batch micro_batch(const rt_step *s, const rt_source_batch *b, const mi
     return (rt_batch){.ids = b->net.ids + m->token, .n_rows = m->n_tokens, .spans = s->spans, .n_spans = m->n_spans};
 }
 
-static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, float *grads, rt_step_report *r)
+static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, float *grads)
 {
     int64_t d = s->model->hp.d_model;
     rt_batch batch = micro_batch(s, b, m);
@@ -259,9 +260,8 @@ static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, floa
     }
     const double t0 = rt_now();
     rt_head_run(s->head, &sweep);
-    r->head_seconds += rt_now() - t0;
+    s->head_seconds += rt_now() - t0;
     rt_net_backward(s->model, grads, s->acts, &batch, s->dx);
-    r->attention_seconds += rt_acts_take_attention_seconds(s->acts);
 }
 
 /* --- the step --------------------------------------------------------------------------------------------------- */
@@ -321,9 +321,16 @@ rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_ste
     s->rows.weight = 1 / (double)r->rows;
     for (micro m = {0}; next_micro(s, b, &m);) {
         if (m.n_rows > 0) {
-            run_micro(s, b, &m, grads, r);
+            run_micro(s, b, &m, grads);
         }
     }
     sum_values(s, b->n_rows, r);
     return RT_OK;
+}
+
+rt_step_seconds rt_step_take_seconds(rt_step *s)
+{
+    const rt_step_seconds seconds = {s->head_seconds, rt_acts_take_attention_seconds(s->acts)};
+    s->head_seconds = 0;
+    return seconds;
 }

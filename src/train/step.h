@@ -27,7 +27,6 @@ typedef struct rt_step_report {
     int64_t probed;        /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
     double kd_norm,
         ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
-    double head_seconds, attention_seconds; /* wall clock of two parts of the step, for benchmarks */
 } rt_step_report;
 
 typedef struct rt_step rt_step;
@@ -44,5 +43,11 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
 void rt_step_weigh(rt_step *s, int64_t step);
 /* Adds the gradient of the mean loss over `b` to the flat block `grads`. Batches without counted rows are refused. */
 RT_MUST_USE rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_step_report *r, rt_err *err);
+
+/* Wall-clock seconds of two parts of the steps since the last call, for benchmarks. */
+typedef struct rt_step_seconds {
+    double head, attention;
+} rt_step_seconds;
+rt_step_seconds rt_step_take_seconds(rt_step *s);
 
 #endif
