@@ -145,8 +145,7 @@ static void attend(void *ud, int64_t task, int thread)
     const rt_block_run *r = ud;
     const shape s = shape_of(r);
     const rt_attn a = head_args(r, &s, &r->b->spans[task / r->m->hp.n_head], task % r->m->hp.n_head, thread);
-    const rt_kernels *k = rt_kernels_get();
-    (r->a->type == RT_BF16 ? k->attn_bf16 : k->attn)(&a);
+    rt_attend(&a, r->a->type);
 }
 
 /* Task: one key/value head of one span. A single row takes its query heads together, so keys are read once. */
@@ -175,7 +174,6 @@ static void attend_backward(void *ud, int64_t task, int thread)
     const int64_t group = hp->n_head / hp->n_head_kv, kv_head = task % hp->n_head_kv;
     const rt_span *sp = &r->b->spans[task / hp->n_head_kv];
     float *d = j->dqkv + sp->row0 * s.w, *dk = d + s.q + kv_head * s.hd, *dv = dk + s.kv;
-    const rt_kernels *k = rt_kernels_get();
     for (int64_t i = 0; i < sp->n; i++) {
         memset(dk + i * s.w, 0, (size_t)s.hd * sizeof(float));
         memset(dv + i * s.w, 0, (size_t)s.hd * sizeof(float));
@@ -187,7 +185,7 @@ static void attend_backward(void *ud, int64_t task, int thread)
         a.dk = dk;
         a.dv = dv;
         a.dsink = r->a->sink_partial + (sp - r->b->spans) * hp->n_head + h;
-        (r->a->type == RT_BF16 ? k->attn_bf16_backward : k->attn_backward)(&a);
+        rt_attend_backward(&a, r->a->type);
     }
 }
 

@@ -24,6 +24,18 @@ void rt_linear_stack_dx(float *dx, const void *dy, rt_dtype t, int64_t lddy, con
 void rt_linear_stack_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx,
                         const rt_param *const *w, int count, int64_t n);
 
+/* Attention of one head, its products in type t. */
+static inline void rt_attend(const rt_attn *a, rt_dtype t)
+{
+    const rt_kernels *k = rt_kernels_get();
+    (t == RT_BF16 ? k->attn_bf16 : k->attn)(a);
+}
+static inline void rt_attend_backward(const rt_attn *a, rt_dtype t)
+{
+    const rt_kernels *k = rt_kernels_get();
+    (t == RT_BF16 ? k->attn_bf16_backward : k->attn_backward)(a);
+}
+
 /* f32 [n] as an operand: itself when t is F32, else rounded into `buf`. */
 const void *rt_rows_operand(const float *x, void *buf, rt_dtype t, int64_t n);
 
