@@ -204,7 +204,7 @@ static void attend(void *ud, int64_t task, int thread)
     const int64_t head = task % s->heads;
     if (sp->kv == NULL) {
         const rt_attn a = expanded_head(j->r, s, sp, head, thread);
-        rt_attend(&a, r->a->type);
+        rt_attend(&a, j->r->a->type);
         return;
     }
     const rt_mla_rows rows = rt_mla_rows_of(j->r, s, sp);
@@ -230,7 +230,7 @@ static void attend_backward(void *ud, int64_t task, int thread)
         memset(a.dk + i * s->q, 0, (size_t)s->hd * sizeof(float));
         memset(a.dv + i * s->kvb, 0, (size_t)s->v * sizeof(float));
     }
-    rt_attend_backward(&a, r->a->type);
+    rt_attend_backward(&a, j->r->a->type);
 }
 
 /* --- the block -------------------------------------------------------------------------------------------------- */
