@@ -75,6 +75,12 @@ void rt_map_close(rt_map *m)
     *m = (rt_map){0};
 }
 
+void rt_map_advise(const void *p, size_t n, bool wanted)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p & ~(page - 1);
+    (void)madvise((void *)first, (uintptr_t)p + n - first, wanted ? MADV_WILLNEED : MADV_DONTNEED);
+}
+
 rt_status rt_file_read(rt_str *out, const char *path, size_t limit, rt_err *err)
 {
     rt_status st = RT_OK;

@@ -4,6 +4,7 @@
 #include "model/carve.h"
 #include "model/maps.h"
 #include "model/mla.h"
+#include "model/params.h"
 
 #include <string.h>
 
@@ -227,6 +228,9 @@ rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_
     rt_status st = RT_OK;
     rt_acts *a = NULL;
     const bool train = mode == RT_NET_TRAIN;
+    if (train) {
+        RT_TRY(rt_params_in_memory(m, err));
+    }
     RT_TRY(RT_NEW(&a, 1, "activations", err));
     *a = describe(m, max_rows, max_span, mode);
     RT_TRY(RT_NEW(&a->layers, (size_t)(train ? m->hp.n_layer : 1), "activations", err));

@@ -2,6 +2,7 @@
  * architectures a dense unit beside them for every row. (row, choice) pairs are sorted by expert into slots, so each
  * expert is one set of products over its slots. */
 #include "model/blocks.h"
+#include "model/stream.h"
 
 #include <string.h>
 
@@ -124,6 +125,9 @@ static void expert_forward(const rt_block_run *r, const moe_shape *s, int64_t e)
     const int64_t s0 = moe->first[e], n = moe->first[e + 1] - s0;
     if (n == 0) {
         return;
+    }
+    if (r->m->stream != NULL) {
+        rt_stream_expert(r->m, r->l, e);
     }
     float *gate = moe->gate_up + s0 * 2 * s->i, *up = gate + s->i, *out = moe->out + s0 * s->d;
     const void *x = rt_operand_at(a->moe_op_d, t, s0 * s->d);

@@ -3,30 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "model/hparams.h"
-#include "model/split_kv.h"
-#include "model/stack.h"
-
-/* Where a parameter's values lie in the file: its row r is row first_row + r * step of `rows`. */
-typedef struct source {
-    rt_tensor_rows rows;
-    int64_t first_row, step;
-    rt_split_kv split; /* in place of the above where `in_parts` */
-    bool in_parts;
-    const rt_tensor_desc *desc;
-    bool gguf;
-    bool turned; /* inputs are rows, from first_row on; outputs are columns, by `part` */
-    rt_stack_part part;
-} source;
-
-typedef struct loader {
-    rt_model *m;
-    source *sources; /* [n_params] */
-    float **scratch; /* [threads] one row */
-} loader;
+#include "model/stream.h"
 
 /* `stacked`: 0, or the experts of which each has `share` rows in one tensor. */
-static rt_status check_shape(const rt_param *p, const source *s, int64_t stacked, int64_t share, rt_err *err)
+static rt_status check_shape(const rt_param *p, const rt_source *s, int64_t stacked, int64_t share, rt_err *err)
 {
     const rt_tensor_rows *t = &s->rows;
     int64_t want[3];
@@ -76,7 +58,7 @@ static const rt_tensor_info *find_fused(const rt_model *m, const rt_gguf *g, con
     return NULL;
 }
 
-static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, source *s, rt_err *err)
+static rt_status find_gguf(const rt_model *m, const rt_gguf *g, const rt_param *p, rt_source *s, rt_err *err)
 {
     rt_status st;
     char name[96];
@@ -108,7 +90,7 @@ out:
 }
 
 /* A stack [experts, in, outputs], or of biases [experts, outputs]. */
-static rt_status check_turned(const rt_model *m, const rt_param *p, const source *s, rt_err *err)
+static rt_status check_turned(const rt_model *m, const rt_param *p, const rt_source *s, rt_err *err)
 {
     const rt_tensor_rows *t = &s->rows;
     const int n = p->n_dims;
@@ -122,7 +104,7 @@ static rt_status check_turned(const rt_model *m, const rt_param *p, const source
 }
 
 /* Its part of the tensor that holds all experts. */
-static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
+static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const rt_param *p, rt_source *s, rt_err *err)
 {
     char name[96];
     s->part = rt_stack_part_of(s->desc, p);
@@ -141,7 +123,7 @@ static rt_status find_stacked(const rt_model *m, const rt_safetensors *f, const 
     return check_shape(p, s, m->hp.route.n_expert, s->part.outputs, err);
 }
 
-static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_param *p, source *s, rt_err *err)
+static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_param *p, rt_source *s, rt_err *err)
 {
     s->step = 1;
     rt_status st = rt_tensor_rows_find(&s->rows, f, p->name, err);
@@ -157,7 +139,7 @@ static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_pa
 }
 
 /* Input by input, each with the outputs of all parameters of the stack. */
-static void load_turned(const rt_param *p, const source *s, float *scratch)
+static void load_turned(const rt_param *p, const rt_source *s, float *scratch)
 {
     const int64_t out = p->dims[0], in = p->n / out;
     float *row = scratch, *dst = p->w != NULL ? p->w : scratch + s->part.outputs;
@@ -173,16 +155,14 @@ static void load_turned(const rt_param *p, const source *s, float *scratch)
 }
 
 /* Floats of scratch that loading p takes. */
-static int64_t scratch_floats(const rt_param *p, const source *s)
+static int64_t scratch_floats(const rt_param *p, const rt_source *s)
 {
     return s->turned ? s->part.outputs + (p->w != NULL ? 0 : p->n) : rt_param_cols(p);
 }
 
-static void load_param(void *ud, int64_t task, int thread)
+void rt_loader_decode(const rt_loader *ld, const rt_param *p, int thread)
 {
-    const loader *ld = ud;
-    const rt_param *p = &ld->m->params[task];
-    const source *s = &ld->sources[task];
+    const rt_source *s = &ld->sources[p - ld->m->params];
     const int64_t rows = s->turned || s->in_parts ? 0 : rt_param_rows(p), cols = rt_param_cols(p);
     if (s->turned) {
         load_turned(p, s, ld->scratch[thread]);
@@ -211,7 +191,7 @@ static rt_status check_tables(const rt_model *m, rt_err *err)
 {
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
-        for (int64_t j = 0; p->role == RT_ROLE_ROUTER_TABLE && j < p->n; j++) {
+        for (int64_t j = 0; p->role == RT_ROLE_ROUTER_TABLE && p->w != NULL && j < p->n; j++) {
             if (!(p->w[j] >= 0.0f && p->w[j] < (float)m->hp.route.n_expert)) {
                 return rt_fail(err, RT_INPUT, 0, "tensor '%s' names expert %g of %lld", p->name, (double)p->w[j],
                                (long long)m->hp.route.n_expert);
@@ -221,15 +201,61 @@ static rt_status check_tables(const rt_model *m, rt_err *err)
     return RT_OK;
 }
 
+/* n rows of a tensor, every `step`-th. */
+static void advise_rows(const rt_tensor_rows *rows, int64_t first, int64_t n, int64_t step, bool wanted)
+{
+    const rt_tensor_info *t = rows->values;
+    const int64_t all = rt_tensor_info_elements(t) / rt_tensor_rows_cols(rows);
+    const size_t row_bytes = t->bytes / (size_t)(all > 0 ? all : 1);
+    rt_map_advise((const char *)t->data + (size_t)first * row_bytes, (size_t)((n - 1) * step + 1) * row_bytes, wanted);
+}
+
+void rt_loader_advise(const rt_loader *ld, const rt_param *p, bool wanted)
+{
+    const rt_source *s = &ld->sources[p - ld->m->params];
+    if (s->in_parts) {
+        rt_map_advise(s->split.k.values->data, s->split.k.values->bytes, wanted);
+        rt_map_advise(s->split.v.values->data, s->split.v.values->bytes, wanted);
+    } else if (s->turned) {
+        advise_rows(&s->rows, s->first_row, p->n / p->dims[0], 1, wanted);
+    } else {
+        advise_rows(&s->rows, s->first_row, rt_param_rows(p), s->step, wanted);
+    }
+}
+
+static void load_param(void *ud, int64_t task, int thread)
+{
+    const rt_loader *ld = ud;
+    const rt_param *p = &ld->m->params[task];
+    if (p->w != NULL || p->wb != NULL) { /* else streamed */
+        rt_loader_decode(ld, p, thread);
+    }
+}
+
+void rt_loader_free(rt_loader *ld)
+{
+    if (ld == NULL) {
+        return;
+    }
+    for (int t = 0; ld->scratch != NULL && t < ld->n_threads; t++) {
+        rt_free(ld->scratch[t]);
+    }
+    rt_free(ld->scratch);
+    rt_free(ld->sources);
+    rt_gguf_close(ld->gguf);
+    rt_hf_close(&ld->hf);
+    rt_free(ld);
+}
+
 /* A matrix that decoding multiplies and whose blocks it can multiply as they are. */
-static bool keeps_codes(const rt_model *m, const rt_param *p, const source *s)
+static bool keeps_codes(const rt_model *m, const rt_param *p, const rt_source *s)
 {
     const bool by_rows = s->gguf && !s->turned && !s->in_parts;
     const bool looked_up_only = p == m->embed && m->output != m->embed;
     return by_rows && rt_param_is_operand(p) && !looked_up_only && rt_qmatrix_serves(s->rows.dtype, p->dims[1]);
 }
 
-static rt_status allocate_codes(loader *ld, rt_err *err)
+static rt_status allocate_codes(rt_loader *ld, rt_err *err)
 {
     rt_model *m = ld->m;
     size_t total = 0;
@@ -258,43 +284,33 @@ static rt_status allocate_codes(loader *ld, rt_err *err)
     return RT_OK;
 }
 
-static rt_status load_all(rt_model *m, const rt_gguf *g, const rt_safetensors *f, const rt_model_options *o,
-                          rt_err *err)
+static rt_status find_sources(rt_loader *ld, rt_err *err)
 {
     rt_status st = RT_OK;
-    loader ld = {.m = m};
+    rt_model *m = ld->m;
     int64_t longest = rt_split_kv_row(m);
-    const int n_threads = rt_team_threads();
-    RT_TRY(RT_NEW(&ld.sources, m->n_params, "tensor directory", err));
-    RT_TRY(RT_NEW(&ld.scratch, (size_t)n_threads, "row buffers", err));
+    ld->n_threads = rt_team_threads();
+    RT_TRY(RT_NEW(&ld->sources, m->n_params, "tensor directory", err));
+    RT_TRY(RT_NEW(&ld->scratch, (size_t)ld->n_threads, "row buffers", err));
     size_t count[RT_DTYPE_COUNT] = {0};
     for (size_t i = 0; i < m->n_params; i++) {
         rt_param *p = &m->params[i];
-        ld.sources[i].desc = rt_param_desc(m, p);
-        RT_TRY(g != NULL ? find_gguf(m, g, p, &ld.sources[i], err) : find_hf(m, f, p, &ld.sources[i], err));
-        const int64_t scratch = scratch_floats(p, &ld.sources[i]);
+        rt_source *s = &ld->sources[i];
+        s->desc = rt_param_desc(m, p);
+        RT_TRY(ld->gguf != NULL ? find_gguf(m, ld->gguf, p, s, err) : find_hf(m, ld->hf.weights, p, s, err));
+        const int64_t scratch = scratch_floats(p, s);
         longest = scratch > longest ? scratch : longest;
         /* experts published so: there are no finer values to move */
-        p->frozen |= ld.sources[i].rows.dtype == RT_MXFP4 && m->arch->moe.hf_stacked && p->expert >= 0;
-        count[ld.sources[i].rows.dtype] += p->n_dims == 2;
+        p->frozen |= s->rows.dtype == RT_MXFP4 && m->arch->moe.hf_stacked && p->expert >= 0;
+        count[s->rows.dtype] += p->n_dims == 2;
     }
-    for (int t = 0; t < n_threads; t++) {
-        RT_TRY(RT_NEW(&ld.scratch[t], (size_t)longest, "row buffer", err));
-    }
-    if (!o->trainable && o->precision != RT_PRECISION_F32) {
-        RT_TRY(allocate_codes(&ld, err));
+    for (int t = 0; t < ld->n_threads; t++) {
+        RT_TRY(RT_NEW(&ld->scratch[t], (size_t)longest, "row buffer", err));
     }
     for (int t = 0; t < RT_DTYPE_COUNT; t++) {
         m->file_dtype = count[t] > count[m->file_dtype] ? (rt_dtype)t : m->file_dtype;
     }
-    rt_team_for((int64_t)m->n_params, load_param, &ld);
-    st = check_tables(m, err);
 out:
-    for (int t = 0; ld.scratch != NULL && t < n_threads; t++) {
-        rt_free(ld.scratch[t]);
-    }
-    rt_free(ld.scratch);
-    rt_free(ld.sources);
     return st;
 }
 
@@ -314,36 +330,50 @@ static rt_status read_rope_divisors(rt_hparams *hp, const rt_gguf *g, rt_err *er
     return st;
 }
 
-static rt_status open_gguf(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+static rt_status read_gguf_head(rt_loader *ld, const char *path, const rt_arch **arch, rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_gguf *g = NULL;
-    const rt_arch *arch;
-    rt_hparams hp = {0};
-    RT_TRY(rt_gguf_open(&g, path, err));
-    RT_TRY(rt_hparams_from_gguf(&arch, &hp, g, err));
-    RT_TRY(read_rope_divisors(&hp, g, err));
-    RT_TRY(rt_params_build(out, arch, &hp, o, err));
-    hp.rope_divisors = NULL; /* the model's now */
-    RT_TRY(load_all(*out, g, NULL, o, err));
+    RT_TRY(rt_gguf_open(&ld->gguf, path, err));
+    RT_TRY(rt_hparams_from_gguf(arch, hp, ld->gguf, err));
+    RT_TRY(read_rope_divisors(hp, ld->gguf, err));
 out:
-    rt_free(hp.rope_divisors);
-    rt_gguf_close(g);
     return st;
 }
 
-static rt_status open_hf(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+static rt_status read_hf_head(rt_loader *ld, const char *path, const rt_arch **arch, rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_hf hf = {0};
-    const rt_arch *arch;
-    rt_hparams hp;
-    RT_TRY(rt_hf_open(&hf, path, err));
-    RT_TRY(rt_hparams_from_folder(&arch, &hp, &hf, err));
-    RT_TRY(rt_params_build(out, arch, &hp, o, err));
-    RT_TRY(load_all(*out, NULL, hf.weights, o, err));
+    RT_TRY(rt_hf_open(&ld->hf, path, err));
+    RT_TRY(rt_hparams_from_folder(arch, hp, &ld->hf, err));
 out:
-    rt_hf_close(&hf);
+    return st;
+}
+
+static rt_status open_file(rt_model **out, const char *path, const rt_model_options *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_arch *arch;
+    rt_hparams hp = {0};
+    rt_loader *ld = NULL;
+    RT_TRY(RT_NEW(&ld, 1, "model file", err));
+    RT_TRY((rt_gguf_is_file(path) ? read_gguf_head : read_hf_head)(ld, path, &arch, &hp, err));
+    RT_TRY(rt_params_build(out, arch, &hp, o, err));
+    hp.rope_divisors = NULL; /* the model's now */
+    ld->m = *out;
+    RT_TRY(find_sources(ld, err));
+    if (!o->trainable && !ld->m->by_layer && o->precision != RT_PRECISION_F32) {
+        RT_TRY(allocate_codes(ld, err));
+    }
+    rt_team_for((int64_t)ld->m->n_params, load_param, ld);
+    RT_TRY(check_tables(ld->m, err));
+    if ((*out)->by_layer) {
+        rt_loader *taken = ld;
+        ld = NULL;
+        RT_TRY(rt_stream_new(&(*out)->stream, taken, (*out)->window_room, err));
+    }
+out:
+    rt_free(hp.rope_divisors);
+    rt_loader_free(ld);
     return st;
 }
 
@@ -353,7 +383,7 @@ rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options
     if (!rt_path_exists(path)) {
         return rt_fail(err, RT_NOT_FOUND, 0, "opening model '%s': no such file or folder", path);
     }
-    rt_status st = rt_gguf_is_file(path) ? open_gguf(&m, path, o, err) : open_hf(&m, path, o, err);
+    rt_status st = open_file(&m, path, o, err);
     if (st == RT_OK) {
         m->path = rt_strdup(path);
         st = m->path != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");

@@ -3,12 +3,14 @@
 
 #include <string.h>
 
-#include "model/params.h"
+#include "model/stream.h"
 
 rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
                        rt_err *err)
 {
-    return rt_params_build(out, arch, hp, o, err);
+    rt_model_options in_memory = *o;
+    in_memory.memory = INT64_MAX; /* there is no file to stream from */
+    return rt_params_build(out, arch, hp, &in_memory, err);
 }
 
 void rt_model_close(rt_model *m)
@@ -16,6 +18,7 @@ void rt_model_close(rt_model *m)
     if (m == NULL) {
         return;
     }
+    rt_stream_free(m->stream);
     for (size_t i = 0; i < sizeof m->blocks / sizeof m->blocks[0]; i++) {
         rt_free(m->blocks[i]);
     }
@@ -76,6 +79,7 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
     rt_model *m = NULL;
     rt_hparams hp = teacher->hp;
     RT_BUG_IF(!o->trainable); /* the copy goes through f32 masters */
+    RT_TRY(rt_params_in_memory(teacher, err));
     if (n_keep < 1 || n_keep > teacher->hp.n_layer) {
         RT_FAIL_OUT(err, RT_USAGE, 0, "cannot keep %d of %lld layers", n_keep, (long long)teacher->hp.n_layer);
     }

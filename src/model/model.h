@@ -29,6 +29,12 @@ typedef struct rt_layer {
     const rt_param *p[RT_ROLE_COUNT];
 } rt_layer;
 
+/* Parameters read from the file layer by layer (stream.h). */
+typedef struct rt_stream rt_stream;
+typedef struct rt_stream_counts {
+    int64_t layers, experts, parameters; /* decoded since the model was opened */
+} rt_stream_counts;
+
 typedef struct rt_model {
     const rt_arch *arch;
     rt_hparams hp;
@@ -44,9 +50,12 @@ typedef struct rt_model {
     bool coded;                                   /* some matrices keep their codes, for RT_NET_ROWS */
     float *weights;                               /* flat block when trainable: params[i].w = weights + offset */
     void *blocks[3];                              /* memory behind the parameters */
-    char *path;                                   /* where it was opened, NULL: made in memory */
-    rt_dtype file_dtype;                          /* most frequent matrix type in the file, for show */
-    float *rope_cs[2]; /* tables [rope_rows][n_rot]: cos then sin; 1 = sliding layers with local_rotary, 0 = others */
+    bool by_layer;       /* layers come from the file when their turn comes, through `stream` */
+    int64_t window_room; /* bytes they may take then */
+    rt_stream *stream;   /* NULL: all in memory */
+    char *path;          /* where it was opened, NULL: made in memory */
+    rt_dtype file_dtype; /* most frequent matrix type in the file, for show */
+    float *rope_cs[2];   /* tables [rope_rows][n_rot]: cos then sin; 1 = sliding layers with local_rotary, 0 = others */
     int64_t rope_rows;
 } rt_model;
 
@@ -54,11 +63,15 @@ typedef enum rt_precision { RT_PRECISION_AUTO, RT_PRECISION_F32, RT_PRECISION_BF
 typedef struct rt_model_options {
     rt_precision precision; /* AUTO: bf16 where rt_cpu says fast_bf16, else f32; F32: decoding too */
     bool trainable;
+    int64_t memory; /* bytes the weights may take; 0: what the machine has. Larger models, if not trainable, are
+                       streamed: the same results, reading the file once a batch */
 } rt_model_options;
 
 /* MODEL is a GGUF file, a safetensors file, or a folder in the Hugging Face layout. */
 RT_MUST_USE rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options *o, rt_err *err);
 void rt_model_close(rt_model *m); /* accepts NULL */
+/* What a streamed model has read so far; zeros for one in memory. */
+rt_stream_counts rt_model_streamed(const rt_model *m);
 
 /* Fresh trainable model with zeroed parameters. Copies hp (not rope_divisors: pass a block the model takes over, or
  * NULL). */

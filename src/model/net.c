@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/blocks.h"
+#include "model/stream.h"
 
 typedef struct embed_job {
     const rt_model *m;
@@ -93,6 +94,9 @@ static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, c
                       float *x_out)
 {
     rt_block_run r = layer_run(m, a, b, l);
+    if (m->stream != NULL) {
+        rt_stream_layer(m, l);
+    }
     run_block(rt_block_mixer(&m->hp, l), &r, RT_ROLE_HYPER_MIXER_FN, x_in, x_mid);
     run_block(rt_block_ffn(&m->hp, l), &r, RT_ROLE_HYPER_FFN_FN, x_mid, x_out);
 }

@@ -117,6 +117,65 @@ bool rt_param_is_operand(const rt_param *p)
     }
 }
 
+void rt_params_count(const rt_model *m, int64_t first, int64_t end, int64_t *n_f32, int64_t *n_bf16)
+{
+    *n_f32 = *n_bf16 = 0;
+    for (int64_t i = first; i < end; i++) {
+        const rt_param *p = &m->params[i];
+        *(m->compute == RT_BF16 && rt_param_is_operand(p) ? n_bf16 : n_f32) += p->n;
+    }
+}
+
+void rt_params_place(rt_model *m, int64_t first, int64_t end, float *f32, uint16_t *bf16)
+{
+    for (int64_t i = first; i < end; i++) {
+        rt_param *p = &m->params[i];
+        if (m->compute == RT_BF16 && rt_param_is_operand(p)) {
+            p->wb = bf16;
+            bf16 += p->n;
+        } else {
+            p->w = f32;
+            f32 += p->n;
+        }
+    }
+}
+
+/* Memory of what stays where the layers come from the file: what is before them and what is behind. */
+static rt_status allocate_ends(rt_model *m, rt_err *err)
+{
+    rt_status st = RT_OK;
+    int64_t n_f32 = 0, n_bf16 = 0, more_f32, more_bf16, first = 0, behind = (int64_t)m->n_params;
+    while (first < behind && m->params[first].layer < 0) {
+        first++;
+    }
+    while (behind > first && m->params[behind - 1].layer < 0) {
+        behind--;
+    }
+    rt_params_count(m, 0, first, &n_f32, &n_bf16);
+    rt_params_count(m, behind, (int64_t)m->n_params, &more_f32, &more_bf16);
+    RT_TRY(rt_new_big(&m->blocks[0], (size_t)(n_f32 + more_f32) * sizeof(float), "model weights", err));
+    RT_TRY(rt_new_big(&m->blocks[1], (size_t)(n_bf16 + more_bf16) * sizeof(uint16_t), "bf16 model weights", err));
+    float *f32 = m->blocks[0];
+    uint16_t *bf16 = m->blocks[1];
+    rt_params_place(m, 0, first, f32, bf16);
+    rt_params_place(m, behind, (int64_t)m->n_params, f32 + n_f32, bf16 + n_bf16);
+    m->window_room -= (n_f32 + more_f32) * (int64_t)sizeof(float) + (n_bf16 + more_bf16) * (int64_t)sizeof(uint16_t);
+out:
+    return st;
+}
+
+/* Does the whole exceed what it may take? */
+static bool must_stream(rt_model *m, const rt_model_options *o)
+{
+    int64_t n_f32, n_bf16;
+    rt_params_count(m, 0, (int64_t)m->n_params, &n_f32, &n_bf16);
+    const int64_t limit = o->memory > 0 ? o->memory : rt_mem_available();
+    const int64_t need = n_f32 * (int64_t)sizeof(float) + n_bf16 * (int64_t)sizeof(uint16_t);
+    m->window_room = limit;
+    m->by_layer = !o->trainable && limit >= 0 && need > limit;
+    return m->by_layer;
+}
+
 static rt_status allocate(rt_model *m, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -194,7 +253,7 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
     add_all(m);
     RT_TRY(RT_NEW(&m->layers, (size_t)hp->n_layer, "layer list", err));
     index_params(m);
-    RT_TRY(allocate(m, err));
+    RT_TRY(must_stream(m, o) ? allocate_ends(m, err) : allocate(m, err));
     m->hp.rope_divisors = hp->rope_divisors;
     st = build_rope(m, err);
     if (st != RT_OK) {
@@ -206,6 +265,14 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
 out:
     rt_model_close(m);
     return st;
+}
+
+rt_status rt_params_in_memory(const rt_model *m, rt_err *err)
+{
+    return m->stream == NULL ? RT_OK
+                             : rt_fail(err, RT_UNSUPPORTED, 0,
+                                       "the model is larger than the memory it may take: it can be scored, but neither "
+                                       "cut, trained nor written");
 }
 
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p)

@@ -8,6 +8,12 @@
  */
 RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp,
                                       const rt_model_options *o, rt_err *err);
+/* Elements of parameters first .. end - 1 of a model that is not trained, by the type they are kept in; and the places
+ * of those parameters, one after another in the two blocks. */
+void rt_params_count(const rt_model *m, int64_t first, int64_t end, int64_t *n_f32, int64_t *n_bf16);
+void rt_params_place(rt_model *m, int64_t first, int64_t end, float *f32, uint16_t *bf16);
+/* RT_UNSUPPORTED for a model whose parameters are not all in memory. */
+RT_MUST_USE rt_status rt_params_in_memory(const rt_model *m, rt_err *err);
 /* The description a parameter was made from. */
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p);
 /* Row of the GGUF tensor that holds row `r` of the parameter in memory. */

@@ -166,6 +166,7 @@ rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type,
     if (w == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
+    RT_TRY(rt_params_in_memory(m, err));
     if (file_type_id(type) < 0) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "models cannot be written as %s (f32, f16, bf16, q8_0, q4_0, q4_1)",
                     rt_dtype_name(type));
@@ -251,6 +252,7 @@ rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtyp
     if (w == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
+    RT_TRY(rt_params_in_memory(m, err));
     RT_TRY(check_writable(m, err));
     if (rt_dtype_block(type) != 1 || !rt_dtype_can_encode(type)) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "safetensors cannot hold %s (f32, f16, bf16)", rt_dtype_name(type));

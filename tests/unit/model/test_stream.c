@@ -1,0 +1,206 @@
+/* A model larger than the memory it may take gives the same bits as one in memory, keeps below its ceiling, and reads
+ * only the experts that rows were routed to. */
+
+#include "model/models.h"
+#include "rt_test.h"
+
+#define MB ((int64_t)1 << 20)
+
+/* A llama (or a mixture like Qwen3's) with made-up weights, written as GGUF of F32. */
+static char *made_up_model(const char *dir, const char *arch, const char *source, int64_t n_layer, int64_t d, int64_t f)
+{
+    rt_err err = {0};
+    rt_model *pattern = NULL, *m = NULL;
+    char *golden = rt_path_join(RT_TEST_GOLDEN, source), *path = rt_path_join(dir, "model.gguf");
+    assert_ok(rt_model_open(&pattern, golden, &(rt_model_options){.precision = RT_PRECISION_F32}, &err));
+    rt_hparams hp = pattern->hp;
+    hp.rope_divisors = NULL;
+    for (int64_t l = 0; l < n_layer; l++) {
+        hp.layer_moe[l] = hp.route.n_expert > 0;
+        hp.layer_mixer[l] = hp.layer_mixer[0];
+        hp.layer_sliding[l] = hp.layer_sliding[0];
+    }
+    hp.n_layer = n_layer;
+    hp.d_model = d;
+    hp.d_ff = f;
+    assert_ok(rt_model_new(&m, rt_arch_by_gguf(arch), &hp,
+                           &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, &err));
+    rt_rng r = rt_rng_init(5, "made-up weights", 0);
+    for (int64_t i = 0; i < m->n_elements; i++) {
+        m->weights[i] = (float)(0.1 * (rt_rng_f64(&r) - 0.5));
+    }
+    assert_ok(rt_model_save_gguf(m, path, RT_F32, NULL, NULL, &err));
+    rt_model_close(m);
+    rt_model_close(pattern);
+    rt_free(golden);
+    return path;
+}
+
+static rt_model *open_with(const char *path, rt_precision precision, int64_t memory)
+{
+    rt_err err = {0};
+    rt_model *m = NULL;
+    assert_ok(rt_model_open(&m, path, &(rt_model_options){.precision = precision, .memory = memory}, &err));
+    return m;
+}
+
+/* Residual stream after the last layer, of n ids that are a function of `seed`; freed by the caller. */
+static float *forward(const rt_model *m, int64_t n, int seed)
+{
+    rt_err err = {0};
+    rt_acts *a = NULL;
+    int32_t ids[64];
+    float *x = NULL;
+    for (int64_t i = 0; i < n; i++) {
+        ids[i] = (int32_t)((i * 7 + seed) % m->hp.n_vocab);
+    }
+    assert_ok(rt_acts_new(&a, m, n, n, RT_NET_FORWARD, &err));
+    rt_net_forward(m, a, &(rt_batch){.ids = ids, .n_rows = n, .spans = &(rt_span){.row0 = 0, .n = n}, .n_spans = 1});
+    assert_ok(RT_NEW(&x, (size_t)(n * m->hp.d_model), "rows", &err));
+    memcpy(x, rt_acts_x(a), (size_t)(n * m->hp.d_model) * sizeof *x);
+    rt_acts_free(a);
+    return x;
+}
+
+/* Bytes of weights in memory, from what a streamed opening says it lacks: all of them. */
+static int64_t weight_bytes(const rt_model *m)
+{
+    return m->n_elements * (m->compute == RT_BF16 ? 2 : 4);
+}
+
+static void check_same_bits(const char *path, rt_precision precision)
+{
+    rt_model *whole = open_with(path, precision, INT64_MAX);
+    rt_model *streamed = open_with(path, precision, weight_bytes(whole) * 3 / 4);
+    assert_null(whole->stream);
+    assert_non_null(streamed->stream);
+    for (int seed = 0; seed < 3; seed++) {
+        float *a = forward(whole, 48, seed), *b = forward(streamed, 48, seed);
+        assert_memory_equal(a, b, (size_t)(48 * whole->hp.d_model) * sizeof *a);
+        rt_free(a);
+        rt_free(b);
+    }
+    assert_int_equal(rt_model_streamed(streamed).layers, 3 * streamed->hp.n_layer);
+    assert_int_equal(rt_model_streamed(whole).layers, 0);
+    rt_model_close(whole);
+    rt_model_close(streamed);
+}
+
+static void gives_the_bits_of_a_model_in_memory(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arch, *source;
+    } cases[] = {{"llama", "models/llama"}, {"qwen3moe", "models/qwen3_moe"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *dir = rt_test_scratch();
+        char *path = made_up_model(dir, cases[i].arch, cases[i].source, 6, 64, 128);
+        check_same_bits(path, RT_PRECISION_F32);
+        check_same_bits(path, RT_PRECISION_BF16);
+        rt_free(path);
+        rt_test_scratch_drop(dir);
+    }
+}
+
+static void reads_only_the_experts_that_rows_go_to(void **state)
+{
+    (void)state;
+    char *dir = rt_test_scratch();
+    char *path = made_up_model(dir, "qwen3moe", "models/qwen3_moe", 4, 64, 128);
+    rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX);
+    rt_model *m = open_with(path, RT_PRECISION_F32, weight_bytes(whole) * 3 / 4);
+    const int64_t used = m->hp.route.n_used, all = m->hp.route.n_expert;
+    assert_true(used < all);
+    rt_free(forward(m, 1, 3));
+    assert_int_equal(rt_model_streamed(m).experts, m->hp.n_layer * used);
+    const int64_t one_row = rt_model_streamed(m).parameters;
+    rt_free(forward(m, 48, 3));
+    assert_true(rt_model_streamed(m).experts <= m->hp.n_layer * (used + all));
+    assert_true(one_row < m->n_elements - m->embed->n - m->hp.n_layer * (all - used) * 3 * m->hp.d_expert * 64 + 1);
+    rt_model_close(m);
+    rt_model_close(whole);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+}
+
+static void refuses_a_ceiling_below_one_layer_and_a_cut(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    char *path = made_up_model(dir, "llama", "models/llama", 6, 64, 128);
+    rt_model *m = NULL, *student = NULL;
+    assert_int_equal(rt_model_open(&m, path, &(rt_model_options){.memory = 1000}, &err), RT_MEMORY);
+    assert_says(err.msg, "allow more memory");
+    m = open_with(path, RT_PRECISION_F32, 0);
+    const int64_t bytes = weight_bytes(m);
+    rt_model_close(m);
+    m = open_with(path, RT_PRECISION_F32, bytes * 3 / 4);
+    assert_int_equal(rt_model_cut(&student, m, &(int){0}, 1, &(rt_model_options){.trainable = true}, &err),
+                     RT_UNSUPPORTED);
+    rt_model_close(m);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+}
+
+/* ---- the ceiling, seen from outside: a process of its own, its high-water mark ---- */
+
+/* Peak of this process over what it held before the model, in bytes; the result's hash: first bytes as a number. */
+static int child(const char *path, const char *memory)
+{
+    const int64_t before = rt_rss_peak();
+    rt_model *m = open_with(path, RT_PRECISION_F32, strtoll(memory, NULL, 10));
+    float *x = forward(m, 48, 1);
+    rt_digest h = rt_sha256_of(x, (size_t)(48 * m->hp.d_model) * sizeof *x);
+    char hex[65];
+    rt_digest_hex(h, hex);
+    rt_free(x);
+    rt_model_close(m);
+    printf("%lld %s\n", (long long)(rt_rss_peak() - before), hex);
+    return 0;
+}
+
+static int64_t run_child(const char *path, int64_t memory, char hex[65])
+{
+    char command[1200], self[512];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    long long peak = 0;
+    assert_true(n > 0);
+    self[n] = '\0';
+    snprintf(command, sizeof command, "'%s' --child '%s' %lld", self, path, (long long)memory);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lld %64s", &peak, hex), 2);
+    assert_int_equal(pclose(f), 0);
+    return peak;
+}
+
+static void stays_below_its_ceiling(void **state)
+{
+    (void)state;
+    enum { LAYERS = 16, D = 384, F = 1536 };
+    char *dir = rt_test_scratch(), whole[65], streamed[65];
+    char *path = made_up_model(dir, "llama", "models/llama", LAYERS, D, F);
+    const int64_t file = rt_path_size(path), ceiling = file / 4;
+    const int64_t slack = file / LAYERS + 16 * MB; /* a layer's pages of the file; activations, code, stacks */
+    assert_true(run_child(path, INT64_MAX, whole) > file);
+    assert_true(run_child(path, ceiling, streamed) < ceiling + slack);
+    assert_true(ceiling + slack < file);
+    assert_string_equal(whole, streamed);
+    rt_free(path);
+    rt_test_scratch_drop(dir);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--child") == 0) {
+        return child(argv[2], argv[3]);
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gives_the_bits_of_a_model_in_memory),
+        cmocka_unit_test(reads_only_the_experts_that_rows_go_to),
+        cmocka_unit_test(refuses_a_ceiling_below_one_layer_and_a_cut),
+        cmocka_unit_test(stays_below_its_ceiling),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
