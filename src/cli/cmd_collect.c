@@ -87,6 +87,7 @@ static rt_status score(rt_cli *c, const collect_args *a)
     o.k = (int)a->k;
     o.temperature = a->temperature;
     o.tokens = a->tokens;
+    o.memory = c->memory;
     o.sequence = a->sequence;
     o.seed = (uint64_t)c->common.seed;
     o.precision = strcmp(c->common.precision, "f32") == 0 ? RETORT_PRECISION_F32 : RETORT_PRECISION_AUTO;
@@ -339,6 +340,7 @@ int rt_cmd_collect(int argc, char **argv)
         {"template", 0, RT_OPT_STR, &a.template, "NAME", "text: form of the turns, as for retort generate"},
         {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
         {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
+        RT_CLI_MEMORY(&c.memory),
         {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",
          "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},

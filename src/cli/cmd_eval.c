@@ -188,6 +188,7 @@ int rt_cmd_eval(int argc, char **argv)
         {"data", 'd', RT_OPT_STR, &a.data, "FILE", "the task's questions, JSON lines"},
         {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N questions"},
         {"items", 0, RT_OPT_OUT, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
+        RT_CLI_MEMORY(&c.memory),
         {0},
     };
     if (!rt_cli_begin(&c, "eval", argc, argv,

@@ -20,6 +20,7 @@ int rt_cmd_logits(int argc, char **argv)
         {"ids", 0, RT_OPT_STR, &ids, "FILE.jsonl", "sequences, {\"ids\": [...]} a line"},
         {"output", 'o', RT_OPT_OUT, &out, "OUT", "safetensors file for the logits"},
         {"grad", 0, RT_OPT_OUT, &grad, "OUT2", "safetensors file for the gradients"},
+        RT_CLI_MEMORY(&c.memory),
         {0},
     };
     if (!rt_cli_begin(&c, "logits", argc, argv, "logits MODEL --ids FILE.jsonl -o OUT.safetensors [options]", about,

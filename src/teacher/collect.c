@@ -5,6 +5,7 @@
 #include "teacher/answers.h"
 #include "teacher/cache_shard.h"
 #include "teacher/collect_record.h"
+#include "teacher/forecast.h"
 
 rt_collect_options rt_collect_default(void)
 {
@@ -280,6 +281,17 @@ static rt_status fill_report(const work *w, rt_err *err)
     return RT_OK;
 }
 
+/* What is left to do here, in time. */
+static rt_status forecast(const work *w, rt_err *err)
+{
+    int64_t tokens = 0;
+    for (int64_t i = rt_cache_next_sequence(w->writer); w->job->teacher && i < w->header.n_sequences; i++) {
+        tokens += rt_packed_sequence_tokens(w->job->packed, i);
+    }
+    return tokens > 0 ? rt_forecast_say(w->job->teacher, tokens, w->job->options.batch_tokens, w->header.sequence, err)
+                      : RT_OK;
+}
+
 rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -288,6 +300,7 @@ rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_er
     RT_TRY(check_job(job, err));
     RT_TRY(rt_collect_header(job, &w.header, err));
     RT_TRY(prepare(&w, err));
+    RT_TRY(forecast(&w, err));
     RT_TRY(run_batches(&w, err));
     RT_TRY(rt_collect_record_finish(&w.record, err));
     rt_cache_writer *writer = w.writer;

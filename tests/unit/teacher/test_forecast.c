@@ -1,0 +1,55 @@
+/* What a streamed teacher will take is told from two layers of it. */
+#include <math.h>
+
+#include "rt_test.h"
+#include "teacher/forecast.h"
+
+static rt_model *streamed(void)
+{
+    rt_err err = {0};
+    rt_model *m = NULL;
+    char *path = rt_path_join(RT_TEST_GOLDEN, "models/llama");
+    rt_model_options o = {.precision = RT_PRECISION_F32, .memory = INT64_MAX};
+    assert_ok(rt_model_open(&m, path, &o, &err));
+    o.memory = m->n_elements * (int64_t)sizeof(float) - 1;
+    rt_model_close(m);
+    assert_ok(rt_model_open(&m, path, &o, &err));
+    assert_non_null(m->stream);
+    rt_free(path);
+    return m;
+}
+
+static void is_told_from_two_layers(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    double seconds = 0;
+    rt_model *m = streamed();
+    assert_ok(rt_forecast(&seconds, m, 1000000, 64, 32, &err));
+    assert_true(seconds > 0 && isfinite(seconds));
+    assert_int_equal(rt_model_streamed(m).layers, 2);
+    rt_model_close(m);
+}
+
+static void a_teacher_in_memory_is_not_measured(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_model *m = NULL;
+    char *path = rt_path_join(RT_TEST_GOLDEN, "models/llama");
+    assert_ok(rt_model_open(&m, path, &(rt_model_options){.precision = RT_PRECISION_F32}, &err));
+    const uint64_t before = rt_mem_get_stats().n_alloc;
+    assert_ok(rt_forecast_say(m, 1000000, 64, 32, &err));
+    assert_int_equal(rt_mem_get_stats().n_alloc, before);
+    rt_model_close(m);
+    rt_free(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(is_told_from_two_layers),
+        cmocka_unit_test(a_teacher_in_memory_is_not_measured),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
