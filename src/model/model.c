@@ -79,7 +79,6 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
     rt_model *m = NULL;
     rt_hparams hp = teacher->hp;
     RT_BUG_IF(!o->trainable); /* the copy goes through f32 masters */
-    RT_TRY(rt_params_in_memory(teacher, err));
     if (n_keep < 1 || n_keep > teacher->hp.n_layer) {
         RT_FAIL_OUT(err, RT_USAGE, 0, "cannot keep %d of %lld layers", n_keep, (long long)teacher->hp.n_layer);
     }
@@ -108,6 +107,9 @@ rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep,
                teacher->params[j].expert != p->expert) {
             j++; /* both lists have one order, the teacher's has more layers */
             RT_BUG_IF(j >= teacher->n_params);
+        }
+        if (teacher->stream != NULL) {
+            rt_stream_param(teacher, &teacher->params[j]);
         }
         rt_param_read(&teacher->params[j], p->w);
         p->frozen = teacher->params[j].frozen;

@@ -33,6 +33,7 @@ typedef struct rt_layer {
 typedef struct rt_stream rt_stream;
 typedef struct rt_stream_counts {
     int64_t layers, experts, parameters; /* decoded since the model was opened */
+    int64_t bytes;                       /* of weights in memory */
 } rt_stream_counts;
 
 typedef struct rt_model {

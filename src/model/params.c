@@ -271,8 +271,8 @@ rt_status rt_params_in_memory(const rt_model *m, rt_err *err)
 {
     return m->stream == NULL ? RT_OK
                              : rt_fail(err, RT_UNSUPPORTED, 0,
-                                       "the model is larger than the memory it may take: it can be scored, but neither "
-                                       "cut, trained nor written");
+                                       "the model is larger than the memory it may take: it can be scored and cut, but "
+                                       "neither trained nor written");
 }
 
 const rt_tensor_desc *rt_param_desc(const rt_model *m, const rt_param *p)

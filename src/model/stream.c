@@ -18,7 +18,8 @@ struct rt_stream {
     rt_loader *ld;
     layer_range *layers; /* [n_layer] */
     window shared, expert;
-    int layer; /* in the window, -1: none */
+    int layer;            /* in the window, -1: none */
+    int64_t expert_first; /* parameter in the other, -1: none */
     rt_stream_counts counts;
 };
 
@@ -58,6 +59,18 @@ static int64_t window_bytes(const window *w)
     return w->n_f32 * (int64_t)sizeof(float) + w->n_bf16 * (int64_t)sizeof(uint16_t);
 }
 
+static int64_t staying_bytes(const rt_model *m)
+{
+    int64_t n_f32, n_bf16, bytes = 0;
+    for (int64_t i = 0; i < (int64_t)m->n_params; i++) {
+        if (m->params[i].layer < 0) {
+            rt_params_count(m, i, i + 1, &n_f32, &n_bf16);
+            bytes += n_f32 * (int64_t)sizeof(float) + n_bf16 * (int64_t)sizeof(uint16_t);
+        }
+    }
+    return bytes;
+}
+
 static rt_status open_window(window *w, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -79,6 +92,7 @@ rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *er
     }
     s->ld = ld;
     s->layer = -1;
+    s->expert_first = -1;
     RT_TRY(RT_NEW(&s->layers, (size_t)m->hp.n_layer, "layers of a model", err));
     find_ranges(s);
     for (int64_t l = 0; l < m->hp.n_layer; l++) {
@@ -87,6 +101,7 @@ rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *er
         measure(&s->expert, m, r->experts, r->experts + expert_params(m, r));
     }
     const int64_t need = window_bytes(&s->shared) + window_bytes(&s->expert);
+    s->counts.bytes = need + staying_bytes(m);
     if (need > room) {
         RT_FAIL_OUT(err, RT_MEMORY, 0,
                     "the model's embedding and head leave %.0f MB and its largest layer takes %.0f: allow more memory",
@@ -180,6 +195,19 @@ void rt_stream_expert(const rt_model *m, int layer, int64_t expert)
 {
     rt_stream *s = m->stream;
     const int64_t n = expert_params(m, &s->layers[layer]), first = s->layers[layer].experts + expert * n;
+    if (s->expert_first == first) {
+        return;
+    }
     read_into(s, &s->expert, first, first + n);
+    s->expert_first = first;
     s->counts.experts++;
+}
+
+void rt_stream_param(const rt_model *m, const rt_param *p)
+{
+    if (p->expert >= 0) {
+        rt_stream_expert(m, p->layer, p->expert);
+    } else if (p->layer >= 0) {
+        rt_stream_layer(m, p->layer);
+    }
 }

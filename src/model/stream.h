@@ -15,5 +15,7 @@ void rt_stream_free(rt_stream *s); /* accepts NULL */
 void rt_stream_layer(const rt_model *m, int layer);
 /* One of its experts, likewise. */
 void rt_stream_expert(const rt_model *m, int layer, int64_t expert);
+/* What one parameter belongs to, likewise. */
+void rt_stream_param(const rt_model *m, const rt_param *p);
 
 #endif

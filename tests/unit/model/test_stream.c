@@ -1,8 +1,7 @@
 /* A model larger than the memory it may take gives the same bits as one in memory, keeps below its ceiling, and reads
  * only the experts that rows were routed to. */
 
-#include "model/models.h"
-#include "rt_test.h"
+#include "golden_cases.h"
 
 #define MB ((int64_t)1 << 20)
 
@@ -123,21 +122,119 @@ static void reads_only_the_experts_that_rows_go_to(void **state)
     rt_test_scratch_drop(dir);
 }
 
-static void refuses_a_ceiling_below_one_layer_and_a_cut(void **state)
+/* One that must be streamed, for want of one byte. */
+static rt_model *open_streamed(const char *path, const rt_model *whole)
+{
+    rt_model *m = open_with(path, RT_PRECISION_F32, weight_bytes(whole) - 1);
+    assert_non_null(m->stream);
+    return m;
+}
+
+typedef struct kept_row {
+    float *logits;
+    int64_t n_vocab;
+} kept_row;
+
+static void keep_row(void *ud, const rt_head_row *row)
+{
+    const kept_row *k = ud;
+    memcpy(k->logits, row->logits, (size_t)k->n_vocab * sizeof(float));
+}
+
+/* Logits after the last of n ids. */
+static float *last_logits(const rt_model *m, int64_t n)
+{
+    rt_err err = {0};
+    rt_head *head = NULL;
+    float *logits = NULL, *x = forward(m, n, 1);
+    assert_ok(RT_NEW(&logits, (size_t)m->hp.n_vocab, "logits", &err));
+    assert_ok(rt_head_new(&head, m, NULL, false, &err));
+    rt_head_run(head, &(rt_head_sweep){.model = m,
+                                       .x = x + (n - 1) * m->hp.d_model,
+                                       .n_rows = 1,
+                                       .visit = keep_row,
+                                       .ud = &(kept_row){logits, m->hp.n_vocab}});
+    rt_head_free(head);
+    rt_free(x);
+    return logits;
+}
+
+static bool has_tables(const rt_model *m)
+{
+    bool found = false;
+    for (size_t i = 0; i < m->n_params; i++) {
+        found |= m->params[i].role == RT_ROLE_ROUTER_TABLE;
+    }
+    return found;
+}
+
+static void every_architecture_scores_the_same_bits(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    int tied = 0, untied = 0, latent = 0;
+    case_list l = {.n = 0};
+    golden_cases(&l);
+    for (int i = 0; i < l.n; i++) {
+        const char *path = l.cases[i].weights;
+        rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = NULL;
+        if (has_tables(whole)) {
+            const rt_model_options o = {.precision = RT_PRECISION_F32, .memory = weight_bytes(whole) - 1};
+            assert_int_equal(rt_model_open(&m, path, &o, &err), RT_UNSUPPORTED);
+            rt_model_close(whole);
+            continue;
+        }
+        m = open_streamed(path, whole);
+        float *a = last_logits(whole, 48), *b = last_logits(m, 48);
+        assert_memory_equal(a, b, (size_t)m->hp.n_vocab * sizeof *a);
+        tied += m->output == m->embed;
+        untied += m->output != m->embed;
+        latent += m->hp.kv_lora > 0;
+        rt_free(a);
+        rt_free(b);
+        rt_model_close(m);
+        rt_model_close(whole);
+    }
+    assert_true(tied > 0 && untied > 0 && latent > 0);
+}
+
+static void a_student_is_cut_from_it_as_from_one_in_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"llama", "qwen3_moe"};
+    const rt_model_options trainable = {.precision = RT_PRECISION_F32, .trainable = true};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        rt_err err = {0};
+        char path[512];
+        rt_model *a = NULL, *b = NULL;
+        snprintf(path, sizeof path, RT_TEST_GOLDEN "/models/%s", names[i]);
+        rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = open_streamed(path, whole);
+        assert_ok(rt_model_cut(&a, whole, &(int){1}, 1, &trainable, &err));
+        assert_ok(rt_model_cut(&b, m, &(int){1}, 1, &trainable, &err));
+        assert_int_equal(a->n_elements, b->n_elements);
+        assert_memory_equal(a->weights, b->weights, (size_t)a->n_elements * sizeof(float));
+        assert_int_equal(rt_model_streamed(m).layers, 1);
+        rt_model_close(a);
+        rt_model_close(b);
+        rt_model_close(m);
+        rt_model_close(whole);
+    }
+}
+
+static void refuses_a_ceiling_below_one_layer_and_writing(void **state)
 {
     (void)state;
     rt_err err = {0};
     char *dir = rt_test_scratch();
     char *path = made_up_model(dir, "llama", "models/llama", 6, 64, 128);
-    rt_model *m = NULL, *student = NULL;
+    rt_model *m = NULL;
     assert_int_equal(rt_model_open(&m, path, &(rt_model_options){.memory = 1000}, &err), RT_MEMORY);
     assert_says(err.msg, "allow more memory");
-    m = open_with(path, RT_PRECISION_F32, 0);
-    const int64_t bytes = weight_bytes(m);
-    rt_model_close(m);
-    m = open_with(path, RT_PRECISION_F32, bytes * 3 / 4);
-    assert_int_equal(rt_model_cut(&student, m, &(int){0}, 1, &(rt_model_options){.trainable = true}, &err),
-                     RT_UNSUPPORTED);
+    rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX);
+    m = open_streamed(path, whole);
+    assert_true(rt_model_streamed(m).bytes < weight_bytes(whole));
+    assert_int_equal(rt_model_save_gguf(m, "/nonexistent/x.gguf", RT_F32, NULL, NULL, &err), RT_UNSUPPORTED);
+    rt_model_close(whole);
     rt_model_close(m);
     rt_free(path);
     rt_test_scratch_drop(dir);
@@ -199,7 +296,9 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_the_bits_of_a_model_in_memory),
         cmocka_unit_test(reads_only_the_experts_that_rows_go_to),
-        cmocka_unit_test(refuses_a_ceiling_below_one_layer_and_a_cut),
+        cmocka_unit_test(every_architecture_scores_the_same_bits),
+        cmocka_unit_test(a_student_is_cut_from_it_as_from_one_in_memory),
+        cmocka_unit_test(refuses_a_ceiling_below_one_layer_and_writing),
         cmocka_unit_test(stays_below_its_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
