@@ -22,6 +22,16 @@ static double number(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
+static void print_collect(double tokens, double seconds, double accepted)
+{
+    printf("collect:  %.0f tokens in about %.0f s\n", tokens, seconds);
+    if (seconds > accepted) {
+        printf("          refused, more than %.0f s, unless --accept-time allows it;\n"
+               "          a served teacher (teacher.endpoint) or fewer tokens (collect.tokens) take less\n",
+               accepted);
+    }
+}
+
 static void print_plan(const json_t *p)
 {
     const json_t *licence = json_object_get(p, "licence"), *student = json_object_get(p, "student");
@@ -34,7 +44,7 @@ static void print_plan(const json_t *p)
     if (json_is_null(json_object_get(seconds, "collect"))) {
         printf("collect:  %.0f tokens, as fast as the server answers\n", number(p, "collect_tokens"));
     } else {
-        printf("collect:  %.0f tokens in about %.0f s\n", number(p, "collect_tokens"), number(seconds, "collect"));
+        print_collect(number(p, "collect_tokens"), number(seconds, "collect"), number(p, "accepted_seconds"));
     }
     printf("train:    about %.0f tokens in %.0f s, and %.0f s for the twin\n", number(p, "train_tokens"),
            number(seconds, "train"), number(seconds, "twin"));
@@ -112,6 +122,9 @@ int rt_cmd_run(int argc, char **argv)
         {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID",
          "accept the duties of this licence; recorded with your name"},
         {"reason", 0, RT_OPT_STR, &o.accept_reason, "TEXT", "why, where the licence's terms are unknown"},
+        {"accept-time", 0, RT_OPT_DURATION, &o.accept_seconds, "TIME",
+         "let the teacher take so long, e.g. 72h (default: 24h, or a longer budget)"},
+        RT_CLI_MEMORY(&o.memory),
         {0},
     };
     if (!rt_cli_begin(&c, "run", argc, argv, "run RECIPE.yaml [options]", about, opts, 0, 1,

@@ -16,7 +16,7 @@ typedef struct rt_cli {
     rt_err err;
 } rt_cli;
 
-/* Option of the commands that only run models forward. */
+/* Option of the commands that run a model forward. */
 #define RT_CLI_MEMORY(to)                                                                          \
     {                                                                                              \
         "memory", 0, RT_OPT_INT, (to), "BYTES",                                                    \

@@ -13,7 +13,8 @@ rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
     if (f->teacher != NULL) {
         return RT_OK;
     }
-    return rt_model_open(&f->teacher, f->recipe.teacher, &(rt_model_options){.precision = rt_flow_precision(f)}, err);
+    return rt_model_open(&f->teacher, f->recipe.teacher,
+                         &(rt_model_options){.precision = rt_flow_precision(f), .memory = f->o->memory}, err);
 }
 
 /* Every HOLD_OUT-th document is held out when the recipe names no held-out text. */

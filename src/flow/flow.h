@@ -7,6 +7,8 @@
 
 #include "core/core.h"
 
+#define RT_FLOW_TEACHER_SECONDS 86400.0
+
 typedef struct rt_flow_options {
     const char *recipe;      /* YAML file */
     const char *const *sets; /* "key.sub=value" */
@@ -14,6 +16,8 @@ typedef struct rt_flow_options {
     const char *runs_dir;       /* NULL: "runs" */
     const char *accept_licence; /* id of a licence whose duties (or unknown terms) the user accepts; recorded */
     const char *accept_reason;  /* why, where the verdict is unknown */
+    double accept_seconds;      /* the teacher may take so long; 0: RT_FLOW_TEACHER_SECONDS, or the budget if longer */
+    int64_t memory;             /* bytes the teacher's weights may take, as in model.h; 0: what the machine has */
 } rt_flow_options;
 
 /* All stages. *summary (may be NULL) gets {name, dir, report, model, active_seconds, stages: [{name, state,

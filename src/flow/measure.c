@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "teacher/forecast.h"
 #include "tensor/loss.h"
 
 typedef struct bench {
@@ -78,6 +79,16 @@ out:
     return st;
 }
 
+/* One whole pass may take minutes: told from a part of it. */
+static rt_status time_streamed(double *tokens_per_s, const rt_model *m, int64_t batch_tokens, int64_t sequence,
+                               rt_err *err)
+{
+    double seconds = 0;
+    const rt_status st = rt_forecast(&seconds, m, batch_tokens, batch_tokens, sequence, err);
+    *tokens_per_s = (double)batch_tokens / seconds;
+    return st;
+}
+
 static rt_status time_step(double *tokens_per_s, const rt_model *m, bench *b, int64_t sequence, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -125,7 +136,8 @@ rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_lay
         keep[i] = i;
     }
     RT_TRY(bench_init(&b, teacher->hp.n_vocab, batch_tokens, sequence, err));
-    RT_TRY(time_teacher(&out->teacher_tokens_per_s, teacher, &b, sequence, err));
+    RT_TRY(teacher->stream != NULL ? time_streamed(&out->teacher_tokens_per_s, teacher, batch_tokens, sequence, err)
+                                   : time_teacher(&out->teacher_tokens_per_s, teacher, &b, sequence, err));
     RT_TRY(rt_model_cut(&student, teacher, keep, student_layers,
                         &(rt_model_options){.precision = precision, .trainable = true}, err));
     RT_TRY(time_step(&out->step_tokens_per_s, student, &b, sequence, err));

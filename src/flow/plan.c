@@ -44,7 +44,9 @@ static double peak_bytes(const rt_flow *f, double elements)
     const int64_t rows = f->recipe.batch_tokens < 4096 ? f->recipe.batch_tokens : 4096;
     const int layers = f->recipe.n_keep > 0 ? f->recipe.n_keep : f->recipe.layers;
     const double share = (double)layers / (double)f->teacher->hp.n_layer;
-    return elements * 18.0 + (double)f->teacher->n_elements * 2.0 + (double)rt_head_bytes(f->teacher, NULL, true) +
+    const double teacher =
+        f->teacher->stream != NULL ? (double)rt_model_streamed(f->teacher).bytes : (double)f->teacher->n_elements * 2.0;
+    return elements * 18.0 + teacher + (double)rt_head_bytes(f->teacher, NULL, true) +
            share * (double)rt_acts_bytes(f->teacher, rows, f->recipe.sequence, RT_NET_TRAIN);
 }
 
@@ -79,6 +81,7 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     json_object_set_new(*plan, "pace", rt_split_json(&f.split));
+    json_object_set_new(*plan, "accepted_seconds", json_real(rt_flow_accepted_seconds(&f)));
 out:
     rt_flow_close(&f);
     return st;

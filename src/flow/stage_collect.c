@@ -78,6 +78,12 @@ out:
     return st;
 }
 
+double rt_flow_accepted_seconds(const rt_flow *f)
+{
+    const double usual = f->recipe.budget > RT_FLOW_TEACHER_SECONDS ? f->recipe.budget : RT_FLOW_TEACHER_SECONDS;
+    return f->o->accept_seconds > 0 ? f->o->accept_seconds : usual;
+}
+
 static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, rt_collect_report *report, rt_err *err)
 {
     rt_collect_options o = rt_collect_default();
@@ -87,6 +93,7 @@ static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, r
     o.temperature = f->recipe.temperature;
     o.seed = f->recipe.seed;
     o.hidden_dtype = f->recipe.hidden_dtype;
+    o.accepted_seconds = rt_flow_accepted_seconds(f);
     return rt_collect(&(rt_collect_job){.teacher = f->teacher,
                                         .tokenizer = f->tokenizer,
                                         .corpus = &f->text,

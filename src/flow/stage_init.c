@@ -91,7 +91,8 @@ rt_status rt_stage_init(rt_flow *f, rt_err *err)
     RT_TRY(choose(f, keep, &n_keep, &ranked, err));
     RT_TRY(rt_flow_path_to(f, "student", &dir, err));
     /* the running teacher may hold its matrices in bf16 only */
-    RT_TRY(rt_model_open(&exact, f->recipe.teacher, &(rt_model_options){.precision = RT_PRECISION_F32}, err));
+    RT_TRY(rt_model_open(&exact, f->recipe.teacher,
+                         &(rt_model_options){.precision = RT_PRECISION_F32, .memory = f->o->memory}, err));
     RT_TRY(rt_model_cut(&student, exact, keep, n_keep,
                         &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
     RT_TRY(rt_student_save(student, f->tokenizer, dir, "init.safetensors", RT_F32, err));

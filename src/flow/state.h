@@ -75,6 +75,8 @@ const rt_permit *rt_flow_weights_permit(const rt_flow *f);
 /* A run whose teacher is behind a server: how it is asked. `dir` is the cache's, owned by the caller. */
 rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir);
 bool rt_flow_is_served(const rt_flow *f);
+/* Seconds the teacher may take. */
+double rt_flow_accepted_seconds(const rt_flow *f);
 /* Measures the machine and splits the budget, or takes the split kept in run.json if it was made from the same. */
 RT_MUST_USE rt_status rt_flow_split(rt_flow *f, rt_err *err);
 /* Once collecting is done: gives training what is really left of the budget, and keeps that. */

@@ -288,7 +288,8 @@ static rt_status forecast(const work *w, rt_err *err)
     for (int64_t i = rt_cache_next_sequence(w->writer); w->job->teacher && i < w->header.n_sequences; i++) {
         tokens += rt_packed_sequence_tokens(w->job->packed, i);
     }
-    return tokens > 0 ? rt_forecast_say(w->job->teacher, tokens, w->job->options.batch_tokens, w->header.sequence, err)
+    return tokens > 0 ? rt_forecast_say(w->job->teacher, tokens, batch_tokens(w->job), w->header.sequence,
+                                        w->job->options.accepted_seconds, err)
                       : RT_OK;
 }
 

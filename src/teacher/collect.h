@@ -18,6 +18,7 @@ typedef struct rt_collect_options {
     int64_t batch_tokens;        /* whole sequences are run together up to this many tokens */
     int64_t sequences_per_shard; /* 0: about 32 thousand tokens, 4 thousand of a remote teacher, or 8 MiB of hidden
                                     states. At most one shard's work is lost */
+    double accepted_seconds;     /* a teacher that would take longer is refused (RT_USAGE); 0: none is */
 } rt_collect_options;
 rt_collect_options rt_collect_default(void); /* 50 draws at T = 1; k 32; f16; 2048 tokens */
 

@@ -2,6 +2,8 @@
  * from a cold disk is part of its time. */
 #include "teacher/forecast.h"
 
+#include <math.h>
+
 #include "core/log.h"
 
 enum { HEAD_ROWS = 64, LONG = 3600 };
@@ -74,14 +76,21 @@ out:
     return st;
 }
 
-rt_status rt_forecast_say(const rt_model *m, int64_t tokens, int64_t batch_tokens, int64_t sequence, rt_err *err)
+rt_status rt_forecast_say(const rt_model *m, int64_t tokens, int64_t batch_tokens, int64_t sequence, double accepted,
+                          rt_err *err)
 {
     double s;
-    if (m->stream == NULL) {
+    if (m->stream == NULL && accepted == 0) {
         return RT_OK;
     }
     const rt_status st = rt_forecast(&s, m, tokens, batch_tokens, sequence, err);
-    if (st == RT_OK) {
+    if (st == RT_OK && accepted > 0 && s > accepted) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "the teacher would take about %.4g h for %lld tokens, %.4g h are accepted: use a served teacher "
+                       "(teacher.endpoint) or fewer tokens (collect.tokens), or accept it with --accept-time %.0fh",
+                       s / 3600, (long long)tokens, accepted / 3600, ceil(s / 3600 * 1.25));
+    }
+    if (st == RT_OK && m->stream != NULL) {
         const char *way_out = s > LONG ? ": a served teacher (collect URL), more memory or fewer tokens take less" : "";
         rt_log(s > LONG ? RT_LOG_WARN : RT_LOG_INFO,
                "the teacher is larger than the memory it may take and is read layer by layer: this will take %.*f %s%s",

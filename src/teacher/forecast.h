@@ -1,4 +1,4 @@
-/* forecast.h - how long a streamed teacher (model.h: memory) will take, from one layer and a few rows of the head. */
+/* forecast.h - how long a teacher will take, from a few layers and a few rows of the head. */
 #ifndef RT_TEACHER_FORECAST_H
 #define RT_TEACHER_FORECAST_H
 
@@ -7,8 +7,9 @@
 /* Seconds for `tokens` tokens, `batch_tokens` of them at a time in sequences of `sequence`. Takes a few of its own. */
 RT_MUST_USE rt_status rt_forecast(double *seconds, const rt_model *m, int64_t tokens, int64_t batch_tokens,
                                   int64_t sequence, rt_err *err);
-/* Says it in the log when the teacher is streamed: as a warning, with the way out, when it is more than an hour. */
+/* Says it in the log when the teacher is streamed (model.h: memory): as a warning, with the way out, when it is more
+ * than an hour. RT_USAGE, with the ways out, when it is more than `accepted` seconds (0: any time is). */
 RT_MUST_USE rt_status rt_forecast_say(const rt_model *m, int64_t tokens, int64_t batch_tokens, int64_t sequence,
-                                      rt_err *err);
+                                      double accepted, rt_err *err);
 
 #endif

@@ -1,0 +1,57 @@
+"""A recipe whose teacher is larger than the memory it may take, or takes longer than a day."""
+import hashlib
+
+from program import USAGE, ProgramTest, main, whole_tokenizer
+
+RECIPE = """
+teacher: {model: large}
+data: {text: [text.jsonl], valid: [valid.jsonl]}
+student: {keep: [0]}
+train: {tokens: 1k, batch_tokens: 256, sequence: 128}
+export: [{type: f32}]
+audit: {tokens: 400}
+"""
+
+
+class LargeRun(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        weights = self.tiny_model("large", tokenizer=whole_tokenizer()) / "model.safetensors"
+        self.texts("text.jsonl", 10)
+        self.texts("valid.jsonl", 6)
+        self.recipe = self.write("large.yaml", RECIPE)
+        self.streamed = ("--precision", "f32", "--memory", weights.stat().st_size * 9 // 10)
+
+    def digests(self, runs):
+        files = ("cache/00000.rtc", "student/init.safetensors", "student/model.safetensors")
+        return [hashlib.sha256((self.dir / runs / "large" / f).read_bytes()).hexdigest() for f in files]
+
+    def test_a_run_leaves_the_bits_of_one_with_all_in_memory(self):
+        self.ok("run", self.recipe, "--runs", "whole", "--precision", "f32")
+        r = self.run_program("run", self.recipe, "--runs", "streamed", *self.streamed)
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        self.assertIn("read layer by layer", r.stderr.decode())
+        self.assertEqual(self.digests("whole"), self.digests("streamed"))
+
+    def test_longer_than_accepted_is_refused_and_the_plan_says_so(self):
+        for where in ((), self.streamed):
+            with self.subTest(where):
+                short = ("--accept-time", "1e-9s", *where)
+                plan = self.ok_json("run", self.recipe, "--dry-run", *short)
+                self.assertGreater(plan["seconds"]["collect"], plan["accepted_seconds"])
+                self.assertIn("--accept-time", self.ok("run", self.recipe, "--dry-run", *short).decode())
+                r = self.run_program("run", self.recipe, *short)
+                self.assertEqual(r.returncode, USAGE, r.stderr.decode())
+                for words in ("--accept-time", "teacher.endpoint"):
+                    self.assertIn(words, r.stderr.decode().splitlines()[-1])
+                self.assertEqual([f for f in self.files("runs/large/cache") if f.endswith(".rtc")], [])
+
+    def test_a_day_is_accepted_and_so_is_a_longer_budget(self):
+        for budget, seconds in ((None, 86400), ("48h", 172800), ("1m", 86400)):
+            with self.subTest(budget):
+                options = ("--set", f"budget={budget}") if budget else ()
+                self.assertEqual(self.ok_json("run", self.recipe, "--dry-run", *options)["accepted_seconds"], seconds)
+
+
+if __name__ == "__main__":
+    main()
