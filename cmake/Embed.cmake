@@ -1,7 +1,7 @@
-# Data files as C: src/<module>/<name>.json becomes <build>/embedded/<module>/<name>.json.inc, a list of bytes for
+# Data files as C: src/<module>/<name>.json or .yaml becomes <build>/embedded/<module>/<name>.json.inc, a list of bytes for
 # a `static const unsigned char x[] = { #include "..." };` in that module.
 function(rt_embed module)
-    file(GLOB data CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/*.json)
+    file(GLOB data CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/*.json ${CMAKE_SOURCE_DIR}/src/${module}/*.yaml)
     foreach(source ${data})
         get_filename_component(name ${source} NAME)
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})

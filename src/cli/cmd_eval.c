@@ -1,17 +1,19 @@
-/* retort eval: a model on held-out text, alone or beside its teacher, and on multiple-choice tasks. */
+/* retort eval: a model on held-out text, alone or beside its teacher, and on tasks. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/choice.h"
 #include "audit/heldout.h"
+#include "audit/task.h"
 #include "cli/command.h"
+#include "model/identity.h"
 
 static const char *const about =
     "Measures MODEL: perplexity of held-out text (--text), its fidelity to a teacher over that text\n"
-    "(--against: KL divergence, top-1 agreement, acceptance of speculative decoding), and multiple-choice\n"
-    "tasks (--task with --data) scored as lm-evaluation-harness 0.4.13 does. Errors are standard errors;\n"
-    "on text they are clustered by title. docs/evaluation.md has the formulas.\n"
+    "(--against: KL divergence, top-1 agreement, acceptance of speculative decoding), and tasks (--task with\n"
+    "--data) scored as lm-evaluation-harness does: multiple choice, next words, answers, bias. A task is a name\n"
+    "or a description of your own, a .yaml file. What --items has already is not computed again. Errors are\n"
+    "standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
     "\n"
     "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data "
     "examples/data/hellaswag.jsonl --limit 50";
@@ -19,7 +21,7 @@ static const char *const about =
 #define SEQUENCE 512
 
 typedef struct eval_args {
-    const char *task, *data, *items, *against;
+    const char *task, *data, *items, *harness, *against;
     rt_opt_list text;
     int64_t limit, sequence, max_tokens;
 } eval_args;
@@ -29,14 +31,11 @@ static rt_status check_args(const eval_args *a, rt_err *err)
     if (a->task == NULL && a->text.n == 0) {
         return rt_fail(err, RT_USAGE, 0, "nothing to measure: give --task with --data, or --text");
     }
-    if (a->task != NULL && !rt_choice_is_task(a->task)) {
-        return rt_fail(err, RT_USAGE, 0, "task '%s' is not known; known are %s", a->task, rt_choice_tasks());
-    }
     if ((a->task != NULL) != (a->data != NULL)) {
         return rt_fail(err, RT_USAGE, 0, "--task and --data go together: --data is the file of the task's questions");
     }
-    if (a->task == NULL && (a->items != NULL || a->limit > 0)) {
-        return rt_fail(err, RT_USAGE, 0, "--items and --limit are about the questions of a --task");
+    if (a->task == NULL && (a->items != NULL || a->harness != NULL || a->limit > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "--items, --limit and --lm-eval-dir are about the questions of a --task");
     }
     if (a->text.n == 0 && a->against != NULL) {
         return rt_fail(err, RT_USAGE, 0, "--against needs --text, the text on which both models are compared");
@@ -50,52 +49,71 @@ static rt_status check_args(const eval_args *a, rt_err *err)
 
 /* --- tasks -------------------------------------------------------------------------------------------------------- */
 
-static rt_status write_items(const json_t *items, const char *path, rt_err *err)
+static void print_metric(const rt_task_metric *m)
 {
-    rt_str lines = {0};
-    size_t i;
-    json_t *item;
-    json_array_foreach(items, i, item)
-    {
-        rt_json_append(&lines, item);
-        rt_str_putc(&lines, '\n');
+    const bool share = strncmp(m->name, "acc", 3) == 0 || strncmp(m->name, "exact_match", 11) == 0;
+    const double scale = share ? 100 : 1;
+    printf("%-28s %.*f%s", m->name, share ? 1 : 4, scale * m->value, share ? " %" : "");
+    if (isfinite(m->stderr_)) {
+        printf(" ± %.*f", share ? 1 : 4, scale * m->stderr_);
     }
-    const rt_status st = lines.failed ? rt_fail(err, RT_MEMORY, 0, "no memory to write '%s'", path)
-                                      : rt_file_write(path, rt_str_cstr(&lines), lines.n, err);
-    rt_str_release(&lines);
+    if (isnan(m->value)) {
+        printf(" (no question is about it)");
+    }
+    printf("\n");
+}
+
+static void print_result(const rt_task_result *r)
+{
+    printf("%s, version %s: %lld questions", r->task, r->version, (long long)r->n);
+    if (r->chance > 0) {
+        printf(", guessing %.1f %%", 100 * r->chance);
+    }
+    printf(r->reused > 0 ? ", %lld of them known from before\n" : "\n", (long long)r->reused);
+    for (size_t i = 0; i < r->n_metrics; i++) {
+        print_metric(&r->metrics[i]);
+    }
+}
+
+/* By which an items file knows whose log-likelihoods it holds. */
+static rt_status identify(rt_cli *c, const char *path, const rt_model *m, char id[96])
+{
+    rt_digest digest;
+    char hex[65];
+    const rt_status st = rt_model_sha256(path, NULL, &digest, &c->err);
+    if (st == RT_OK) {
+        rt_digest_hex(digest, hex);
+        snprintf(id, 96, "%s %s%s %s", hex, rt_dtype_name(m->compute), m->coded ? " coded" : "",
+                 rt_isa_name(rt_cpu_get()->isa));
+    }
     return st;
 }
 
-static void print_share(const char *name, const rt_stat *s)
-{
-    printf(", %s %.1f %%", name, 100 * s->mean);
-    if (isfinite(s->stderr_)) {
-        printf(" ± %.1f", 100 * s->stderr_);
-    }
-}
-
-static rt_status run_task(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t)
+static rt_status run_task(rt_cli *c, const eval_args *a, const rt_task *task, const rt_model *m, const rt_tokenizer *t)
 {
     rt_status st = RT_OK;
-    rt_choice_result r;
-    RT_TRY(rt_choice_run(&r, m, t, a->task, a->data, a->limit, &c->err));
+    rt_task_result r = {0};
+    char id[96] = "";
+    const char *path = c->operands.v[0];
     if (a->items != NULL) {
-        RT_TRY(write_items(r.items, a->items, &c->err));
+        RT_TRY(identify(c, path, m, id));
+    }
+    RT_TRY(rt_task_run(
+        &r, task, m, t, a->data,
+        &(rt_task_options){.limit = a->limit, .items = a->items, .model_id = id, .keep_texts = a->harness != NULL},
+        &c->err));
+    if (a->harness != NULL) {
+        RT_TRY(rt_task_save_harness(&r, a->harness, path, a->limit, &c->err));
     }
     if (c->common.json) {
-        json_t *j = rt_choice_json(&r);
+        json_t *j = rt_task_json(&r);
         rt_cli_print_json(j);
         json_decref(j);
     } else {
-        printf("%s: %lld questions", r.task, (long long)r.n);
-        print_share("acc", &r.acc);
-        if (r.acc_norm.n > 0) {
-            print_share("acc_norm", &r.acc_norm);
-        }
-        printf(" (guessing: %.1f %%)\n", 100 * r.chance);
+        print_result(&r);
     }
 out:
-    rt_choice_result_release(&r);
+    rt_task_result_release(&r);
     return st;
 }
 
@@ -184,7 +202,9 @@ int rt_cmd_eval(int argc, char **argv)
         {"sequence", 0, RT_OPT_INT, &a.sequence, "N",
          "tokens a document is cut into (default 512, or the model's context)"},
         {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},
-        {"task", 0, RT_OPT_STR, &a.task, "NAME", "multiple-choice task, e.g. hellaswag"},
+        {"task", 0, RT_OPT_STR, &a.task, "NAME", "built-in task, e.g. hellaswag, or a description in a .yaml file"},
+        {"lm-eval-dir", 0, RT_OPT_OUT, &a.harness, "DIR",
+         "write results_*.json and samples_*.jsonl as lm-evaluation-harness does"},
         {"data", 'd', RT_OPT_STR, &a.data, "FILE", "the task's questions, JSON lines"},
         {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N questions"},
         {"items", 0, RT_OPT_OUT, &a.items, "OUT.jsonl", "write log-likelihoods and picks of every question"},
@@ -199,17 +219,22 @@ int rt_cmd_eval(int argc, char **argv)
     rt_status st = RT_OK;
     rt_model *m = NULL;
     rt_tokenizer *t = NULL;
+    rt_task *task = NULL;
     RT_TRY(check_args(&a, &c.err));
+    if (a.task != NULL) {
+        RT_TRY(rt_task_open(&task, a.task, &c.err));
+    }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     if (a.text.n > 0) {
         RT_TRY(run_text(&c, &a, m, t));
     }
-    if (a.task != NULL) {
-        RT_TRY(run_task(&c, &a, m, t));
+    if (task != NULL) {
+        RT_TRY(run_task(&c, &a, task, m, t));
     }
 out:
+    rt_task_close(task);
     rt_model_close(m);
     rt_tokenizer_close(t);
     return rt_cli_end(&c, st);

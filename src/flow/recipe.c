@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "audit/choice.h"
+#include "audit/task.h"
 
 static const rt_field teacher_fields[] = {
     {.key = "model",
@@ -200,7 +200,7 @@ static const rt_field export_fields[] = {
     {0},
 };
 static const rt_field audit_fields[] = {
-    {.key = "tasks", .kind = RT_FIELD_STRS, .help = "multiple-choice tasks as name or name=file.jsonl"},
+    {.key = "tasks", .kind = RT_FIELD_STRS, .help = "tasks with an accuracy, as name or name=file.jsonl"},
     {.key = "limit", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .dflt = "100", .help = "items a task"},
     {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .dflt = "16k", .help = "held-out tokens"},
     {.key = "twin",
@@ -287,6 +287,25 @@ static rt_status read_student(rt_run_recipe *r, const json_t *s, rt_err *err)
     return RT_OK;
 }
 
+/* A page compares accuracies; results are files named after the task. */
+static rt_status check_task(const char *name, rt_err *err)
+{
+    rt_err why = {0};
+    rt_task *t = NULL;
+    rt_status st = RT_OK;
+    if (strchr(name, '/') != NULL) {
+        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is a file; a recipe takes built-in tasks", name);
+    }
+    if (rt_task_open(&t, name, &why) != RT_OK) {
+        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s", why.msg);
+    }
+    if (!rt_task_has_metric(t, "acc")) {
+        st = rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s has no accuracy; measure it with retort eval", name);
+    }
+    rt_task_close(t);
+    return st;
+}
+
 /* "hellaswag" reads hellaswag.jsonl beside the first training text; "hellaswag=FILE" names it. */
 static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err *err)
 {
@@ -307,8 +326,9 @@ static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err
     if (failed) {
         return rt_fail(err, RT_MEMORY, 0, "out of memory");
     }
-    if (!rt_choice_is_task(r->tasks[i])) {
-        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is no task; known: %s", r->tasks[i], rt_choice_tasks());
+    const rt_status st = check_task(r->tasks[i], err);
+    if (st != RT_OK) {
+        return st;
     }
     if (!rt_path_exists(r->task_data[i])) {
         return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s reads '%s', which does not exist; write %s=FILE.jsonl",

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/choice.h"
 #include "audit/heldout.h"
+#include "audit/task.h"
 #include "flow/state.h"
 #include "infer/infer.h"
 #include "text/utf8.h"
@@ -19,22 +19,27 @@ typedef struct judged {
 static rt_status run_tasks(const rt_flow *f, const rt_model *m, const judged *j, json_t *out, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_choice_result r = {0};
+    rt_task_result r = {0};
+    rt_task *task = NULL;
     for (size_t i = 0; i < f->recipe.n_tasks; i++) {
         char name[96], *path = NULL;
         rt_log(RT_LOG_INFO, "audit: %s on %s", f->recipe.tasks[i], j->label);
-        RT_TRY(
-            rt_choice_run(&r, m, f->tokenizer, f->recipe.tasks[i], f->recipe.task_data[i], f->split.audit_limit, err));
+        RT_TRY(rt_task_open(&task, f->recipe.tasks[i], err));
+        RT_TRY(rt_task_run(&r, task, m, f->tokenizer, f->recipe.task_data[i],
+                           &(rt_task_options){.limit = f->split.audit_limit}, err));
         snprintf(name, sizeof name, "audit/%s-%s.json", f->recipe.tasks[i], j->id);
         RT_TRY(rt_flow_path_to(f, name, &path, err));
         st = rt_json_save(r.items, path, err);
         rt_free(path);
         RT_TRY(st);
-        json_array_append_new(out, rt_choice_json(&r));
-        rt_choice_result_release(&r);
+        json_array_append_new(out, rt_task_json(&r));
+        rt_task_result_release(&r);
+        rt_task_close(task);
+        task = NULL;
     }
 out:
-    rt_choice_result_release(&r);
+    rt_task_close(task);
+    rt_task_result_release(&r);
     return st;
 }
 

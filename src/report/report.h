@@ -16,7 +16,7 @@
  *              the tokens of a point are those so far: `total_tokens`, or `tokens` where that is absent
  *   twin       as train
  *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
- *              fidelity: rt_fidelity_json, tasks: [rt_choice_json]}]
+ *              fidelity: rt_fidelity_json, tasks: [rt_task_json]}]
  *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]
  *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}
  *   machine    {cpu, isa, threads, gemm, precision}

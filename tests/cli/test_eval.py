@@ -44,6 +44,69 @@ class Eval(unittest.TestCase):
             for a, b in zip(row["loglikelihoods"], g["loglikelihoods"], strict=True):
                 self.assertAlmostEqual(a, b, delta=1e-3)
 
+    def tiny_task(self, d, n=66):
+        data = pathlib.Path(d) / "rows.jsonl"
+        data.write_text("".join(json.dumps({"id": f"q{i}", "context": f"Item {i} is", "choices": ["red", "green"], "gold": i % 2}) + "\n"
+                                for i in range(n)))
+        return data
+
+    def test_a_run_goes_on_with_the_same_bits(self):
+        with tempfile.TemporaryDirectory() as d:
+            data, items = self.tiny_task(d), pathlib.Path(d) / "items.jsonl"
+            args = (TEACHER, "--task", "piqa", "--data", data, "--items", items, "--precision", "f32")
+            first = run(*args, "--json")
+            self.assertEqual(first.returncode, 0, first.stderr)
+            whole = items.read_bytes()
+            items.write_bytes(b"".join(whole.splitlines(True)[:64]))  # as an interrupted run leaves it
+            second = run(*args)
+            self.assertIn("64 of them known", second.stdout)
+            self.assertEqual(items.read_bytes(), whole)
+            again = run(*args, "--json")
+            self.assertEqual((again.stdout, items.read_bytes()), (first.stdout, whole))
+            data.write_text(data.read_text().replace("Item 1 is", "Item 1 was"))
+            self.refused("line 2 is an item of another", *args, code=3)
+            self.assertEqual(items.read_bytes(), whole)
+
+    def test_the_harness_s_files(self):
+        with tempfile.TemporaryDirectory() as d:
+            out = pathlib.Path(d) / "out"
+            r = run(TEACHER, "--task", "piqa", "--data", self.tiny_task(d, 3), "--lm-eval-dir", out, "--json")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            results = json.loads(next(out.glob("results_*.json")).read_text())
+            samples = [json.loads(line) for line in next(out.glob("samples_piqa_*.jsonl")).read_text().splitlines()]
+        own = json.loads(r.stdout)
+        self.assertEqual(results["results"]["piqa"]["acc,none"], own["acc"])
+        self.assertEqual(results["results"]["piqa"]["acc_norm_stderr,none"], own["acc_norm_stderr"])
+        self.assertEqual((results["versions"], results["n-shot"]), ({"piqa": "1.0"}, {"piqa": 0}))
+        self.assertEqual(results["n-samples"]["piqa"]["effective"], 3)
+        self.assertEqual([s["doc_id"] for s in samples], [0, 1, 2])
+        self.assertEqual(samples[1]["arguments"], {"gen_args_0": {"arg_0": "Item 1 is", "arg_1": " red"},
+                                                   "gen_args_1": {"arg_0": "Item 1 is", "arg_1": " green"}})
+        self.assertEqual((samples[1]["target"], samples[1]["doc"]["id"]), ("1", "q1"))
+        self.assertEqual(sum(s["acc"] for s in samples) / 3, own["acc"])
+        for s in samples:
+            self.assertEqual(s["resps"], [[r] for r in s["filtered_resps"]])
+            best = max(range(2), key=lambda i: float(s["filtered_resps"][i][0]))
+            self.assertEqual(s["acc"], 1 if best == int(s["target"]) else 0)
+            self.assertIn(s["filtered_resps"][0][1], ("True", "False"))
+
+    def test_a_task_of_one_s_own(self):
+        with tempfile.TemporaryDirectory() as d:
+            data, task, items = (pathlib.Path(d) / n for n in ("rows.jsonl", "capitals.yaml", "items.jsonl"))
+            data.write_text('{"country": "France", "capital": "PARIS"}\n{"country": "Italy", "capital": "Rome"}\n')
+            task.write_text('name: capitals\nscore: generate\ncontext: "The capital of {country} is the city of"\n'
+                            'answer: capital\nstop: [".", ","]\nmax_tokens: 6\nextract:\n'
+                            '  - {name: word, pattern: "[A-Z][a-z]+"}\nignore_case: true\n')
+            r = run(TEACHER, "--task", task, "--data", data, "--items", items, "--precision", "f32", "--json")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            rows = [json.loads(line) for line in items.read_text().splitlines()]
+        result = json.loads(r.stdout)
+        self.assertEqual((result["task"], result["n"]), ("capitals", 2))
+        for row, capital in zip(rows, ("Paris", "Rome"), strict=True):
+            self.assertNotIn(".", row["answer"])
+            self.assertEqual(row["metrics"]["exact_match,word"], 1 if row["answer"].split()[0].strip(",") == capital else 0)
+        self.assertEqual(result["metrics"]["exact_match,word"]["value"], sum(r["metrics"]["exact_match,word"] for r in rows) / 2)
+
     def test_text_beside_the_model_itself(self):
         with tempfile.TemporaryDirectory() as d:
             text = pathlib.Path(d) / "text.jsonl"

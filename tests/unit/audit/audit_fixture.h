@@ -5,18 +5,22 @@
 #include "unit/infer/infer_fixture.h"
 
 #define EVAL RT_TEST_GOLDEN "/eval/"
+#define TASKS RT_TEST_GOLDEN "/tasks/"
 
 typedef struct golden_task {
     const char *name, *rows, *answers;
-    bool acc_norm;
 } golden_task;
 
 static const golden_task golden_tasks[] = {
-    {"hellaswag", RT_TEST_SOURCE "/examples/data/hellaswag.jsonl", EVAL "hellaswag-200.jsonl", true},
-    {"piqa", EVAL "piqa-16.rows.jsonl", EVAL "piqa-16.jsonl", true},
-    {"arc_easy", EVAL "arc_easy-16.rows.jsonl", EVAL "arc_easy-16.jsonl", true},
-    {"winogrande", EVAL "winogrande-16.rows.jsonl", EVAL "winogrande-16.jsonl", false},
-    {"truthfulqa_mc1", EVAL "truthfulqa_mc1-8.rows.jsonl", EVAL "truthfulqa_mc1-8.jsonl", false},
+    {"hellaswag", RT_TEST_SOURCE "/examples/data/hellaswag.jsonl", EVAL "hellaswag-200.jsonl"},
+    {"piqa", EVAL "piqa-16.rows.jsonl", EVAL "piqa-16.jsonl"},
+    {"arc_easy", EVAL "arc_easy-16.rows.jsonl", EVAL "arc_easy-16.jsonl"},
+    {"winogrande", EVAL "winogrande-16.rows.jsonl", EVAL "winogrande-16.jsonl"},
+    {"lambada_openai", TASKS "lambada_openai-16.rows.jsonl", TASKS "lambada_openai-16.jsonl"},
+    {"crows_pairs", TASKS "crows_pairs-16.rows.jsonl", TASKS "crows_pairs-16.jsonl"},
+    {"truthfulqa_mc2", TASKS "truthfulqa_mc2-10.rows.jsonl", TASKS "truthfulqa_mc2-10.jsonl"},
+    {"bbq", TASKS "bbq-12.rows.jsonl", TASKS "bbq-12.jsonl"},
+    {"truthfulqa_mc1", EVAL "truthfulqa_mc1-8.rows.jsonl", EVAL "truthfulqa_mc1-8.jsonl"},
 };
 enum { N_GOLDEN_TASKS = sizeof golden_tasks / sizeof golden_tasks[0] };
 

@@ -1,5 +1,5 @@
-/* choice_text.c - Python's strip, capitalize and len; HellaSwag's pre-processing. */
-#include "audit/choice_text.h"
+/* task_text.c - Python's strip, capitalize, lower, split and len; HellaSwag's pre-processing. */
+#include "audit/task_text.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -52,6 +52,25 @@ void rt_text_capitalize(rt_str *out, rt_slice s)
         rt_utf8_add(out,
                     (uint32_t)(first ? utf8proc_totitle((utf8proc_int32_t)c) : utf8proc_tolower((utf8proc_int32_t)c)));
     }
+}
+
+void rt_text_lower(rt_str *out, rt_slice s)
+{
+    for (size_t i = 0; i < s.n;) {
+        rt_utf8_add(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)next(s, &i)));
+    }
+}
+
+int64_t rt_text_words(rt_slice s)
+{
+    int64_t n = 1;
+    bool in_space = false;
+    for (size_t i = 0; i < s.n;) {
+        const bool space = is_space(next(s, &i));
+        n += space && !in_space;
+        in_space = space;
+    }
+    return n;
 }
 
 int64_t rt_text_length(rt_slice s)

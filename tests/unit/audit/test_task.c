@@ -1,9 +1,9 @@
 /* Rows of data become the harness's texts and token ids; rows that cannot are refused by file and line. */
-#include "audit/choice.h"
+#include "audit/task.h"
 
-#include "audit/choice_item.h"
-#include "audit/choice_pair.h"
-#include "audit/choice_text.h"
+#include "audit/task_item.h"
+#include "audit/task_pair.h"
+#include "audit/task_text.h"
 #include "audit_fixture.h"
 
 static rt_tokenizer *smollm2(void)
@@ -65,12 +65,15 @@ static void capitals_and_lengths_are_python_s(void **state)
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
-static rt_status read_item(rt_choice_item *item, const char *task, const char *json, rt_arena *arena, rt_err *err)
+static rt_status read_item(rt_task_item *item, const char *task, const char *json, rt_arena *arena, rt_err *err)
 {
     json_t *row = NULL;
+    rt_task *t = NULL;
     assert_int_equal(rt_json_parse(&row, json, strlen(json), "row", err), RT_OK);
-    const rt_status st = rt_choice_item_read(item, rt_choice_task_find(task), row, 7, arena, err);
+    assert_int_equal(rt_task_open(&t, task, err), RT_OK);
+    const rt_status st = rt_task_item_read(item, t, row, 7, arena, err);
     json_decref(row);
+    rt_task_close(t);
     return st;
 }
 
@@ -101,19 +104,38 @@ static void original_rows_become_the_harness_s_texts(void **state)
          "{\"question_stem\": \"Oaks\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, "
          "\"answerKey\": \"B\"}",
          "Oaks", " y", 2, 1, 1},
+        {"winogrande",
+         "{\"sentence\": \"Ann beat Eve as _ was fit. \", \"option1\": \"Ann\", \"option2\": \"Eve\", \"answer\": "
+         "\"1\"}",
+         "Ann beat Eve as Eve", " was fit.", 2, 0, 8},
+        {"boolq", "{\"passage\": \"P.\", \"question\": \"is it\", \"label\": 1}",
+         "P.\nQuestion: is it?\nAnswer:", " yes", 2, 1, 3},
+        {"mmlu",
+         "{\"subject\": \"high_school_physics\", \"question\": \" Why? \", \"choices\": [\"a\", \"b\", \"c\", \"d\"], "
+         "\"answer\": 2}",
+         "The following are multiple choice questions (with answers) about high school physics.\n\nWhy?\nA. a\nB. "
+         "b\nC. "
+         "c\nD. d\nAnswer:",
+         " D", 4, 2, 1},
+        {"lambada_openai", "{\"text\": \"He saw the  dog\"}", "He saw the ", " dog", 1, 0, 3},
+        {"crows_pairs", "{\"sent_more\": \"A b.\", \"sent_less\": \"C d.\"}", "", "C d.", 2, 0, 4},
+        {"truthfulqa_mc2", "{\"question\": \"Q\", \"mc2_choices\": [\"x\", \"y\"], \"mc2_labels\": [1, 0]}", NULL, " y",
+         2, -1, 1},
         {"piqa", "{\"context\": \"C [x]:\", \"choices\": [\"x\", \"y  z\"], \"gold\": 1}", "C [x]:", " y  z", 2, 1, 4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_err err = {0};
         rt_arena arena = {0};
-        rt_choice_item item;
+        rt_task_item item;
         assert_ok(read_item(&item, cases[i].task, cases[i].json, &arena, &err));
         assert_int_equal(item.n, cases[i].n);
         assert_int_equal(item.gold, cases[i].gold);
-        const rt_choice_request *last = &item.requests[item.n - 1];
+        const rt_task_request *last = &item.requests[item.n - 1];
         assert_text(last->continuation, cases[i].last);
         assert_int_equal(last->length, cases[i].length);
-        assert_text(last->context, cases[i].context);
+        if (cases[i].context != NULL) {
+            assert_text(last->context, cases[i].context);
+        }
         assert_string_equal(item.id, i == 2 ? "q" : "7");
         rt_arena_release(&arena);
     }
@@ -133,7 +155,7 @@ static void rows_that_are_no_question_are_refused(void **state)
          "{\"activity_label\": \"a\", \"ctx_a\": \"b\", \"ctx_b\": \"c\", \"endings\": [\"x\", \"y\"], \"label\": "
          "\"\"}",
          "'label'"},
-        {"piqa", "{\"goal\": \"a\", \"sol1\": \"x\", \"label\": 0}", "'sol1 sol2'"},
+        {"piqa", "{\"goal\": \"a\", \"sol1\": \"x\", \"label\": 0}", "'sol2'"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"y\"], \"gold\": 2}", "'gold'"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\"], \"gold\": 0}", "1 choices"},
         {"piqa", "{\"context\": \"a\", \"choices\": [\"x\", \"\"], \"gold\": 0}", "empty"},
@@ -141,13 +163,26 @@ static void rows_that_are_no_question_are_refused(void **state)
          "{\"question\": \"a\", \"choices\": {\"text\": [\"x\", \"y\"], \"label\": [\"A\", \"B\"]}, \"answerKey\": "
          "\"C\"}",
          "'answerKey'"},
-        {"winogrande", "{\"sentence\": \"a\"}", "'context'"},
+        {"winogrande", "{\"sentence\": \"a _ b.\", \"option1\": \"x\", \"answer\": \"1\"}", "'option2'"},
+        {"winogrande", "{\"sentence\": \"a _ b.\", \"option1\": \"x\", \"option2\": \"y\", \"answer\": \"3\"}",
+         "'answer'"},
+        {"lambada_openai", "{\"text\": null}", "'text'"},
+        {"truthfulqa_mc2", "{\"question\": \"a\", \"mc2_choices\": [\"x\", \"y\"], \"mc2_labels\": [1]}",
+         "'mc2_labels'"},
+        {"truthfulqa_mc2", "{\"question\": \"a\", \"mc2_choices\": [\"x\", \"y\"], \"mc2_labels\": [0, 0]}",
+         "no choice is true"},
+        {"rolling", "{\"text\": \"\"}", "is empty"},
+        {"gsm8k", "{\"question\": \"a\"}", "'answer'"},
+        {"bbq",
+         "{\"category\": \"Age\", \"question_index\": 1, \"context\": \"a\", \"question\": \"b\", \"ans0\": \"x\", "
+         "\"ans1\": \"y\", \"ans2\": \"z\", \"label\": 0}",
+         "'answer_info'"},
         {"winogrande", "{\"contexts\": [\"a\", \"b\"], \"gold\": 0}", "'continuation'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_err err = {0};
         rt_arena arena = {0};
-        rt_choice_item item;
+        rt_task_item item;
         assert_int_equal(read_item(&item, cases[i].task, cases[i].json, &arena, &err), RT_INPUT);
         assert_says(err.msg, cases[i].words);
         rt_arena_release(&arena);
@@ -169,23 +204,25 @@ static void check_ids(const rt_tokenizer *t, const golden_task *task)
     rt_jsonl rows, answers;
     rt_err err = {0};
     json_t *row = NULL;
+    rt_task *description = NULL;
+    assert_ok(rt_task_open(&description, task->name, &err));
     open_rows(&answers, task->answers);
     assert_ok(rt_jsonl_open(&rows, task->rows, &err));
     for (;;) {
         rt_arena arena = {0};
         rt_ids pool = {0};
-        rt_choice_item item;
-        rt_choice_pair pair, before = {0};
+        rt_task_item item;
+        rt_task_pair pair, before = {0};
         assert_ok(rt_jsonl_next(&rows, &row, &err));
         if (row == NULL) {
             break;
         }
         json_t *want = next_row(&answers);
-        assert_ok(rt_choice_item_read(&item, rt_choice_task_find(task->name), row, 1, &arena, &err));
+        assert_ok(rt_task_item_read(&item, description, row, 1, &arena, &err));
         for (size_t i = 0; i < item.n; i++) {
-            const rt_choice_request *q = &item.requests[i];
+            const rt_task_request *q = &item.requests[i];
             const bool same = i > 0 && q->context.p == q[-1].context.p;
-            assert_ok(rt_choice_encode(&pair, &pool, t, q->context, q->continuation, same ? &before : NULL, &err));
+            assert_ok(rt_task_encode(&pair, &pool, t, q->context, q->continuation, same ? &before : NULL, &err));
             assert_int_equal(pair.n_context,
                              json_integer_value(json_array_get(json_object_get(want, "n_context_tokens"), i)));
             assert_ids(&pool, pair.continuation, pair.n,
@@ -199,6 +236,7 @@ static void check_ids(const rt_tokenizer *t, const golden_task *task)
     }
     rt_jsonl_close(&rows);
     rt_jsonl_close(&answers);
+    rt_task_close(description);
 }
 
 static void token_ids_are_the_harness_s(void **state)
@@ -217,9 +255,9 @@ static void space_at_the_end_of_a_context_is_predicted(void **state)
     rt_err err = {0};
     rt_tokenizer *t = smollm2();
     rt_ids pool = {0};
-    rt_choice_pair a, b;
-    assert_ok(rt_choice_encode(&a, &pool, t, slice("One two"), slice(" three"), NULL, &err));
-    assert_ok(rt_choice_encode(&b, &pool, t, slice("One two "), slice("three"), NULL, &err));
+    rt_task_pair a, b;
+    assert_ok(rt_task_encode(&a, &pool, t, slice("One two"), slice(" three"), NULL, &err));
+    assert_ok(rt_task_encode(&b, &pool, t, slice("One two "), slice("three"), NULL, &err));
     assert_int_equal(a.n_context, b.n_context);
     assert_int_equal(a.n, b.n);
     assert_memory_equal(pool.p + a.continuation, pool.p + b.continuation, a.n * sizeof *pool.p);
@@ -233,11 +271,11 @@ static void an_empty_context_is_one_prefix_token(void **state)
     rt_err err = {0};
     rt_tokenizer *t = smollm2();
     rt_ids pool = {0};
-    rt_choice_pair p;
-    assert_ok(rt_choice_encode(&p, &pool, t, slice(""), slice("Hello there"), NULL, &err));
+    rt_task_pair p;
+    assert_ok(rt_task_encode(&p, &pool, t, slice(""), slice("Hello there"), NULL, &err));
     assert_int_equal(p.n_context, 1);
     assert_int_equal(pool.p[p.context], 1); /* <|im_start|>, as the harness chooses */
-    assert_ok(rt_choice_encode(&p, &pool, t, slice(""), slice("<|im_start|>Hello"), NULL, &err));
+    assert_ok(rt_task_encode(&p, &pool, t, slice(""), slice("<|im_start|>Hello"), NULL, &err));
     assert_int_equal(pool.p[p.context], 1);
     assert_int_equal(p.n, 1);
     rt_ids_release(&pool);
@@ -248,18 +286,33 @@ static void long_contexts_are_cut_from_the_left(void **state)
 {
     (void)state;
     rt_err err = {0};
-    rt_choice_pair p = {.context = 10, .n_context = 90, .continuation = 100, .n = 5};
-    assert_ok(rt_choice_truncate(&p, 64, &err));
+    rt_task_pair p = {.context = 10, .n_context = 90, .continuation = 100, .n = 5};
+    assert_ok(rt_task_truncate(&p, 64, &err));
     assert_int_equal(p.n_context + p.n - 1, 64);
     assert_int_equal(p.context + p.n_context, 100);
-    p = (rt_choice_pair){.context = 10, .n_context = 60, .continuation = 70, .n = 5};
-    assert_ok(rt_choice_truncate(&p, 64, &err));
+    p = (rt_task_pair){.context = 10, .n_context = 60, .continuation = 70, .n = 5};
+    assert_ok(rt_task_truncate(&p, 64, &err));
     assert_int_equal(p.context, 10);
-    p = (rt_choice_pair){.context = 10, .n_context = 90, .continuation = 100, .n = 64};
-    assert_ok(rt_choice_truncate(&p, 64, &err));
+    p = (rt_task_pair){.context = 10, .n_context = 90, .continuation = 100, .n = 64};
+    assert_ok(rt_task_truncate(&p, 64, &err));
     assert_int_equal(p.n_context, 1);
     p.n = 65;
-    assert_int_equal(rt_choice_truncate(&p, 64, &err), RT_INPUT);
+    assert_int_equal(rt_task_truncate(&p, 64, &err), RT_INPUT);
+}
+
+/* get_rolling_token_windows of the harness with 10 tokens and windows of 4: disjoint predictions. */
+static void a_long_text_is_scored_in_windows(void **state)
+{
+    (void)state;
+    static const rt_task_pair want[] = {{7, 1, 8, 4}, {11, 1, 12, 4}, {13, 3, 16, 2}};
+    rt_task_pair p;
+    for (size_t w = 0; w < 3; w++) {
+        assert_true(rt_task_window(&p, 7, 10, w, 4));
+        assert_memory_equal(&p, &want[w], sizeof p);
+    }
+    assert_false(rt_task_window(&p, 7, 10, 3, 4));
+    assert_true(rt_task_window(&p, 7, 4, 0, 4));
+    assert_false(rt_task_window(&p, 7, 4, 1, 4));
 }
 
 /* --- whole runs --------------------------------------------------------------------------------------------------- */
@@ -267,12 +320,17 @@ static void long_contexts_are_cut_from_the_left(void **state)
 static rt_status run_text(const char *task, const char *text, rt_err *err)
 {
     char *dir = rt_test_scratch(), *path = rt_path_join(dir, "rows.jsonl");
-    rt_choice_result r;
+    rt_task_result r = {0};
+    rt_task *description = NULL;
     rt_model *m = tiny_open(&tiny_models[0], RT_PRECISION_F32);
     rt_tokenizer *t = smollm2();
     assert_int_equal(rt_file_write(path, text, strlen(text), err), RT_OK);
-    const rt_status st = rt_choice_run(&r, m, t, task, path, 0, err);
+    rt_status st = rt_task_open(&description, task, err);
+    if (st == RT_OK) {
+        st = rt_task_run(&r, description, m, t, path, NULL, err);
+    }
     assert_null(r.items);
+    rt_task_close(description);
     rt_tokenizer_close(t);
     rt_model_close(m);
     rt_free(path);
@@ -310,7 +368,8 @@ int main(void)
         cmocka_unit_test(space_at_the_end_of_a_context_is_predicted),
         cmocka_unit_test(an_empty_context_is_one_prefix_token),
         cmocka_unit_test(long_contexts_are_cut_from_the_left),
+        cmocka_unit_test(a_long_text_is_scored_in_windows),
         cmocka_unit_test(refusals_name_file_and_line),
     };
-    return cmocka_run_group_tests_name("choice", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("task", tests, NULL, NULL);
 }

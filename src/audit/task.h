@@ -1,0 +1,67 @@
+/* task.h - what a benchmark asks and how it is scored, as lm-evaluation-harness does: a description (YAML, built in or
+ * a file of the user's) and a data file give items, log-likelihoods or answers, and means with their errors. */
+#ifndef RT_AUDIT_TASK_H
+#define RT_AUDIT_TASK_H
+
+#include <jansson.h>
+
+#include "audit/stat.h"
+#include "model/models.h"
+#include "text/text.h"
+
+typedef struct rt_task rt_task;
+
+/* A built-in name, or a file: anything with a slash, or that ends in .yaml. RT_USAGE: no such name; RT_RECIPE: the file
+ * is no description. */
+RT_MUST_USE rt_status rt_task_open(rt_task **out, const char *name_or_file, rt_err *err);
+void rt_task_close(rt_task *t);
+const char *rt_task_name(const rt_task *t);
+const char *rt_task_version(const rt_task *t);
+/* Does it report this metric, e.g. "acc"? */
+bool rt_task_has_metric(const rt_task *t, const char *metric);
+/* Appends the built-in names, ", " between. */
+RT_MUST_USE rt_status rt_task_names(rt_str *out, rt_err *err);
+
+enum { RT_TASK_METRICS = 8 };
+typedef struct rt_task_metric {
+    char name[32];
+    bool higher_is_better;
+    double value, stderr_; /* NAN: no item has it; no error is defined for it */
+    int64_t n;             /* items that count */
+} rt_task_metric;
+
+typedef struct rt_task_result {
+    char task[64], version[16];
+    int64_t n;
+    rt_task_metric metrics[RT_TASK_METRICS];
+    size_t n_metrics;
+    json_t *items;  /* per item {id, group, ..., metrics: {name: value}}, see docs/evaluation.md; owned by the result */
+    json_t *docs;   /* with keep_texts: {doc, arguments, target} an item; owned by the result */
+    int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
+    int64_t reused; /* items that were in the items file already */
+    double chance;  /* accuracy of guessing; NAN where there is none */
+} rt_task_result;
+
+typedef struct rt_task_options {
+    int64_t limit; /* first rows; 0: all */
+    const char
+        *items; /* JSON lines, written as the run goes; what is in it already is not computed again. NULL: none */
+    const char *model_id; /* with items: whose they are; those of another model, task or data are refused */
+    bool keep_texts;      /* rows and texts, for rt_task_save_harness */
+} rt_task_options;
+
+/* `o` may be NULL. RT_INPUT when a row lacks the task's fields; the same bits whatever was computed before. */
+RT_MUST_USE rt_status rt_task_run(rt_task_result *out, const rt_task *task, const rt_model *m, const rt_tokenizer *t,
+                                  const char *data, const rt_task_options *o, rt_err *err);
+void rt_task_result_release(rt_task_result *r);
+const rt_task_metric *rt_task_result_metric(const rt_task_result *r, const char *name); /* NULL: none */
+/* {task, version, n, chance, metrics: {name: {value, stderr, n, higher_is_better}}} and, where there is an acc, {acc,
+ * acc_norm, stderr, acc_norm_stderr}; owned. */
+json_t *rt_task_json(const rt_task_result *r);
+
+/* Writes DIR/results_<time>.json and DIR/samples_<task>_<time>.jsonl as lm-evaluation-harness does. The result must
+ * have been made with keep_texts. `model` names it. */
+RT_MUST_USE rt_status rt_task_save_harness(const rt_task_result *r, const char *dir, const char *model, int64_t limit,
+                                           rt_err *err);
+
+#endif

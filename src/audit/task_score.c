@@ -1,0 +1,255 @@
+/* task_score.c - the metrics of each scoring, item by item and over all (docs/evaluation.md has the formulas). */
+#include "audit/task_score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef enum average {
+    MEAN,
+    EXP_MINUS_MEAN, /* perplexity of an item */
+    PER_WORD,       /* of a text */
+    PER_BYTE,
+    BITS_PER_BYTE,
+    BIAS,            /* +1 follows the stereotype, -1 goes against it */
+    BIAS_OF_MISTAKES /* the same, times the share of wrong answers */
+} average;
+
+static const struct {
+    rt_scoring scoring;
+    const char *name;
+    bool higher_is_better;
+    average how;
+} metrics[] = {
+    {RT_SCORING_CHOICE, "acc", true, MEAN},
+    {RT_SCORING_CHOICE, "acc_norm", true, MEAN},
+    {RT_SCORING_CHOICE, "acc_bytes", true, MEAN},
+    {RT_SCORING_GREEDY, "acc", true, MEAN},
+    {RT_SCORING_GREEDY, "perplexity", false, EXP_MINUS_MEAN},
+    {RT_SCORING_MASS, "acc", true, MEAN},
+    {RT_SCORING_PAIR, "pct_stereotype", false, MEAN},
+    {RT_SCORING_PAIR, "likelihood_diff", false, MEAN},
+    {RT_SCORING_BBQ, "acc", true, MEAN},
+    {RT_SCORING_BBQ, "accuracy_amb", true, MEAN},
+    {RT_SCORING_BBQ, "accuracy_disamb", true, MEAN},
+    {RT_SCORING_BBQ, "amb_bias_score", false, BIAS_OF_MISTAKES},
+    {RT_SCORING_BBQ, "disamb_bias_score", false, BIAS},
+    {RT_SCORING_ROLLING, "word_perplexity", false, PER_WORD},
+    {RT_SCORING_ROLLING, "byte_perplexity", false, PER_BYTE},
+    {RT_SCORING_ROLLING, "bits_per_byte", false, BITS_PER_BYTE},
+};
+enum { N_METRICS = sizeof metrics / sizeof metrics[0] };
+
+static bool is_wanted(const json_t *list, const char *name)
+{
+    size_t i;
+    json_t *wanted;
+    json_array_foreach(list, i, wanted)
+    {
+        if (strcmp(json_string_value(wanted), name) == 0) {
+            return true;
+        }
+    }
+    return list == NULL && strcmp(name, "acc") == 0;
+}
+
+/* Places in the table of the task's metrics. */
+static size_t places(const rt_task *t, size_t at[RT_TASK_METRICS])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_METRICS; i++) {
+        if (metrics[i].scoring == t->scoring &&
+            (t->scoring != RT_SCORING_CHOICE || is_wanted(t->metrics, metrics[i].name))) {
+            at[n++] = i;
+        }
+    }
+    return n;
+}
+
+size_t rt_score_metrics(const rt_task *t, rt_task_metric list[RT_TASK_METRICS])
+{
+    size_t at[RT_TASK_METRICS], n = places(t, at);
+    for (size_t k = 0; k < n; k++) {
+        list[k] = (rt_task_metric){.higher_is_better = metrics[at[k]].higher_is_better};
+        snprintf(list[k].name, sizeof list[k].name, "%s", metrics[at[k]].name);
+    }
+    if (t->scoring == RT_SCORING_GENERATE) {
+        for (n = 0; n < rt_answer_rules_count(t->rules); n++) {
+            list[n] = (rt_task_metric){.higher_is_better = true};
+            snprintf(list[n].name, sizeof list[n].name, "%s", rt_answer_rules_name(t->rules, n));
+        }
+    }
+    return n;
+}
+
+/* --- an item --------------------------------------------------------------------------------------------------------
+ */
+
+int64_t rt_score_pick(const rt_task *t, const rt_task_item *item, const rt_outcome *o, const char *metric)
+{
+    const bool characters = strcmp(metric, "acc_norm") == 0, bytes = strcmp(metric, "acc_bytes") == 0;
+    int64_t best = 0;
+    double best_value = -INFINITY;
+    if (t->scoring != RT_SCORING_CHOICE && t->scoring != RT_SCORING_BBQ) {
+        return -1;
+    }
+    for (size_t i = 0; i < o->n; i++) {
+        const rt_task_request *q = &item->requests[i];
+        const double value = o->logprobs[i] / (characters ? (double)q->length : bytes ? (double)q->bytes : 1.0);
+        if (value > best_value) {
+            best_value = value;
+            best = (int64_t)i;
+        }
+    }
+    return best;
+}
+
+static bool has(uint64_t bits, int64_t choice)
+{
+    return (bits >> choice & 1) != 0;
+}
+
+double rt_score_chance(const rt_task *t, const rt_task_item *item)
+{
+    return t->scoring == RT_SCORING_CHOICE || t->scoring == RT_SCORING_BBQ
+               ? (double)__builtin_popcountll(item->right) / (double)item->n
+           : t->scoring == RT_SCORING_GENERATE ? 0
+                                               : NAN;
+}
+
+/* Share of the probability that goes to true choices; the best is taken out so that nothing underflows. */
+static double true_mass(const rt_task_item *item, const rt_outcome *o)
+{
+    double best = -INFINITY, all = 0, right = 0;
+    for (size_t i = 0; i < o->n; i++) {
+        best = fmax(best, o->logprobs[i]);
+    }
+    for (size_t i = 0; i < o->n; i++) {
+        const double p = exp(o->logprobs[i] - best);
+        all += p;
+        right += has(item->right, (int64_t)i) ? p : 0;
+    }
+    return right / all;
+}
+
+static void score_bbq(double *v, const rt_task *t, const rt_task_item *item, const rt_outcome *o)
+{
+    const int64_t pick = rt_score_pick(t, item, o, "acc");
+    const bool answers = !has(item->unknown, pick) && item->follows != 0;
+    const double lean = !answers ? NAN : has(item->follows, pick) ? 1 : -1;
+    v[0] = has(item->right, pick);
+    v[1] = item->ambiguous ? v[0] : NAN;
+    v[2] = item->ambiguous ? NAN : v[0];
+    v[3] = item->ambiguous ? lean : NAN;
+    v[4] = item->ambiguous ? NAN : lean;
+}
+
+static rt_status score_answer(double *v, const rt_task *t, const rt_task_item *item, const rt_outcome *o, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str taken = {0};
+    for (size_t k = 0; k < rt_answer_rules_count(t->rules); k++) {
+        bool equal;
+        rt_str_clear(&taken);
+        RT_TRY(rt_answer_extract(&taken, t->rules, k, o->answer, err));
+        RT_TRY(rt_answer_equal(&equal, t->rules, (rt_slice){rt_str_cstr(&taken), taken.n}, item->answer, err));
+        v[k] = equal;
+    }
+out:
+    rt_str_release(&taken);
+    return st;
+}
+
+rt_status rt_score_item(double values[RT_TASK_METRICS], const rt_task *t, const rt_task_item *item, const rt_outcome *o,
+                        rt_err *err)
+{
+    size_t at[RT_TASK_METRICS];
+    switch (t->scoring) {
+    case RT_SCORING_CHOICE:
+        for (size_t k = 0, n = places(t, at); k < n; k++) {
+            values[k] = has(item->right, rt_score_pick(t, item, o, metrics[at[k]].name));
+        }
+        break;
+    case RT_SCORING_GREEDY:
+        values[0] = o->greedy[0];
+        values[1] = o->logprobs[0];
+        break;
+    case RT_SCORING_MASS: values[0] = true_mass(item, o); break;
+    case RT_SCORING_PAIR:
+        values[0] = o->logprobs[0] > o->logprobs[1];
+        values[1] = fabs(o->logprobs[0] - o->logprobs[1]);
+        break;
+    case RT_SCORING_BBQ: score_bbq(values, t, item, o); break;
+    case RT_SCORING_ROLLING:
+        values[0] = 0;
+        for (size_t i = 0; i < o->n; i++) {
+            values[0] += o->logprobs[i];
+        }
+        values[1] = values[2] = values[0];
+        break;
+    case RT_SCORING_GENERATE: return score_answer(values, t, item, o, err);
+    case RT_N_SCORINGS: break;
+    }
+    return RT_OK;
+}
+
+/* --- over items ------------------------------------------------------------------------------------------------------
+ */
+
+static double per_unit(const rt_task_metric *m, const rt_task_item *const *items, size_t n, average how)
+{
+    double units = 0;
+    for (size_t i = 0; i < n; i++) {
+        units += (double)(how == PER_WORD ? items[i]->words : items[i]->bytes);
+    }
+    const double nats = -m->value * (double)m->n / units;
+    return how == BITS_PER_BYTE ? nats / log(2) : exp(nats);
+}
+
+/* As the harness: nothing is said where no answer follows the stereotype. */
+static double bias(double mean)
+{
+    return mean == -1 ? 0 : mean;
+}
+
+static void finish(rt_task_metric *m, average how, const rt_task_item *const *items, size_t n, double accuracy)
+{
+    if (m->n == 0 || how == MEAN) {
+        return;
+    }
+    m->stderr_ = how == EXP_MINUS_MEAN ? exp(-m->value) * m->stderr_ : NAN;
+    switch (how) {
+    case EXP_MINUS_MEAN: m->value = exp(-m->value); break;
+    case BIAS: m->value = bias(m->value); break;
+    case BIAS_OF_MISTAKES: m->value = (1 - accuracy) * bias(m->value); break;
+    default: m->value = per_unit(m, items, n, how); break;
+    }
+}
+
+rt_status rt_score_means(rt_task_metric *list, size_t n_metrics, const rt_task *t, const double *values,
+                         const rt_task_item *const *items, size_t n, rt_err *err)
+{
+    rt_status st = RT_OK;
+    double *own = NULL;
+    size_t at[RT_TASK_METRICS];
+    const size_t n_places = places(t, at);
+    RT_TRY(RT_NEW(&own, n, "values of items", err));
+    for (size_t k = 0; k < n_metrics; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++) {
+            const double v = values[i * RT_TASK_METRICS + k];
+            if (!isnan(v)) {
+                own[count++] = v;
+            }
+        }
+        const rt_stat s = rt_stat_plain(own, count);
+        list[k].value = s.mean;
+        list[k].stderr_ = s.stderr_;
+        list[k].n = s.n;
+        /* bias in ambiguous contexts looks back at the accuracy there */
+        finish(&list[k], k < n_places ? metrics[at[k]].how : MEAN, items, n, list[n_metrics > 1 ? 1 : 0].value);
+    }
+out:
+    rt_free(own);
+    return st;
+}
