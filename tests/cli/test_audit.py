@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""retort audit finds nothing between a model and itself, and says what a broken copy lost."""
+import json
+
+from program import TEACHER, USAGE, ProgramTest, main
+
+WORDS = "apple river stone cloud chair paper bread horse glass sugar".split()
+FINDING = 10
+
+
+class Audit(ProgramTest):
+    def audit(self, *args):
+        """What comes next in a list said twice, and a word that does not."""
+        lists = [[WORDS[(i + j * k) % 10] for j in range(4)] for i in range(10) for k in (1, 3, 7, 9)]
+        rows = self.write_lines("rows.jsonl", [{"context": f"{a} {b} {c} {a} {b} {c} {a} {b}", "choices": [c, d], "gold": 0}
+                                               for a, b, c, d in lists])
+        return self.run_program("audit", *args, "--task", f"boolq={rows}", "--precision", "f32")
+
+    def test_a_model_beside_itself(self):
+        r = self.audit(TEACHER, "--against", TEACHER, "--gate", "--json")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        row = json.loads(r.stdout)["tasks"][0]
+        self.assertEqual((row["difference"], row["low"], row["high"], row["flips"], row["p"]), (0, 0, 0, 0, 1))
+        self.assertEqual((row["verdict"], row["n"], row["metric"]), ("kept", 40, "acc"))
+        self.assertGreater(row["teacher"], 0.9)
+        self.assertEqual(row["retention"], {"value": 1, "low": 1, "high": 1})
+
+    def test_what_a_cut_lost_is_named(self):
+        student = self.dir / "cut"
+        self.ok("init", TEACHER, "-o", student, "--keep", "29")
+        r = self.audit(student, "--against", TEACHER, "--gate")
+        self.assertEqual(r.returncode, FINDING, r.stderr)
+        self.assertIn(b"lost", r.stdout)
+        self.assertIn(b"gate: boolq is lost", r.stderr)
+        self.assertEqual(self.audit(student, "--against", TEACHER).returncode, 0)
+
+    def test_what_makes_no_sense_is_refused(self):
+        for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq")),
+                            ("not above 0", ("--against", TEACHER, "--task", "boolq=x", "--margin", "0")),
+                            ("hellaswag", ("--against", TEACHER, "--task", "chess=x"))):
+            self.refused(USAGE, "audit", TEACHER, *args, says=words)
+
+
+if __name__ == "__main__":
+    main()
