@@ -63,12 +63,13 @@ typedef struct retort_train_options {
     double lr;            /* peak */
     uint64_t seed;
     int precision;
+    const char *optimizer; /* "adamw" or "muon" */
 } retort_train_options;
 
 static inline retort_train_options retort_train_defaults(void)
 {
     retort_train_options o = {sizeof(retort_train_options), "forward_kl", 1.0, NULL, 0, 0.0, 4096, 6e-4, 1,
-                              RETORT_PRECISION_AUTO};
+                              RETORT_PRECISION_AUTO,        "adamw"};
     return o;
 }
 

@@ -133,6 +133,9 @@ static rt_status train_options(const retort_train_options *o, const char *run, r
     out->batch_tokens = o->batch_tokens;
     out->lr = o->lr;
     out->seed = o->seed;
+    if (!rt_optim_from_name(o->optimizer, &out->optim.kind)) {
+        return rt_fail(err, RT_USAGE, 0, "optimizer '%s' is not one of adamw, muon", o->optimizer);
+    }
     if ((o->tokens > 0) == (o->seconds > 0)) {
         return rt_fail(err, RT_USAGE, 0, "either tokens or seconds say how long to train");
     }

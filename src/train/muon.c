@@ -12,9 +12,9 @@
 
 /* X <- A X + B (X X^T) X + C (X X^T)^2 X takes every singular value of a matrix of norm 1 near 1 in five steps. */
 #define STEPS 5
-#define A 3.4445
-#define B (-4.7750)
-#define C 2.0315
+#define NS_A 3.4445
+#define NS_B (-4.7750)
+#define NS_C 2.0315
 
 static int64_t n_tasks(int64_t n)
 {
@@ -147,10 +147,10 @@ static void normalise(job *j)
 static void polynomial(float *poly, const float *gram, int64_t side)
 {
     for (int64_t i = 0; i < side * side; i++) {
-        poly[i] = (float)C * poly[i] + (float)B * gram[i];
+        poly[i] = (float)NS_C * poly[i] + (float)NS_B * gram[i];
     }
     for (int64_t i = 0; i < side; i++) {
-        poly[i * side + i] += (float)A;
+        poly[i * side + i] += (float)NS_A;
     }
 }
 

@@ -165,7 +165,11 @@ static void stages_refuse_what_they_do_not_know(void **state)
     t.tokens = 100;
     t.loss = "hunch";
     assert_int_equal(retort_train(model_path, "/nowhere", "/proc/none", &t, NULL, &err), RT_USAGE);
-    t.loss = "ce";
+    t.loss = "ce:0.9,z_loss:1e-4";
+    t.optimizer = "sgd";
+    assert_int_equal(retort_train(model_path, "/nowhere", "/proc/none", &t, NULL, &err), RT_USAGE);
+    assert_non_null(strstr(err.msg, "adamw, muon"));
+    t.optimizer = "muon";
     assert_int_equal(retort_train(model_path, "/nowhere", "/proc/none", &t, NULL, &err), RT_NOT_FOUND);
     assert_int_equal(retort_export(model_path, "/proc/none", "q9", &err), RT_USAGE);
     char *json = NULL;

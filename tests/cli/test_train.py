@@ -1,0 +1,51 @@
+"""What `train` minimises and by which rule, as it is asked for and as it is recorded."""
+import json
+
+from program import INPUT, USAGE, ProgramTest, main
+
+
+class Train(ProgramTest):
+    def collected(self, *options):
+        self.teacher = self.tiny_model("teacher")
+        self.ok("collect", self.teacher, "--text", self.texts(n=24), "-o", "cache", *options)
+
+    def train(self, run, *options):
+        self.ok("train", self.teacher, "--cache", "cache", "--steps", 3, "--batch-tokens", 256, "-o", run, *options)
+        with open(self.dir / run / "metrics.jsonl", encoding="utf-8") as lines:
+            return json.loads(lines.readline())
+
+    def weights(self, run):
+        return (self.dir / run / "student/model.safetensors").read_bytes()
+
+    def test_terms_are_recorded_with_their_weights(self):
+        self.collected("--targets", "topk", "--k", 8)
+        header = self.train("run", "--loss", "lk,jsd:0.5:mix=0.3,ce:0.1:to=0:over=2")
+        for part in ("1 (w KL(p|q) + (1-w)", "0.5 ([b KL(p|m)", "b = 0.3", "0.1->0 (-log q[y], T = 1)"):
+            self.assertIn(part, header["formula"])
+        terms = header["config"]["loss"]
+        self.assertEqual([t["name"] for t in terms], ["lk", "jsd", "ce"])
+        self.assertEqual((terms[1]["mix"], terms[2]["weight"], terms[2]["to"], terms[2]["over"]), (0.3, 0.1, 0, 2))
+
+    def test_muon_moves_the_student_elsewhere_and_is_recorded(self):
+        self.collected("--draws", 4)
+        self.assertNotIn("optimizer", self.train("adamw")["config"])
+        self.assertEqual(self.train("muon", "--optimizer", "muon")["config"]["optimizer"], "muon")
+        self.train("again", "--optimizer", "muon", "--threads", 1)
+        self.assertNotEqual(self.weights("muon"), self.weights("adamw"))
+        self.assertEqual(self.weights("muon"), self.weights("again"))
+
+    def test_what_cannot_be_minimised_is_refused(self):
+        self.collected("--draws", 4)
+        for code, options, says in (
+            (INPUT, ("--loss", "reverse_kl"), ("'reverse_kl'", "'sample' targets hold draws", "collect 'topk'")),
+            (INPUT, ("--loss", "forward_kl", "--temperature", 2), "made at temperature 1"),
+            (USAGE, ("--loss", "kl"), ("option '--loss'", "'kl' is no loss", "forward_kl")),
+            (USAGE, ("--loss", "ce:0.1:mix=2"), "'mix=2' says nothing about loss 'ce'"),
+            (USAGE, ("--optimizer", "sgd"), ("option '--optimizer'", "'sgd' is not one of adamw, muon")),
+        ):
+            with self.subTest(options):
+                self.refused(code, "train", self.teacher, "--cache", "cache", "--steps", 3, "-o", "none", *options, says=says)
+
+
+if __name__ == "__main__":
+    main()
