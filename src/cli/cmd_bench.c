@@ -14,11 +14,40 @@ static const char *const about =
     "32 sequences at a time, training steps from the cache and at lengths of 512 to 8192. step_over_gemm is\n"
     "the time of a step over the time of its bare matrix products in the same seconds: 1 would be perfect on\n"
     "any machine. Bare multiply-adds are sampled beside every part, for machines change their pace. --quick\n"
-    "takes a minute at most.\n"
+    "takes a minute at most; --only measures one part.\n"
     "\n"
     "example:  retort bench --quick --json";
 
 static const char *const default_model = "models/SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/* What --only names; "bare": nothing but the bare loops. */
+static const struct {
+    const char *name;
+    unsigned parts;
+} only_names[] = {
+    {"bare", 0},
+    {"teacher", RT_BENCH_TEACHER},
+    {"io", RT_BENCH_IO},
+    {"decode", RT_BENCH_DECODE},
+    {"step", RT_BENCH_STEP},
+    {"length", RT_BENCH_LENGTH},
+};
+
+static rt_status read_only(const char *only, unsigned *parts, rt_err *err)
+{
+    *parts = RT_BENCH_ALL;
+    if (only == NULL) {
+        return RT_OK;
+    }
+    for (size_t i = 0; i < sizeof only_names / sizeof only_names[0]; i++) {
+        if (strcmp(only, only_names[i].name) == 0) {
+            *parts = only_names[i].parts;
+            return RT_OK;
+        }
+    }
+    return rt_fail(err, RT_USAGE, 0, "option '--only': '%s' is not one of bare, teacher, io, decode, step, length",
+                   only);
+}
 
 /* Collecting needs a permit, and a benchmark decides nothing: without one that part is left out. */
 static rt_status ask_gate(rt_cli *c, const char *model, rt_permit **out)
@@ -135,6 +164,15 @@ static void print_products(const rt_bench *b)
     }
 }
 
+static void print_step(const rt_bench *b)
+{
+    printf("step      %8.0f tokens/s, %d layers, %lld tokens a step", b->step_tokens_per_s, b->student_layers,
+           (long long)b->step_tokens);
+    printf(b->step_over_gemm > 0 ? ", %.2f times its matrix products\n" : "\n", b->step_over_gemm);
+    printf("          %8.1f %% of it in the head, %.1f %% in attention\n", 100 * b->head_share,
+           100 * b->attention_share);
+}
+
 static void print_text(const rt_bench *b, const rt_model *m, const char *model)
 {
     printf("%s on %s, %d threads, %s, inputs of products in %s\n", model, rt_cpu_get()->model, rt_team_threads(),
@@ -148,23 +186,26 @@ static void print_text(const rt_bench *b, const rt_model *m, const char *model)
         printf("cache     %8.1f MB/s written, %.1f MB/s or %.2f M tokens/s read, one thread\n",
                b->cache_write_bytes_per_s * 1e-6, b->cache_read_bytes_per_s * 1e-6, b->cache_read_tokens_per_s * 1e-6);
     }
-    printf("tokenizer %8.1f MB/s, one thread\n", b->tokenizer_bytes_per_s * 1e-6);
-    printf("step      %8.0f tokens/s, %d layers, %lld tokens a step", b->step_tokens_per_s, b->student_layers,
-           (long long)b->step_tokens);
-    printf(b->step_over_gemm > 0 ? ", %.2f times its matrix products\n" : "\n", b->step_over_gemm);
-    printf("          %8.1f %% of it in the head, %.1f %% in attention\n", 100 * b->head_share,
-           100 * b->attention_share);
+    if (b->tokenizer_bytes_per_s > 0) {
+        printf("tokenizer %8.1f MB/s, one thread\n", b->tokenizer_bytes_per_s * 1e-6);
+    }
+    if (b->step_tokens_per_s > 0) {
+        print_step(b);
+    }
     for (int i = 0; i < RT_BENCH_LENGTHS && b->lengths[0].tokens_per_s > 0; i++) {
         if (b->lengths[i].tokens_per_s > 0) {
             printf("length %4d %7.0f tokens/s, %.1f %% in attention\n", rt_bench_lengths[i], b->lengths[i].tokens_per_s,
                    100 * b->lengths[i].attention_share);
         }
     }
-    for (int i = 0; i < RT_BENCH_DECODES; i++) {
+    for (int i = 0; i < RT_BENCH_DECODES && b->decode_tokens_per_s[0] > 0; i++) {
         printf("writing   %8.1f tokens/s with %d at a time\n", b->decode_tokens_per_s[i], rt_bench_batches[i]);
     }
-    printf("memory    %8.0f MB for training, %.0f foreseen; %.0f for everything\n", (double)b->training_bytes * 1e-6,
-           (double)b->predicted_bytes * 1e-6, (double)b->peak_bytes * 1e-6);
+    if (b->training_bytes > 0) {
+        printf("memory    %8.0f MB for training, %.0f foreseen\n", (double)b->training_bytes * 1e-6,
+               (double)b->predicted_bytes * 1e-6);
+    }
+    printf("memory    %8.0f MB for everything\n", (double)b->peak_bytes * 1e-6);
 }
 
 int rt_cmd_bench(int argc, char **argv)
@@ -172,11 +213,14 @@ int rt_cmd_bench(int argc, char **argv)
     rt_cli c;
     int code;
     bool quick = false;
+    const char *only = NULL;
+    unsigned parts;
     const rt_opt opts[] = {
         {"quick", 0, RT_OPT_FLAG, &quick, NULL, "a minute at most: smaller batches, fewer repetitions"},
+        {"only", 0, RT_OPT_STR, &only, "PART", "one part: bare (loops alone), teacher, io, decode, step, length"},
         {0},
     };
-    if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [--quick]", about, opts, 0, 1, "one model is taken",
+    if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [options]", about, opts, 0, 1, "one model is taken",
                       &code)) {
         return code;
     }
@@ -186,6 +230,7 @@ int rt_cmd_bench(int argc, char **argv)
     rt_tokenizer *t = NULL;
     rt_permit *permit = NULL;
     rt_bench b;
+    RT_TRY(read_only(only, &parts, &c.err));
     if (c.operands.n == 0 && !rt_path_exists(model)) {
         RT_FAIL_OUT(&c.err, RT_NOT_FOUND, 0, "'%s' is not here; run make fetch, or name a model", model);
     }
@@ -193,7 +238,8 @@ int rt_cmd_bench(int argc, char **argv)
     RT_TRY(rt_tokenizer_open(&t, model, &c.err));
     RT_TRY(ask_gate(&c, model, &permit));
     RT_TRY(rt_cli_open_model(&c, model, &m));
-    RT_TRY(rt_bench_run(&(rt_bench_job){.teacher = m, .tokenizer = t, .permit = permit, .quick = quick}, &b, &c.err));
+    RT_TRY(rt_bench_run(&(rt_bench_job){.teacher = m, .tokenizer = t, .permit = permit, .parts = parts, .quick = quick},
+                        &b, &c.err));
     (c.common.json ? print_json : print_text)(&b, m, model);
 out:
     rt_permit_free(permit);

@@ -187,16 +187,25 @@ rt_status rt_bench_run(const rt_bench_job *job, rt_bench *out, rt_err *err)
     rt_bench_work b = {.job = job, .out = out, .t0 = rt_now()};
     *out = (rt_bench){0};
     RT_TRY(begin(&b, err));
-    if (job->permit != NULL) {
+    for (int i = 0; i < 3; i++) {
+        rt_bench_sample_bare(&b);
+    }
+    if (job->permit != NULL && (job->parts & (RT_BENCH_TEACHER | RT_BENCH_IO | RT_BENCH_STEP)) != 0) {
         rt_log(RT_LOG_INFO, "bench: teacher");
         RT_TRY(rt_bench_teacher(&b, err));
     }
-    rt_log(RT_LOG_INFO, "bench: cache and tokenizer");
-    RT_TRY(rt_bench_io(&b, err));
-    rt_log(RT_LOG_INFO, "bench: writing");
-    RT_TRY(rt_bench_decoding(&b, err));
-    rt_log(RT_LOG_INFO, "bench: student");
-    RT_TRY(rt_bench_training(&b, err));
+    if ((job->parts & RT_BENCH_IO) != 0) {
+        rt_log(RT_LOG_INFO, "bench: cache and tokenizer");
+        RT_TRY(rt_bench_io(&b, err));
+    }
+    if ((job->parts & RT_BENCH_DECODE) != 0) {
+        rt_log(RT_LOG_INFO, "bench: writing");
+        RT_TRY(rt_bench_decoding(&b, err));
+    }
+    if ((job->parts & (RT_BENCH_STEP | RT_BENCH_LENGTH)) != 0) {
+        rt_log(RT_LOG_INFO, "bench: student");
+        RT_TRY(rt_bench_training(&b, err));
+    }
     out->peak_bytes = (size_t)rt_rss_peak();
     out->bare_f32 = summary(b.bare[0], b.n_bare);
     out->bare_bf16 = rt_cpu_get()->fast_bf16 ? summary(b.bare[1], b.n_bare) : (rt_bench_bare){0};

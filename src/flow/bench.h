@@ -56,11 +56,22 @@ typedef struct rt_bench {
     double seconds;
 } rt_bench;
 
+/* Parts to measure; bare loops are sampled whichever are asked for. */
+enum {
+    RT_BENCH_TEACHER = 1,
+    RT_BENCH_IO = 2, /* cache and tokenizer */
+    RT_BENCH_DECODE = 4,
+    RT_BENCH_STEP = 8,
+    RT_BENCH_LENGTH = 16,
+    RT_BENCH_ALL = 31
+};
+
 typedef struct rt_bench_job {
     const rt_model *teacher;
     const rt_tokenizer *tokenizer;
     const rt_permit *permit; /* NULL: nothing is collected, and steps learn from labels */
-    bool quick;              /* fewer repetitions and smaller batches: a minute at most */
+    unsigned parts;
+    bool quick; /* fewer repetitions and smaller batches: a minute at most */
 } rt_bench_job;
 
 /* Works in a temporary directory that is gone afterwards. */

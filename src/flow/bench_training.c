@@ -173,44 +173,53 @@ static size_t model_bytes(const rt_model *m)
     return (size_t)m->n_elements * (sizeof(float) + (m->compute == RT_BF16 ? sizeof(uint16_t) : 0));
 }
 
-rt_status rt_bench_training(rt_bench_work *b, rt_err *err)
+/* Steps from the cache and the products they are made of. before: resident bytes before there was a student. */
+static rt_status measure_steps(rt_bench_work *b, const rt_model *student, rt_optim *optim, int64_t before, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_model *student = NULL;
     rt_source *source = NULL;
     rt_step *step = NULL;
     rt_gemm_bench *gemm = NULL;
-    rt_optim optim = {0};
-    const rt_optim_options optim_options = rt_optim_default();
     const rt_step_options options = options_for(b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE, b->tokens);
-    const int64_t before = rt_rss_now();
-    RT_TRY(cut_student(b, &student, err));
     RT_TRY(open_source(b, &source, err));
     RT_TRY(rt_step_new(&step, student, rt_source_get_info(source), &options, err));
-    RT_TRY(rt_optim_init(&optim, student, &optim_options, err));
     b->out->predicted_bytes =
         model_bytes(student) + rt_optim_bytes(student) + rt_step_bytes(student, rt_source_get_info(source), &options);
-    RT_TRY(time_steps(b, step, source, &optim, NULL, 1, err));
+    RT_TRY(time_steps(b, step, source, optim, NULL, 1, err));
     b->out->training_bytes = (size_t)(rt_rss_now() - before);
     st = rt_gemm_bench_new(&gemm, student, RT_STEP_MICRO_TOKENS, err);
     if (st != RT_OK && st != RT_UNSUPPORTED) {
         goto out;
     }
-    RT_TRY(time_steps(b, step, source, &optim, gemm, b->rounds, err));
+    RT_TRY(time_steps(b, step, source, optim, gemm, b->rounds, err));
     if (gemm != NULL) {
         b->out->n_products =
             rt_gemm_bench_rates(gemm, RT_STEP_MICRO_TOKENS, b->job->quick ? 2 : 5, b->out->products, RT_BENCH_PRODUCTS);
     }
-    rt_gemm_bench_free(gemm);
-    gemm = NULL;
-    rt_step_free(step);
-    step = NULL;
-    RT_TRY(time_lengths(b, student, optim.grads, err));
 out:
     rt_gemm_bench_free(gemm);
-    rt_optim_release(&optim);
     rt_step_free(step);
     rt_source_close(source);
+    return st;
+}
+
+rt_status rt_bench_training(rt_bench_work *b, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_model *student = NULL;
+    rt_optim optim = {0};
+    const rt_optim_options optim_options = rt_optim_default();
+    const int64_t before = rt_rss_now();
+    RT_TRY(cut_student(b, &student, err));
+    RT_TRY(rt_optim_init(&optim, student, &optim_options, err));
+    if ((b->job->parts & RT_BENCH_STEP) != 0) {
+        RT_TRY(measure_steps(b, student, &optim, before, err));
+    }
+    if ((b->job->parts & RT_BENCH_LENGTH) != 0) {
+        RT_TRY(time_lengths(b, student, optim.grads, err));
+    }
+out:
+    rt_optim_release(&optim);
     rt_model_close(student);
     return st;
 }

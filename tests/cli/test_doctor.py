@@ -1,7 +1,7 @@
 """`retort doctor` tells what is in use; `retort runs` and `retort bench` keep to their keys."""
 import json
 
-from program import INPUT, TEACHER, ProgramTest, main
+from program import INPUT, TEACHER, USAGE, ProgramTest, main
 
 LEVELS = ["generic", "avx2", "avx512", "avx512bf16", "amx"]
 BENCH_KEYS = {"teacher_tokens_per_s", "step_tokens_per_s", "step_over_gemm", "decode_tokens_per_s", "cache_bytes_per_token", "peak_bytes"}
@@ -57,6 +57,15 @@ class Bench(ProgramTest):
         self.assertTrue(all(v > 0 for v in [j[k] for k in BENCH_KEYS - {"decode_tokens_per_s"}] + list(j["decode_tokens_per_s"].values())))
         self.assertGreater(j["step_over_gemm"], 1, "a step is its products and more")
         self.assertEqual(j["draws"], 50)
+
+    def test_one_part_is_measured_alone(self):
+        model = self.tiny_model(source="llama")
+        for part, key in (("bare", None), ("teacher", "teacher_tokens_per_s"), ("step", "step_over_gemm"), ("io", "tokenizer_bytes_per_s")):
+            j = self.ok_json("bench", model, "--quick", "--threads", 1, "--only", part)
+            self.assertGreater(j["bare_flops"]["F32"]["median"], 0)
+            for other in ("teacher_tokens_per_s", "step_over_gemm", "tokenizer_bytes_per_s"):
+                self.assertEqual(j[other] is not None, other == key, (part, other))
+        self.refused(USAGE, "bench", model, "--only", "half", says=("--only", "'half'", "decode"))
 
     def test_without_a_permit_nothing_is_collected(self):
         j = self.ok_json("bench", self.tiny_model(licence=None), "--quick", "--threads", 1)
