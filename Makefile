@@ -1,6 +1,6 @@
 # A thin door to CMake's presets and the scripts in tools/. `make help` lists what it opens.
 .DEFAULT_GOAL := all
-.PHONY: all check check-interop fetch bench format lint asan tsan clang fuzz sizes clean help
+.PHONY: all check check-interop fetch bench bench-peers format lint asan tsan clang fuzz sizes clean help
 .NOTPARALLEL:
 
 JOBS ?= $(shell nproc)
@@ -21,6 +21,9 @@ fetch: ## the models that tests read, into models/
 
 bench: all ## how fast this machine distils
 	build/release/retort bench
+
+bench-peers: all ## beside PyTorch, TRL and llama.cpp, in turn; ROUNDS=5, ONLY=ROW; writes docs/performance.md
+	bench/peers/run.py $(addprefix --only ,$(ONLY))
 
 format: ## write sources in the house style
 	clang-format-14 -i $(SOURCES)
