@@ -183,8 +183,8 @@ static rt_status measure_steps(rt_bench_work *b, const rt_model *student, rt_opt
     const rt_step_options options = options_for(b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE, b->tokens);
     RT_TRY(open_source(b, &source, err));
     RT_TRY(rt_step_new(&step, student, rt_source_get_info(source), &options, err));
-    b->out->predicted_bytes =
-        model_bytes(student) + rt_optim_bytes(student) + rt_step_bytes(student, rt_source_get_info(source), &options);
+    b->out->predicted_bytes = model_bytes(student) + rt_optim_bytes(student, &optim->o) +
+                              rt_step_bytes(student, rt_source_get_info(source), &options);
     RT_TRY(time_steps(b, step, source, optim, NULL, 1, err));
     b->out->training_bytes = (size_t)(rt_rss_now() - before);
     st = rt_gemm_bench_new(&gemm, student, RT_STEP_MICRO_TOKENS, err);
