@@ -1,8 +1,12 @@
 /* gemm.c - cuts a product into tiles of C whose grid depends on the shape alone, and hands them to the team. */
 #include "tensor/gemm.h"
 
+#include <stdatomic.h>
+
 #include "tensor/gemm_dnnl.h"
 #include "tensor/kernels/tables.h"
+
+static atomic_int_fast64_t multiply_adds;
 
 /* Tiles of `rows` x `columns`; those of the last row and column may be smaller, so there are up to four shapes,
  * numbered 2 * (last row) + (last column). */
@@ -88,6 +92,7 @@ void rt_gemm_run(const rt_gemm *g)
     if (g->m <= 0 || g->n <= 0) {
         return;
     }
+    atomic_fetch_add_explicit(&multiply_adds, g->m * g->n * g->k, memory_order_relaxed);
     rt_isa isa = rt_cpu_get()->isa;
     gemm_job job = {.g = g, .portable = rt_kernel_set_at(isa)->gemm_tile};
     /* oneDNN refuses an empty sum, which clears C or leaves it */
@@ -105,6 +110,11 @@ void rt_gemm_run(const rt_gemm *g)
 int64_t rt_gemm_n_primitives(void)
 {
     return rt_dnnl_n_plans();
+}
+
+double rt_gemm_flops(void)
+{
+    return 2.0 * (double)atomic_load_explicit(&multiply_adds, memory_order_relaxed);
 }
 
 const char *rt_gemm_backend(void)

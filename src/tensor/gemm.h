@@ -23,6 +23,8 @@ typedef struct rt_gemm {
 void rt_gemm_run(const rt_gemm *g);
 /* How many primitives exist: a steady step leaves it unchanged. */
 int64_t rt_gemm_n_primitives(void);
+/* Operations of all products since the process began: what a step must not need more of. */
+double rt_gemm_flops(void);
 /* "oneDNN 2.6.3" or "portable" */
 const char *rt_gemm_backend(void);
 

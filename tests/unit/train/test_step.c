@@ -276,6 +276,24 @@ static void memory_is_predicted(void **state)
     rt_model_close(student);
 }
 
+/* Forward, gradient by input and by weight of every matrix, each once; the head only where there is a target. */
+static void a_step_multiplies_what_its_formula_says(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher(), *student = toy_student();
+    rt_source *s = toy_source(RT_SOURCE_TOPK, teacher);
+    const rt_train_loss losses[] = {fkl};
+    const double before = rt_gemm_flops();
+    made m = run(student, s, losses, 1, 96, 96);
+    const double head = 6.0 * (double)student->output->n, all = 3.0 * rt_model_flops_per_token(student);
+    const double expected = (all - head) * (double)m.r.tokens + head * (double)m.r.rows;
+    assert_true(fabs(rt_gemm_flops() - before - expected) <= 1e-6 * expected);
+    rt_free(m.grads);
+    rt_source_close(s);
+    rt_model_close(teacher);
+    rt_model_close(student);
+}
+
 static void what_cannot_be_computed_is_refused(void **state)
 {
     (void)state;
@@ -338,6 +356,7 @@ int main(void)
         cmocka_unit_test(positions_without_target_leave_the_denominator),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(memory_is_predicted),
+        cmocka_unit_test(a_step_multiplies_what_its_formula_says),
         cmocka_unit_test(what_cannot_be_computed_is_refused),
         cmocka_unit_test(sequences_longer_than_a_context_are_refused),
     };
