@@ -8,7 +8,7 @@
 static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teacher)
 {
     switch (r->targets) {
-    case RT_CACHE_SAMPLE: return 25.1;
+    case RT_CACHE_SAMPLE: return 23.8;
     case RT_CACHE_TOPK: return 4.0 * r->k + 2.0;
     case RT_CACHE_HIDDEN: return (double)teacher->hp.d_model * rt_dtype_block_bytes(r->hidden_dtype);
     }

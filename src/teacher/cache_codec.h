@@ -1,6 +1,6 @@
 /* cache_codec.h - how token ids and rows of (id, count) become bits. Ids are replaced by ranks of popularity within the
  * shard; a row is the sorted ranks as gaps. Rows come in kinds, and the ids a kind is fond of come first in its
- * ranking. A symbol says the gap's number of bits and whether the count exceeds one; its prefix code depends on where
+ * ranking. A symbol says how long the gap is and whether the count exceeds one; its prefix code depends on where
  * in the ranking the row stands and on the entries and draws that remain. The id of the text after a row is told by
  * its place in the row. Numbers: docs/cache.md. */
 #ifndef RT_TEACHER_CACHE_CODEC_H
@@ -17,8 +17,8 @@ enum {
 typedef struct rt_coded_row {
     int32_t token; /* id of the text it stands at */
     int kind;
-    bool sample;      /* an entropy and counts that add up to `total`; else `total` entries of count one */
-    uint16_t entropy; /* f16 */
+    bool sample; /* an entropy and counts that add up to `total`; else `total` entries of count one */
+    int entropy; /* in steps of 1 / RT_MODEL_ENTROPY_STEPS nats */
     int total, n;
     int32_t *ids, *counts; /* [n] by ascending rank in the kind */
 } rt_coded_row;
@@ -35,7 +35,7 @@ void rt_encoder_rank(rt_encoder *e);
 RT_MUST_USE rt_status rt_encoder_find_kinds(rt_encoder *e, const rt_kind_rows *rows, const int32_t *tokens,
                                             uint8_t *kind, rt_err *err);
 void rt_encoder_make_codes(rt_encoder *e);
-void rt_encoder_put_book(const rt_encoder *e, rt_bits_out *out);
+void rt_encoder_put_book(rt_encoder *e, rt_bits_out *out);
 
 void rt_encoder_begin_sequence(rt_encoder *e);
 /* order[j] = index of the j-th entry in a row of this kind. */

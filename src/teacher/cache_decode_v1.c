@@ -13,7 +13,7 @@ int rt_decoder_get_row_v1(const rt_decoder *d, rt_bits_in *in, int total, int ro
         if (found == 0 || low > 21 || n == room) {
             return -1;
         }
-        int64_t next = (int64_t)rank + rt_decoder_low_bits(in, word, found, low);
+        int64_t next = (int64_t)rank + rt_decoder_low_bits(in, word, found, 1, low);
         if (next >= d->n_ranked) {
             return -1;
         }

@@ -15,16 +15,17 @@ enum {
 
 typedef struct rt_decoder_kind {
     int32_t n;
-    int32_t *ids;    /* [n] */
-    uint8_t *listed; /* a bit a rank: its id stands in `ids` */
+    int32_t *ids; /* [n] its ranking; after them it is that of all ids */
 } rt_decoder_kind;
 
 struct rt_decoder {
     int32_t n_ranked;
-    int32_t *id_of_rank; /* [n_ranked] */
+    int32_t *id_of_rank;                       /* [n_ranked] */
+    int32_t class_first[RT_MODEL_CLASSES + 1]; /* first rank of each class */
     int n_kinds;
     rt_decoder_kind kinds[RT_MODEL_MAX_KINDS];
     int16_t table_of[RT_DECODER_CONTEXTS]; /* -1: the context never occurs */
+    int16_t n_tables;
     uint16_t (*tables)[RT_PREFIX_TABLE];
 };
 
@@ -37,12 +38,12 @@ static inline uint32_t rt_decoder_symbol(const rt_decoder *d, rt_bits_in *in, ui
     return found;
 }
 
-/* 1 followed by the `low` bits after the code that `found` describes; word still begins with that code. Code and low
- * bits together are fewer than the bits a word holds. */
-static inline uint32_t rt_decoder_low_bits(rt_bits_in *in, uint64_t word, uint32_t found, uint32_t low)
+/* `top` followed by the `low` bits after the code that `found` describes; word still begins with that code. Code and
+ * low bits together are fewer than the bits a word holds. */
+static inline uint32_t rt_decoder_low_bits(rt_bits_in *in, uint64_t word, uint32_t found, uint32_t top, uint32_t low)
 {
     in->at += low;
-    return 1u << low | (uint32_t)(word >> (found & 15) & ((1ull << low) - 1));
+    return top << low | (uint32_t)(word >> (found & 15) & ((1ull << low) - 1));
 }
 
 /* A value that the encoder put open-ended, or -1. */

@@ -6,11 +6,11 @@
 
 struct rt_encoder {
     int64_t n_vocab;
-    uint32_t *popularity; /* [n_vocab] occurrences */
-    int32_t *rank_of_id;  /* [n_vocab] */
-    int32_t *id_of_rank;  /* [n_vocab] */
-    int32_t
-        class_first[RT_MODEL_CLASSES + 1]; /* first rank of each class, the most popular class first; then their end */
+    uint32_t *popularity;                      /* [n_vocab] occurrences */
+    int32_t *rank_of_id;                       /* [n_vocab] */
+    int32_t *id_of_rank;                       /* [n_vocab] */
+    int32_t *chosen;                           /* [n_vocab] room for ids or ranks of a class */
+    int32_t class_first[RT_MODEL_CLASSES + 1]; /* first rank of each class, the most popular class being the first */
     rt_kinds kinds;
     uint8_t *kind_after;                  /* [n_vocab] in this sequence: 1 + kind of the last row after an id */
     uint32_t (*count)[RT_PREFIX_SYMBOLS]; /* [RT_MODEL_CONTEXTS] */
@@ -29,6 +29,7 @@ rt_status rt_encoder_new(rt_encoder **out, int64_t n_vocab, rt_err *err)
     RT_TRY(RT_NEW(&e->popularity, (size_t)n_vocab, "id counts", err));
     RT_TRY(RT_NEW(&e->rank_of_id, (size_t)n_vocab, "id ranks", err));
     RT_TRY(RT_NEW(&e->id_of_rank, (size_t)n_vocab, "id ranks", err));
+    RT_TRY(RT_NEW(&e->chosen, (size_t)n_vocab, "ids of a class", err));
     RT_TRY(RT_NEW(&e->kind_after, (size_t)n_vocab, "kinds after ids", err));
     RT_TRY(RT_NEW(&e->count, RT_MODEL_CONTEXTS, "symbol counts", err));
     RT_TRY(RT_NEW(&e->length, RT_MODEL_CONTEXTS, "code lengths", err));
@@ -46,6 +47,7 @@ void rt_encoder_free(rt_encoder *e)
         rt_free(e->popularity);
         rt_free(e->rank_of_id);
         rt_free(e->id_of_rank);
+        rt_free(e->chosen);
         rt_kinds_release(&e->kinds);
         rt_free(e->kind_after);
         rt_free(e->count);
@@ -71,21 +73,26 @@ void rt_encoder_note(rt_encoder *e, const int32_t *ids, int64_t n)
     }
 }
 
+static int class_of(const rt_encoder *e, int32_t id)
+{
+    int bits = rt_bit_length(e->popularity[id]);
+    return bits >= RT_MODEL_RANKED ? bits : 0;
+}
+
 /* Classes and not exact counts order the ids: the table of a shard then costs a few bits an id. Within a class ids
  * ascend. */
 void rt_encoder_rank(rt_encoder *e)
 {
     int32_t rank = 0;
-    for (int c = 0; c < RT_MODEL_CLASSES; c++) {
+    for (int c = RT_MODEL_CLASSES; c >= 0; c--) {
         e->class_first[c] = rank;
         for (int32_t id = 0; id < e->n_vocab; id++) {
-            if (rt_bit_length(e->popularity[id]) == RT_MODEL_CLASSES - c) {
+            if (class_of(e, id) == c) {
                 e->rank_of_id[id] = rank;
                 e->id_of_rank[rank++] = id;
             }
         }
     }
-    e->class_first[RT_MODEL_CLASSES] = rank;
 }
 
 rt_status rt_encoder_find_kinds(rt_encoder *e, const rt_kind_rows *rows, const int32_t *tokens, uint8_t *kind,
@@ -97,8 +104,7 @@ rt_status rt_encoder_find_kinds(rt_encoder *e, const rt_kind_rows *rows, const i
         kind[i] = (uint8_t)(((uint32_t)tokens[i] * 2654435761u >> 8) % (uint32_t)n_kinds);
     }
     RT_TRY(rt_kinds_sort(kind, n_kinds, rows, e->n_vocab, err));
-    RT_TRY(rt_kinds_list(&e->kinds, kind, n_kinds, rows, e->id_of_rank, e->class_first[RT_MODEL_CLASSES], e->n_vocab,
-                         err));
+    RT_TRY(rt_kinds_rank(&e->kinds, kind, n_kinds, rows, e->id_of_rank, e->n_vocab, err));
 out:
     return st;
 }
@@ -153,13 +159,6 @@ void rt_encoder_begin_sequence(rt_encoder *e)
     memset(e->kind_after, 0, (size_t)e->n_vocab);
 }
 
-/* Place of an id in the ranking of a kind: its list, then all ids. */
-static int32_t rank_in_kind(const rt_encoder *e, int kind, int32_t id)
-{
-    int32_t listed = e->kinds.listed[id][kind];
-    return listed >= 0 ? listed : e->kinds.first[kind][RT_MODEL_CLASSES] + e->rank_of_id[id];
-}
-
 static int compare_keys(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -170,7 +169,7 @@ void rt_encoder_sort(rt_encoder *e, int kind, const int32_t *ids, int n, int32_t
 {
     RT_BUG_IF(n > RT_CODEC_MAX_TOTAL);
     for (int i = 0; i < n; i++) {
-        e->keys[i] = (uint64_t)(uint32_t)rank_in_kind(e, kind, ids[i]) << 32 | (uint32_t)i;
+        e->keys[i] = (uint64_t)(uint32_t)e->kinds.rank[ids[i]][kind] << 32 | (uint32_t)i;
     }
     qsort(e->keys, (size_t)n, sizeof *e->keys, compare_keys);
     for (int i = 0; i < n; i++) {
@@ -178,12 +177,13 @@ void rt_encoder_sort(rt_encoder *e, int kind, const int32_t *ids, int n, int32_t
     }
 }
 
-static void put_entropy_and_size(rt_encoder *e, rt_bits_out *out, uint16_t entropy, int n)
+static void put_entropy_and_size(rt_encoder *e, rt_bits_out *out, const rt_coded_row *row)
 {
-    int symbol = rt_model_entropy_symbol(entropy);
-    put_symbol(e, out, RT_MODEL_ENTROPY, symbol);
-    put_low_bits(out, entropy, rt_model_entropy_low_bits(symbol));
-    put_open_ended(e, out, RT_MODEL_SIZE + symbol, n - 1);
+    int high = row->entropy >> RT_MODEL_ENTROPY_LOW;
+    RT_BUG_IF(high < 0 || high >= RT_MODEL_ENTROPY_HIGH);
+    put_symbol(e, out, RT_MODEL_ENTROPY + row->kind, high);
+    put_low_bits(out, (uint32_t)row->entropy, RT_MODEL_ENTROPY_LOW);
+    put_open_ended(e, out, RT_MODEL_SIZE + high, row->n - 1);
 }
 
 void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const rt_coded_row *row)
@@ -195,18 +195,18 @@ void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const rt_coded_row *row
     put_symbol(e, out, RT_MODEL_KIND + *after, row->kind);
     *after = (uint8_t)(row->kind + 1);
     if (row->sample) {
-        put_entropy_and_size(e, out, row->entropy, row->n);
+        put_entropy_and_size(e, out, row);
     }
     for (int i = 0; i < row->n; i++) {
         int left = row->n - i, count = row->counts[i];
-        int32_t next = rank_in_kind(e, row->kind, row->ids[i]);
-        uint32_t gap = (uint32_t)(next - rank);
+        int32_t next = e->kinds.rank[row->ids[i]][row->kind];
+        uint32_t v = (uint32_t)(next - rank) + 1; /* at least 2: there is a bit after the highest */
         RT_BUG_IF(next <= rank || count < 1 || count > spare + 1);
         bool told = left > 1 && count > 1; /* the last entry takes what is left */
-        int low = rt_bits_below_top(gap);
-        put_symbol(e, out, rt_model_gap_context(rank, left, spare), 2 * low + told);
-        put_low_bits(out, gap, low);
-        if (told) {
+        int low = rt_bits_below_top(v) - 1, second = (int)(v >> low & 1);
+        put_symbol(e, out, rt_model_gap_context(rank, left, spare), 4 * low + 2 * second + told);
+        put_low_bits(out, v, low);
+        if (told && spare > 1) {
             put_open_ended(e, out, rt_model_count_context(left, spare), count - 2);
         }
         rank = next;
@@ -216,14 +216,6 @@ void rt_encoder_put_row(rt_encoder *e, rt_bits_out *out, const rt_coded_row *row
 }
 
 /* ---- codes and book ---- */
-
-void rt_encoder_make_codes(rt_encoder *e)
-{
-    for (int c = 0; c < RT_MODEL_CONTEXTS; c++) {
-        rt_prefix_lengths(e->count[c], e->length[c]);
-        RT_BUG_IF(!rt_prefix_codes(e->length[c], e->code[c]));
-    }
-}
 
 /* Ascending numbers: how many, then gaps in the Golomb order that fits their mean. */
 static void put_ascending(rt_bits_out *out, const int32_t *v, int32_t n)
@@ -241,28 +233,73 @@ static void put_ascending(rt_bits_out *out, const int32_t *v, int32_t n)
     }
 }
 
-static void put_classes(rt_bits_out *out, const int32_t *v, const int32_t first[RT_MODEL_CLASSES + 1], int n_classes)
+/* Of each class in the shard the ids that the kind lists, then their classes in the kind. */
+static void put_list(rt_encoder *e, rt_bits_out *out, int kind)
 {
-    for (int c = 0; c < n_classes; c++) {
-        put_ascending(out, v + first[c], first[c + 1] - first[c]);
+    for (int c = RT_MODEL_CLASSES; c >= RT_MODEL_LISTED; c--) {
+        const int32_t *ids = e->id_of_rank + e->class_first[c];
+        int32_t n = 0;
+        for (int32_t i = 0; i < e->class_first[c - 1] - e->class_first[c]; i++) {
+            if (e->kinds.listed[ids[i]][kind] != 0) {
+                e->chosen[n++] = i;
+            }
+        }
+        if (out) {
+            put_ascending(out, e->chosen, n);
+        }
+        for (int32_t i = 0; i < n; i++) {
+            put_symbol(e, out, RT_MODEL_LIST + c, e->kinds.listed[ids[e->chosen[i]]][kind]);
+        }
     }
 }
 
-void rt_encoder_put_book(const rt_encoder *e, rt_bits_out *out)
+/* Lengths of a context's codes, themselves in codes; of those codes as plain numbers. */
+static void put_code_lengths(rt_encoder *e, rt_bits_out *out, int context)
 {
-    put_classes(out, e->id_of_rank, e->class_first, RT_MODEL_CLASSES);
-    rt_bits_put_gamma(out, (uint32_t)e->kinds.n + 1);
+    const uint8_t *length = e->length[context];
+    int n = RT_PREFIX_SYMBOLS;
+    while (n > 0 && length[n - 1] == 0) {
+        n--;
+    }
+    if (out) {
+        rt_bits_put_gamma(out, (uint32_t)n + 1);
+    }
+    for (int s = 0; s < n; s++) {
+        if (context < RT_MODEL_LENGTH) {
+            put_symbol(e, out, rt_model_length_context(length, s), length[s]);
+        } else {
+            rt_bits_put(out, length[s], 4);
+        }
+    }
+}
+
+void rt_encoder_make_codes(rt_encoder *e)
+{
     for (int k = 0; k < e->kinds.n; k++) {
-        put_classes(out, e->kinds.list[k], e->kinds.first[k], RT_MODEL_LIST_CLASSES);
+        put_list(e, NULL, k);
     }
     for (int c = 0; c < RT_MODEL_CONTEXTS; c++) {
-        int n = RT_PREFIX_SYMBOLS;
-        while (n > 0 && e->length[c][n - 1] == 0) {
-            n--;
+        rt_prefix_lengths(e->count[c], e->length[c]);
+        RT_BUG_IF(!rt_prefix_codes(e->length[c], e->code[c]));
+        if (c < RT_MODEL_LENGTH) {
+            put_code_lengths(e, NULL, c);
         }
-        rt_bits_put_gamma(out, (uint32_t)n + 1);
-        for (int s = 0; s < n; s++) {
-            rt_bits_put(out, e->length[c][s], 4);
-        }
+    }
+}
+
+void rt_encoder_put_book(rt_encoder *e, rt_bits_out *out)
+{
+    for (int c = RT_MODEL_CLASSES; c >= RT_MODEL_RANKED; c--) {
+        put_ascending(out, e->id_of_rank + e->class_first[c], e->class_first[c - 1] - e->class_first[c]);
+    }
+    for (int c = RT_MODEL_LENGTH; c < RT_MODEL_CONTEXTS; c++) {
+        put_code_lengths(e, out, c);
+    }
+    for (int c = 0; c < RT_MODEL_LENGTH; c++) {
+        put_code_lengths(e, out, c);
+    }
+    rt_bits_put_gamma(out, (uint32_t)e->kinds.n + 1);
+    for (int k = 0; k < e->kinds.n; k++) {
+        put_list(e, out, k);
     }
 }

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { ROWS_A_KIND = 1024, ROUNDS = 12, SMOOTHING = 8000 };
+enum { ROWS_A_KIND = 1024, ROUNDS = 40, SMOOTHING = 12000 };
 
 int rt_kinds_wanted(int64_t n_rows)
 {
@@ -99,51 +99,37 @@ out:
     return st;
 }
 
-/* ---- lists ---- */
+/* ---- rankings ---- */
 
-/* 0: the most popular class; RT_MODEL_CLASSES: not in the list. */
-static int class_of(int32_t count)
+/* `rank` holds counts and gets places. */
+static void rank_one(rt_kinds *kinds, int k, const int32_t *id_of_rank, int64_t n_vocab)
 {
-    int bits = rt_bit_length((uint32_t)count);
-    return bits >= RT_MODEL_LISTED ? RT_MODEL_CLASSES - bits : RT_MODEL_CLASSES;
+    int32_t size[RT_MODEL_CLASSES + 1] = {0}, next[RT_MODEL_CLASSES + 1] = {0};
+    for (int64_t id = 0; id < n_vocab; id++) {
+        int bits = rt_bit_length((uint32_t)kinds->rank[id][k]);
+        kinds->listed[id][k] = (uint8_t)(bits >= RT_MODEL_LISTED ? bits : 0);
+        size[kinds->listed[id][k]]++;
+    }
+    for (int c = RT_MODEL_CLASSES; c > 0; c--) {
+        next[c - 1] = next[c] + size[c];
+    }
+    for (int64_t i = 0; i < n_vocab; i++) {
+        int32_t id = id_of_rank[i];
+        kinds->rank[id][k] = next[kinds->listed[id][k]]++;
+    }
 }
 
-/* The list of one kind; `listed` holds counts and gets places. */
-static rt_status list_one(rt_kinds *kinds, int k, const int32_t *id_of_rank, int32_t n_ranked, rt_err *err)
-{
-    rt_status st = RT_OK;
-    int32_t *first = kinds->first[k], next[RT_MODEL_CLASSES + 1] = {0}, n = 0;
-    for (int32_t rank = 0; rank < n_ranked; rank++) {
-        next[class_of(kinds->listed[id_of_rank[rank]][k])]++;
-    }
-    for (int c = 0; c <= RT_MODEL_CLASSES; c++) {
-        first[c] = n;
-        n += next[c];
-        next[c] = first[c];
-    }
-    RT_TRY(RT_NEW(&kinds->list[k], (size_t)first[RT_MODEL_CLASSES] + 1, "list of a kind", err));
-    for (int32_t rank = 0; rank < n_ranked; rank++) {
-        int32_t *place = &kinds->listed[id_of_rank[rank]][k];
-        int c = class_of(*place);
-        *place = c < RT_MODEL_CLASSES ? next[c]++ : -1;
-        if (c < RT_MODEL_CLASSES) {
-            kinds->list[k][*place] = rank;
-        }
-    }
-out:
-    return st;
-}
-
-rt_status rt_kinds_list(rt_kinds *k, const uint8_t *kind, int n_kinds, const rt_kind_rows *rows,
-                        const int32_t *id_of_rank, int32_t n_ranked, int64_t n_vocab, rt_err *err)
+rt_status rt_kinds_rank(rt_kinds *k, const uint8_t *kind, int n_kinds, const rt_kind_rows *rows,
+                        const int32_t *id_of_rank, int64_t n_vocab, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_kinds_release(k);
-    k->n = n_kinds;
+    RT_TRY(RT_NEW(&k->rank, (size_t)n_vocab, "ids by kind of row", err));
     RT_TRY(RT_NEW(&k->listed, (size_t)n_vocab, "ids by kind of row", err));
-    count_ids(k->listed, rows, kind, n_vocab);
+    k->n = n_kinds;
+    count_ids(k->rank, rows, kind, n_vocab);
     for (int i = 0; i < n_kinds; i++) {
-        RT_TRY(list_one(k, i, id_of_rank, n_ranked, err));
+        rank_one(k, i, id_of_rank, n_vocab);
     }
 out:
     return st;
@@ -151,9 +137,7 @@ out:
 
 void rt_kinds_release(rt_kinds *k)
 {
-    for (int i = 0; i < RT_MODEL_MAX_KINDS; i++) {
-        rt_free(k->list[i]);
-    }
+    rt_free(k->rank);
     rt_free(k->listed);
     memset(k, 0, sizeof *k);
 }

@@ -14,18 +14,18 @@ typedef struct rt_kind_rows {
 
 typedef struct rt_kinds {
     int n;
-    int32_t (*listed)[RT_MODEL_MAX_KINDS];                   /* [n_vocab] place of an id in each list, -1: none */
-    int32_t *list[RT_MODEL_MAX_KINDS];                       /* ranks of the listed ids */
-    int32_t first[RT_MODEL_MAX_KINDS][RT_MODEL_CLASSES + 1]; /* of each popularity class in a list; then its length */
+    int32_t (*rank)[RT_MODEL_MAX_KINDS];   /* [n_vocab] place of an id in the ranking of each kind */
+    uint8_t (*listed)[RT_MODEL_MAX_KINDS]; /* [n_vocab] class of an id in each kind, 0: not in its list */
 } rt_kinds;
 
 /* How many kinds so many rows can pay for. */
 int rt_kinds_wanted(int64_t n_rows);
 /* Improves a first guess `kind` [rows->n] until few rows change, by the bits their ids would cost. */
 RT_MUST_USE rt_status rt_kinds_sort(uint8_t *kind, int n_kinds, const rt_kind_rows *rows, int64_t n_vocab, rt_err *err);
-/* Lists of all kinds; id_of_rank [n_ranked]. Replaces those that were; release in every case. */
-RT_MUST_USE rt_status rt_kinds_list(rt_kinds *k, const uint8_t *kind, int n_kinds, const rt_kind_rows *rows,
-                                    const int32_t *id_of_rank, int32_t n_ranked, int64_t n_vocab, rt_err *err);
+/* Rankings of all kinds: ids of a list by falling class, then the others, each in the order of id_of_rank [n_vocab].
+ * Replaces those that were; release in every case. */
+RT_MUST_USE rt_status rt_kinds_rank(rt_kinds *k, const uint8_t *kind, int n_kinds, const rt_kind_rows *rows,
+                                    const int32_t *id_of_rank, int64_t n_vocab, rt_err *err);
 void rt_kinds_release(rt_kinds *k);
 
 #endif

@@ -156,7 +156,7 @@ static bool get_row(const rt_shard *s, rt_bits_in *in, uint8_t *kind_after, rt_t
     } else if (!rt_decoder_get_row(s->decoder, in, kind_after, room, row)) {
         return false;
     } else if (row->sample) {
-        value = rt_half_decode(row->entropy);
+        value = (float)row->entropy / RT_MODEL_ENTROPY_STEPS;
     }
     return set_target(t, row, value, weight, in);
 }

@@ -103,7 +103,7 @@ static rt_coded_row coded_row(walk *k, int32_t token)
         row.counts[i] = counts ? counts[w->order[i]] : 1;
     }
     if (sample) {
-        row.entropy = rt_half_encode(VIEW(float, w->row_values)[k->row]);
+        row.entropy = rt_model_entropy_steps(VIEW(float, w->row_values)[k->row]);
     }
     return row;
 }
@@ -311,7 +311,7 @@ static rt_status add_row(rt_cache_writer *w, const rt_cache_row *r, int64_t posi
                            (long long)position);
         }
     }
-    if (sample ? !(value >= 0 && value < 65504) : !(value <= 0)) {
+    if (sample ? !(value >= 0 && value <= RT_MODEL_ENTROPY_MOST) : !(value <= 0)) {
         return rt_fail(err, RT_NUMERIC, (uint64_t)position, "%s %g at token %lld",
                        sample ? "entropy" : "log of the tail mass", (double)value, (long long)position);
     }

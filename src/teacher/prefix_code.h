@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    RT_PREFIX_SYMBOLS = 64,
+    RT_PREFIX_SYMBOLS = 128,
     RT_PREFIX_LIMIT = 11, /* longest code in bits: a decoding table is 4 KiB */
     RT_PREFIX_TABLE = 1 << RT_PREFIX_LIMIT
 };

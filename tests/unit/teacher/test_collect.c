@@ -206,7 +206,7 @@ static void check_same_targets(const rt_source_batch *a, const rt_source_batch *
     for (int64_t i = 0; i < a->n_rows; i++) {
         const rt_target *x = &a->targets[i], *y = &b->targets[i];
         assert_int_equal(x->n, y->n);
-        assert_true(fabsf(x->entropy - y->entropy) < 0.01f);
+        assert_true(fabsf(x->entropy - y->entropy) < 0.0313f); /* half a step of the cache, 1/32 */
         for (int j = 0; j < x->n; j++) {
             int k = 0;
             while (k < y->n && y->ids[k] != x->ids[j]) {
