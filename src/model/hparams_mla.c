@@ -80,6 +80,11 @@ rt_status rt_mla_to_gguf(rt_gguf_writer *w, const rt_arch *arch, const rt_hparam
     rt_keys_set_u32(w, arch->name, "attention.kv_lora_rank", hp->kv_lora);
     if (hp->q_lora > 0) {
         rt_keys_set_u32(w, arch->name, "attention.q_lora_rank", hp->q_lora);
+    } else if (hp->n_layer != 26 && hp->n_layer != 27) {
+        rt_log(RT_LOG_WARN,
+               "llama.cpp takes a model for one without a query latent by its 26 or 27 layers: it will not open "
+               "this one of %lld, retort does",
+               (long long)hp->n_layer);
     }
     if (has_indexer(arch)) {
         rt_keys_set_u32(w, arch->name, "attention.indexer.head_count", hp->n_index_head);
