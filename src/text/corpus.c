@@ -87,6 +87,7 @@ rt_status rt_draft_keep(rt_corpus_builder *b, rt_document *d, rt_err *err)
     if (d->n == 0) {
         return RT_OK;
     }
+    d->opened = rt_tokenizer_adds_bos(b->t) && c->ids.p[d->first] == rt_tokenizer_bos(b->t);
     if (c->n_docs == INT32_MAX) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, d->line, "more than %d documents", INT32_MAX);
     }

@@ -7,6 +7,7 @@
 /* A document: ids with a loss mask, its origin, and where it came from (for the ledger and clustered errors). */
 typedef struct rt_document {
     int64_t first, n;   /* range in rt_corpus.ids */
+    bool opened;        /* begins with the BOS its tokenizer puts before every text */
     const char *source; /* path of the file */
     const char *id;     /* the row's "id", or "<file>:<line>" */
     const char *origin; /* the row's or file's stated origin/licence, NULL: not stated */
@@ -40,11 +41,12 @@ RT_MUST_USE rt_status rt_corpus_load(rt_corpus *c, const rt_tokenizer *t, const 
 void rt_corpus_release(rt_corpus *c);
 
 /* Packing: documents are cut into pieces of at most `sequence` tokens; pieces fill sequences of exactly up to
- * `sequence` tokens, first fit in document order. Attention never crosses a piece. */
+ * `sequence` tokens, first fit in document order. Attention never crosses a piece. Pieces of opened documents all begin
+ * with BOS: a model that has always seen one makes nothing of a text without. */
 typedef struct rt_segment {
     int64_t start; /* offset in the packed token array */
     int64_t n;     /* tokens, <= sequence */
-    int64_t src;   /* offset in rt_corpus.ids */
+    int64_t src;   /* offset in rt_corpus.ids, of what follows a repeated BOS */
     int32_t doc;   /* index in rt_corpus.docs */
 } rt_segment;
 typedef struct rt_packed {

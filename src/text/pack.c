@@ -23,11 +23,19 @@ typedef struct packing {
     int n_open;
 } packing;
 
+/* Tokens at the begin of the document's piece at `at` that are repeated from the document's: BOS or none. */
+static int64_t repeated(const rt_document *d, int64_t at)
+{
+    return d->opened && at > 0;
+}
+
 static size_t count_pieces(const rt_corpus *c, int64_t sequence)
 {
     size_t n = 0;
     for (size_t i = 0; i < c->n_docs; i++) {
-        n += (size_t)((c->docs[i].n + sequence - 1) / sequence);
+        for (int64_t at = 0; at < c->docs[i].n; at += sequence - repeated(&c->docs[i], at)) {
+            n++;
+        }
     }
     return n;
 }
@@ -71,11 +79,13 @@ static int64_t cut_and_place(packing *p, const rt_corpus *c, int64_t sequence)
     int64_t n_tokens = 0;
     for (size_t i = 0; i < c->n_docs; i++) {
         const rt_document *d = &c->docs[i];
-        for (int64_t at = 0; at < d->n; at += sequence) {
-            int64_t n = d->n - at < sequence ? d->n - at : sequence;
+        for (int64_t at = 0, own; at < d->n; at += own) {
+            const int64_t again = repeated(d, at), room = sequence - again;
+            own = d->n - at < room ? d->n - at : room;
+            const int64_t n = own + again;
             p->pieces[p->n_pieces++] = (piece){d->first + at, n, (int32_t)i, place(p, n, sequence)};
+            n_tokens += n;
         }
-        n_tokens += d->n;
     }
     return n_tokens;
 }
@@ -104,10 +114,13 @@ static void copy_tokens(rt_packed *out, const rt_corpus *c)
     int64_t at = 0;
     for (size_t i = 0; i < out->n_segments; i++) {
         rt_segment *s = &out->segments[i];
+        const rt_document *d = &c->docs[s->doc];
+        const int64_t again = repeated(d, s->src - d->first), own = s->n - again;
         s->start = at;
-        memcpy(out->ids + at, c->ids.p + s->src, (size_t)s->n * sizeof *out->ids);
-        for (int64_t k = 0; k + 1 < s->n; k++) {
-            out->loss_mask[at + k] = c->mask[s->src + k + 1];
+        memcpy(out->ids + at, c->ids.p + d->first, (size_t)again * sizeof *out->ids);
+        memcpy(out->ids + at + again, c->ids.p + s->src, (size_t)own * sizeof *out->ids);
+        for (int64_t k = 1; k < s->n; k++) {
+            out->loss_mask[at + k - 1] = c->mask[s->src + k - again];
         }
         at += s->n;
     }

@@ -93,6 +93,38 @@ static void the_mask_stands_where_the_counted_token_is_predicted(void **state)
     rt_corpus_release(&c);
 }
 
+static void every_piece_of_an_opened_document_begins_as_it_does(void **state)
+{
+    (void)state;
+    rt_corpus c = make_corpus(lengths, N_LENGTHS);
+    rt_packed p;
+    rt_err err = {0};
+    size_t own = 0;
+    for (size_t i = 0; i < N_LENGTHS; i++) {
+        c.docs[i].opened = i % 2 != 0;
+    }
+    ok(rt_pack(&p, &c, 8, &err));
+    for (size_t i = 0; i < p.n_segments; i++) {
+        const rt_segment *s = &p.segments[i];
+        const rt_document *d = &c.docs[s->doc];
+        const bool again = d->opened && s->src > d->first;
+        assert_in_range(s->n, 1 + again, 8);
+        assert_int_equal(p.ids[s->start], c.ids.p[again ? d->first : s->src]);
+        for (int64_t k = again; k < s->n; k++) {
+            assert_int_equal(p.ids[s->start + k], c.ids.p[s->src + k - again]);
+        }
+        for (int64_t k = 1; k < s->n; k++) {
+            assert_int_equal(p.loss_mask[s->start + k - 1], p.ids[s->start + k] % 3 != 0);
+        }
+        assert_int_equal(p.loss_mask[s->start + s->n - 1], 0);
+        own += (size_t)(s->n - again);
+    }
+    assert_int_equal(own, c.ids.n);
+    assert_int_equal(p.n_tokens, (int64_t)own + 2 + 4); /* of the documents of 20 and of 33 tokens */
+    rt_packed_release(&p);
+    rt_corpus_release(&c);
+}
+
 static void equal_layouts_have_equal_hashes(void **state)
 {
     (void)state;
@@ -150,6 +182,7 @@ int main(void)
         cmocka_unit_test(every_token_is_packed_once_in_document_order),
         cmocka_unit_test(sequences_are_full_up_to_their_length_and_few),
         cmocka_unit_test(the_mask_stands_where_the_counted_token_is_predicted),
+        cmocka_unit_test(every_piece_of_an_opened_document_begins_as_it_does),
         cmocka_unit_test(equal_layouts_have_equal_hashes),
         cmocka_unit_test(many_documents_pack_well_and_in_linear_time),
         cmocka_unit_test(a_sequence_that_predicts_nothing_is_refused),
