@@ -27,12 +27,13 @@ typedef struct retort_collect_options {
     const char *grant;          /* file with a written grant of the rights holder; NULL: none */
     int64_t memory; /* bytes the teacher's weights may take, 0: what the machine has; larger ones are read layer by
                        layer */
+    const char *chat_form; /* of conversations: "chatml", ...; NULL: the one the teacher's template says */
 } retort_collect_options;
 
 static inline retort_collect_options retort_collect_defaults(void)
 {
-    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50,   32,   1.0,  0, 0, 1,
-                                RETORT_PRECISION_AUTO,          0,        NULL, NULL, NULL, 0};
+    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50,   32,   1.0,  0, 0,   1,
+                                RETORT_PRECISION_AUTO,          0,        NULL, NULL, NULL, 0, NULL};
     return o;
 }
 

@@ -95,6 +95,7 @@ static rt_status score(rt_cli *c, const collect_args *a)
     o.accept_licence = a->accept;
     o.reason = a->reason;
     o.grant = a->grant;
+    o.chat_form = a->template;
     const rt_status st = retort_collect(c->operands.v[0], a->text.v, a->text.n, a->out, &o, &r, &c->err);
     if (st == RT_OK) {
         print_cache(c, a, &r);
@@ -337,7 +338,7 @@ int rt_cmd_collect(int argc, char **argv)
         {"min-p", 0, RT_OPT_NUM, &a.min_p, "P", "text: leave out what is rarer than this share of the likeliest"},
         {"n-predict", 'n', RT_OPT_INT, &a.max_new, "N", "text: tokens an answer at most (default 256)"},
         {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
-        {"template", 0, RT_OPT_STR, &a.template, "NAME", "text: form of the turns, as for retort generate"},
+        {"template", 0, RT_OPT_STR, &a.template, "NAME", "form of the turns of conversations, as for retort generate"},
         {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
         {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
         RT_CLI_MEMORY(&c.memory),

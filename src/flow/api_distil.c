@@ -76,6 +76,9 @@ static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpu
     RT_TRY(rt_api_precision(o->precision, &precision, err));
     RT_TRY(rt_permit_get(&s->permit, ask, NULL, err));
     RT_TRY(rt_tokenizer_open(&s->tokenizer, ask->model, err));
+    if (o->chat_form != NULL) {
+        RT_TRY(rt_chat_set_form(s->tokenizer, o->chat_form, err));
+    }
     RT_TRY(
         rt_model_open(&s->teacher, ask->model, &(rt_model_options){.precision = precision, .memory = o->memory}, err));
     RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err));

@@ -108,6 +108,20 @@ void rt_flow_drop_texts(rt_flow *f)
     f->texts_open = false;
 }
 
+rt_status rt_flow_need_tokenizer(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    if (f->tokenizer != NULL) {
+        return RT_OK;
+    }
+    RT_TRY(rt_tokenizer_open(&f->tokenizer, f->recipe.teacher, err));
+    if (f->recipe.chat_form != NULL) {
+        RT_TRY(rt_chat_set_form(f->tokenizer, f->recipe.chat_form, err));
+    }
+out:
+    return st;
+}
+
 rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
@@ -115,9 +129,7 @@ rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
     if (f->texts_open) {
         return RT_OK;
     }
-    if (f->tokenizer == NULL) {
-        RT_TRY(rt_tokenizer_open(&f->tokenizer, r->teacher, err));
-    }
+    RT_TRY(rt_flow_need_tokenizer(f, err));
     RT_TRY(load(f, &f->text, r->text, r->n_text, f->split.collect_tokens, err));
     if (r->n_valid > 0) {
         RT_TRY(load(f, &f->valid, r->valid, r->n_valid, rt_flow_held_out_tokens(f), err));

@@ -89,6 +89,9 @@ static const rt_field collect_fields[] = {
      .min = 1,
      .max = 1e12,
      .help = "stop after the document that reaches so many; default: what the budget allows, or all"},
+    {.key = "template",
+     .kind = RT_FIELD_STR,
+     .help = "form of the turns of conversations (docs/tokenizers.md); default: what the teacher's template says"},
     {0},
 };
 static const rt_field student_fields[] = {
@@ -421,6 +424,7 @@ static void read_collect(rt_run_recipe *r, const json_t *c)
     r->hidden_dtype = strcmp(rt_json_str(c, "hidden_type", "f16"), "f32") == 0 ? RT_F32 : RT_F16;
     r->temperature = rt_json_f64(c, "temperature", 1.0);
     r->collect_tokens = rt_json_i64(c, "tokens", 0);
+    r->chat_form = rt_json_str(c, "template", NULL);
 }
 
 /* A server gives a few log-probabilities a position, and no weights. */

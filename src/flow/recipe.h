@@ -41,6 +41,7 @@ typedef struct rt_run_recipe {
     rt_dtype hidden_dtype;
     double temperature;
     int64_t collect_tokens; /* 0: planner or all */
+    const char *chat_form;  /* of conversations in the texts; NULL: the one the teacher's template says */
 
     const char *init; /* "prune" */
     int layers;       /* 0 when `keep` is given */

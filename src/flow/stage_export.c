@@ -88,9 +88,7 @@ rt_status rt_stage_export(rt_flow *f, rt_err *err)
     rt_status st = RT_OK;
     rt_model *m = NULL;
     char *student = NULL, *dir = NULL;
-    if (f->tokenizer == NULL) {
-        RT_TRY(rt_tokenizer_open(&f->tokenizer, f->recipe.teacher, err));
-    }
+    RT_TRY(rt_flow_need_tokenizer(f, err));
     RT_TRY(rt_flow_path_to(f, "student/model.safetensors", &student, err));
     RT_TRY(rt_flow_path_to(f, "export", &dir, err));
     RT_TRY(rt_mkdirs(dir, err));

@@ -85,9 +85,7 @@ rt_status rt_stage_init(rt_flow *f, rt_err *err)
     int keep[RT_MAX_LAYERS], n_keep;
     double ranked;
     RT_TRY(rt_flow_need_teacher(f, err));
-    if (f->tokenizer == NULL) {
-        RT_TRY(rt_tokenizer_open(&f->tokenizer, f->recipe.teacher, err));
-    }
+    RT_TRY(rt_flow_need_tokenizer(f, err));
     RT_TRY(choose(f, keep, &n_keep, &ranked, err));
     RT_TRY(rt_flow_path_to(f, "student", &dir, err));
     /* the running teacher may hold its matrices in bf16 only */

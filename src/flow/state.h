@@ -85,6 +85,7 @@ json_t *rt_split_json(const rt_split *s);
 bool rt_split_parse(const json_t *o, rt_split *out);
 
 /* Opened on first use, closed with the flow. */
+RT_MUST_USE rt_status rt_flow_need_tokenizer(rt_flow *f, rt_err *err);
 RT_MUST_USE rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err);
 RT_MUST_USE rt_status rt_flow_need_texts(rt_flow *f, rt_err *err);
 /* Needed again, they are read again, with the split as it is then. */

@@ -34,7 +34,7 @@ static rt_status require_form(const rt_tokenizer *t, rt_err *err)
     rt_status st = rt_fail(
         err, RT_UNSUPPORTED, 0,
         "chat template '%.40s...' (sha256 %.16s) is of none of the known forms; if it is one of these, name it with "
-        "--template: %s",
+        "--template (a recipe: collect.template): %s",
         t->chat_template, hex, rt_str_cstr(&known));
     rt_str_release(&known);
     return st;

@@ -1,7 +1,7 @@
-"""Texts the engine writes to prompts: retort collect --targets text."""
+"""Texts the engine writes to prompts (retort collect --targets text), and conversations it is asked about."""
 import json
 
-from program import INPUT, ProgramTest, main, whole_tokenizer
+from program import INPUT, USAGE, ProgramTest, main, whole_tokenizer
 
 
 class Answers(ProgramTest):
@@ -32,6 +32,33 @@ class Answers(ProgramTest):
                      says=("bad.jsonl:2", "'prompt' or 'messages'"))
         talk = self.write_lines("talk.jsonl", [{"messages": [{"role": "assistant", "content": "Because."}]}])
         self.refused(INPUT, "collect", self.model, "--targets", "text", "--prompts", talk, "-o", "out", says=("talk.jsonl:1", "1 to 64 turns"))
+
+
+class Conversations(ProgramTest):
+    """A model without a chat template: the form of the turns is named by whoever knows it."""
+
+    def setUp(self):
+        super().setUp()
+        tokenizer = json.dumps(whole_tokenizer())
+        for spare, mark in ("<|spare257|>", "<|im_start|>"), ("<|spare258|>", "<|im_end|>"):
+            tokenizer = tokenizer.replace(spare, mark)
+        self.model = self.tiny_model(tokenizer=tokenizer)
+        self.talks = self.write_lines("talks.jsonl", [{"messages": [{"role": "user", "content": f"Name {i} rivers."},
+                                                                    {"role": "assistant", "content": "The Rhine, at least."}]}
+                                                      for i in range(24)])
+
+    def test_collecting_takes_the_form_by_name(self):
+        command = ["collect", self.model, "--text", self.talks, "--draws", 4, "-o", "cache"]
+        self.refused(INPUT, *command, says="chat template")
+        self.refused(USAGE, *command, "--template", "vicuna", says=("vicuna", "chatml"))
+        found = self.ok_json(*command, "--template", "chatml")
+        self.assertEqual(found["positions"], 24 * len("The Rhine, at least.") + 24)  # and the token that ends the turn
+
+    def test_a_recipe_names_it_too(self):
+        self.write("talk.yaml", f"teacher: {{model: {self.model}}}\ndata: {{text: [{self.talks}]}}\nstudent: {{keep: [0, 2]}}\n"
+                                "collect: {draws: 4}\ntrain: {tokens: 600, sequence: 128}\n")
+        self.refused(INPUT, "run", "talk.yaml", "--dry-run", says="chat template")
+        self.ok("run", "talk.yaml", "--dry-run", "--set", "collect.template=chatml")
 
 
 if __name__ == "__main__":
