@@ -4,24 +4,9 @@
 
 #include "hashed.h"
 #include "model/models.h"
+#include "scratch.h"
 
 enum { INPUT = 3 };
-
-static char *scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    scratch = rt_test_scratch();
-    return 0;
-}
-
-static int drop_scratch(void **state)
-{
-    (void)state;
-    rt_test_scratch_drop(scratch);
-    return 0;
-}
 
 /* What the program prints, both streams; *code its exit code. */
 static const char *retort(int *code, const char *args, const char *path)

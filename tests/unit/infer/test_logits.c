@@ -1,21 +1,6 @@
 /* The files of logits and gradients hold what transformers and torch computed; lists of ids are read as written. */
 #include "infer_fixture.h"
-
-static char *scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    scratch = rt_test_scratch();
-    return 0;
-}
-
-static int drop_scratch(void **state)
-{
-    (void)state;
-    rt_test_scratch_drop(scratch);
-    return 0;
-}
+#include "scratch.h"
 
 /* The two sequences every reference model was run on, by way of a file as a user writes it. */
 static void read_sequences(const rt_safetensors *golden, rt_id_lists *out)

@@ -1,22 +1,7 @@
 /* A GGUF holds the same model as the folder it was written from, and what GGUF or config.json cannot say is refused
  * before a file is there. */
 #include "model_fixture.h"
-
-static char *scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    scratch = rt_test_scratch();
-    return 0;
-}
-
-static int drop_scratch(void **state)
-{
-    (void)state;
-    rt_test_scratch_drop(scratch);
-    return 0;
-}
+#include "scratch.h"
 
 static const char *scratch_path(const char *name)
 {
