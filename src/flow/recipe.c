@@ -365,6 +365,9 @@ static rt_status read_term(const rt_run_recipe *r, const json_t *j, rt_train_los
     rt_loss_kind kind = RT_LOSS_FORWARD_KL;
     (void)rt_loss_from_name(rt_json_str(j, "kind", ""), &kind); /* the schema has seen to it */
     *l = rt_train_loss_of(kind, r->loss_temperature);
+    if (l->loss.mix == 0.0 && json_object_get(j, "mix") != NULL) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "'mix' says nothing about loss '%s'", rt_loss_name(kind));
+    }
     l->weight = rt_json_f64(j, "weight", 1.0);
     l->to = rt_json_f64(j, "to", 0.0);
     l->over = rt_json_i64(j, "over", 0);

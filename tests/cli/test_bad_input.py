@@ -166,6 +166,7 @@ class Recipes(ProgramTest):
             ("loss: forward_kl, temperature: 2", "targets: sample", "made at temperature 1"),
             ("loss: forward_kl, temperature: 2", "targets: topk", "collect again at 2"),
             ("loss: [{kind: forward_kl, weight: 0}]", "targets: topk", "weight 0, expected a positive number"),
+            ("loss: [{kind: lk}, {kind: ce, mix: 0.1}]", "targets: topk", "'mix' says nothing about loss 'ce'"),
             ("loss: [{kind: ce, smoothing: 0.1}, {kind: jsd, smoothing: 0.1}]", "targets: topk", "does not apply"),
         ):
             path = self.recipe(f"{text}collect: {{{collect}}}\ntrain: {{{train}}}\n")
