@@ -275,7 +275,7 @@ static void what_a_form_has_no_turn_for_is_refused(void **state)
     rt_tokenizer *t = open_bytes("{{ 'unknown' }}", 0);
     assert_null(rt_chat_form(t));
     assert_int_equal(rt_chat_encode(t, talk, 2, true, &ids, NULL, &err), RT_UNSUPPORTED);
-    assert_non_null(strstr(err.msg, "--template: chatml, qwen, gemma"));
+    assert_non_null(strstr(err.msg, "--template (a recipe: collect.template): chatml, qwen, gemma"));
     assert_int_equal(rt_chat_set_form(t, "vicuna", &err), RT_USAGE);
     assert_non_null(strstr(err.msg, "'vicuna'; known are chatml"));
     ok(rt_chat_set_form(t, "gemma", &err));
