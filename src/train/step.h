@@ -7,8 +7,8 @@
 #include "teacher/source.h"
 #include "train/losses.h"
 
-/* Micro-batches larger than this gain no speed and cost activations. */
-#define RT_STEP_MICRO_TOKENS 2048
+/* Micro-batches larger than this gain little speed and cost activations. */
+#define RT_STEP_MICRO_TOKENS 1024
 
 typedef struct rt_step_options {
     rt_train_loss losses[RT_TRAIN_LOSSES];

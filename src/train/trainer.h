@@ -22,7 +22,7 @@ typedef struct rt_train_options {
     const char *replay; /* run directory whose schedule decisions are repeated */
 
     int64_t batch_tokens; /* a step, at most; whole sequences */
-    int64_t micro_tokens; /* 0: what fits into memory, up to 2048 */
+    int64_t micro_tokens; /* 0: what fits into memory, up to 1024 */
 
     rt_schedule_kind schedule;
     double lr, lr_floor; /* peak; share of it left at the end */
