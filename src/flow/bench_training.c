@@ -168,11 +168,6 @@ static rt_status cut_student(rt_bench_work *b, rt_model **out, rt_err *err)
                         &(rt_model_options){.precision = precision, .trainable = true}, err);
 }
 
-static size_t model_bytes(const rt_model *m)
-{
-    return (size_t)m->n_elements * (sizeof(float) + (m->compute == RT_BF16 ? sizeof(uint16_t) : 0));
-}
-
 /* Steps from the cache and the products they are made of. before: resident bytes before there was a student. */
 static rt_status measure_steps(rt_bench_work *b, const rt_model *student, rt_optim *optim, int64_t before, rt_err *err)
 {
@@ -183,7 +178,7 @@ static rt_status measure_steps(rt_bench_work *b, const rt_model *student, rt_opt
     const rt_step_options options = options_for(b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE, b->tokens);
     RT_TRY(open_source(b, &source, err));
     RT_TRY(rt_step_new(&step, student, rt_source_get_info(source), &options, err));
-    b->out->predicted_bytes = model_bytes(student) + rt_optim_bytes(student, &optim->o) +
+    b->out->predicted_bytes = rt_model_trainable_bytes(student) + rt_optim_bytes(student, &optim->o) +
                               rt_step_bytes(student, rt_source_get_info(source), &options);
     RT_TRY(time_steps(b, step, source, optim, NULL, 1, err));
     b->out->training_bytes = (size_t)(rt_rss_now() - before);

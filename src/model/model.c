@@ -55,6 +55,11 @@ void rt_model_refresh(rt_model *m)
     rt_team_for((int64_t)m->n_params, refresh_param, m);
 }
 
+size_t rt_model_trainable_bytes(const rt_model *m)
+{
+    return (size_t)m->n_elements * (sizeof(float) + (m->compute == RT_BF16 ? sizeof(uint16_t) : 0));
+}
+
 double rt_model_flops_per_token(const rt_model *m)
 {
     double n = 0;

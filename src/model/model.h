@@ -96,6 +96,8 @@ bool rt_param_is_operand(const rt_param *p);
 /* Dequantised copy of one parameter into dst[p->n]. */
 void rt_param_read(const rt_param *p, float *dst);
 
+/* Bytes of a trainable model's weights in memory: f32 masters, and their bf16 copies where products take them. */
+size_t rt_model_trainable_bytes(const rt_model *m);
 /* Forward and training FLOPs a token without attention: 2 x matrix parameters (head counted once). */
 double rt_model_flops_per_token(const rt_model *m);
 

@@ -132,11 +132,6 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
     return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s);
 }
 
-static size_t model_bytes(const rt_model *m)
-{
-    return (size_t)m->n_elements * (m->compute == RT_BF16 ? 6 : 4);
-}
-
 /* Chooses micro_tokens when it was left open: the largest halving of the batch that fits. */
 static rt_status fit_memory(rt_run *r, rt_err *err)
 {
@@ -150,9 +145,9 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
         r->o.micro_tokens /= 2;
         need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
     }
-    r->predicted_bytes = need + model_bytes(r->student);
+    r->predicted_bytes = need + rt_model_trainable_bytes(r->student);
     rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f",
-           (double)r->predicted_bytes / 1e6, (double)model_bytes(r->student) / 1e6,
+           (double)r->predicted_bytes / 1e6, (double)rt_model_trainable_bytes(r->student) / 1e6,
            (double)rt_optim_bytes(r->student, &r->o.optim) / 1e6, (long long)r->o.micro_tokens,
            (double)(need - rt_optim_bytes(r->student, &r->o.optim)) / 1e6);
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
