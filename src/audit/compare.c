@@ -65,13 +65,16 @@ void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, floa
 {
     const rt_kernels *k = rt_kernels_get();
     const float lse = k->logsumexp(z, v, 1.0f, NULL);
+    const int64_t top = k->argmax(z, v);
     value[RT_MEASURE_NLL] = (double)lse - (double)z[label];
+    value[RT_MEASURE_CONFIDENCE] = exp((double)z[top] - (double)lse);
+    value[RT_MEASURE_RIGHT] = top == label;
     if (t == NULL) {
         return;
     }
     const float t_lse = k->logsumexp(t, v, 1.0f, NULL);
     value[RT_MEASURE_TEACHER_NLL] = (double)t_lse - (double)t[label];
-    value[RT_MEASURE_TOP1] = k->argmax(z, v) == k->argmax(t, v);
+    value[RT_MEASURE_TOP1] = top == k->argmax(t, v);
     memcpy(p, t, (size_t)v * sizeof *p);
     k->softmax_scale(p, v, 1.0f, t_lse, 1.0f);
     value[RT_MEASURE_KL] = sum_log_ratio(p, t, z, t_lse - lse, v);

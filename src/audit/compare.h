@@ -4,9 +4,19 @@
 
 #include "core/core.h"
 
-enum { RT_MEASURE_NLL, RT_MEASURE_TEACHER_NLL, RT_MEASURE_KL, RT_MEASURE_TOP1, RT_MEASURE_ACCEPTANCE, RT_N_MEASURES };
+enum {
+    RT_MEASURE_NLL,
+    RT_MEASURE_CONFIDENCE, /* probability of the student's most probable token */
+    RT_MEASURE_RIGHT,      /* is it the token that follows */
+    RT_MEASURE_TEACHER_NLL,
+    RT_MEASURE_KL,
+    RT_MEASURE_TOP1,
+    RT_MEASURE_ACCEPTANCE,
+    RT_N_MEASURES
+};
 
-/* Student logits z[v], overwritten; teacher logits t[v], NULL: only the first value is set. p: scratch of v floats. */
+/* Student logits z[v], overwritten; teacher logits t[v], NULL: the values from the teacher's on are not set. p: scratch
+ * of v floats. */
 void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label);
 
 #endif

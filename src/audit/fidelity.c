@@ -16,9 +16,10 @@ json_t *rt_stat_json(const rt_stat *s)
 
 json_t *rt_fidelity_json(const rt_fidelity *f)
 {
-    json_t *j = json_pack("{s:I, s:I, s:b, s:o, s:o}", "positions", (json_int_t)f->positions, "documents",
+    json_t *j = json_pack("{s:I, s:I, s:b, s:o, s:o, s:o}", "positions", (json_int_t)f->positions, "documents",
                           (json_int_t)f->documents, "own_text", (int)f->own_text, "perplexity",
-                          rt_number_json(exp(f->nll.mean)), "nll", rt_stat_json(&f->nll));
+                          rt_number_json(exp(f->nll.mean)), "nll", rt_stat_json(&f->nll), "calibration",
+                          rt_calibration_json(&f->calibration));
     if (j == NULL || f->kl.n == 0) {
         return j;
     }

@@ -274,6 +274,8 @@ typedef struct sums {
     int64_t *count;               /* [clusters] */
     size_t segment;               /* of the last row */
     uint8_t *seen;                /* [documents] */
+    double *confidence;           /* [positions] */
+    bool *right;                  /* [positions] */
     int64_t documents;
 } sums;
 
@@ -285,6 +287,8 @@ static rt_status open_sums(sums *s, const rt_heldout *h, rt_err *err)
     }
     RT_TRY(RT_NEW(&s->count, h->n_clusters, "cluster counts", err));
     RT_TRY(RT_NEW(&s->seen, h->n_docs, "documents seen", err));
+    RT_TRY(RT_NEW(&s->confidence, (size_t)h->n_positions, "confidences", err));
+    RT_TRY(RT_NEW(&s->right, (size_t)h->n_positions, "confidences", err));
 out:
     return st;
 }
@@ -296,6 +300,8 @@ static void close_sums(sums *s)
     }
     rt_free(s->count);
     rt_free(s->seen);
+    rt_free(s->confidence);
+    rt_free(s->right);
 }
 
 /* In the order of the text, whatever thread computed a row. */
@@ -317,6 +323,8 @@ static rt_status add_batch(sums *s, const pass *p, rt_err *err)
             }
             s->total[k][g] += p->value[i][k];
         }
+        s->confidence[p->at + i] = p->value[i][RT_MEASURE_CONFIDENCE];
+        s->right[p->at + i] = p->value[i][RT_MEASURE_RIGHT] == 1;
         s->count[g]++;
         s->documents += !s->seen[segment->doc];
         s->seen[segment->doc] = 1;
@@ -328,7 +336,7 @@ static rt_fidelity conclude(const sums *s, const rt_heldout *h)
 {
     rt_stat stat[RT_N_MEASURES];
     for (int k = 0; k < RT_N_MEASURES; k++) {
-        const bool measured = k == RT_MEASURE_NLL || h->teacher != NULL;
+        const bool measured = k < RT_MEASURE_TEACHER_NLL || h->teacher != NULL;
         stat[k] = rt_stat_clustered(s->total[k], s->count, measured ? h->n_clusters : 0);
     }
     return (rt_fidelity){.nll = stat[RT_MEASURE_NLL],
@@ -354,6 +362,7 @@ rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out,
         RT_TRY(add_batch(&s, &p, err));
     }
     *out = conclude(&s, h);
+    RT_TRY(rt_calibration_of(&out->calibration, s.confidence, s.right, (size_t)h->n_positions, NAN, err));
 out:
     close_pass(&p);
     close_sums(&s);

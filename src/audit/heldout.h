@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "audit/calibration.h"
 #include "audit/stat.h"
 #include "model/models.h"
 #include "text/text.h"
@@ -23,13 +24,14 @@ typedef struct rt_fidelity {
     rt_stat kl;                   /* KL(teacher | student), nats a token, T = 1 */
     rt_stat top1;                 /* share of positions with the teacher's most probable token on top */
     rt_stat acceptance;           /* mean of sum_v min(p_v, q_v) */
+    rt_calibration calibration;   /* of its most probable next tokens; Brier's score is NAN */
     int64_t positions, documents; /* predicted tokens; documents that have some */
     bool own_text;                /* all text is of one cluster: standard errors are missing */
 } rt_fidelity;
 /* Vocabulary sizes may differ by padding rows: common ids are compared, the rest is -inf on both sides. RT_NUMERIC when
  * a value is not finite. */
 RT_MUST_USE rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err);
-/* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}} and with a teacher
+/* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}, calibration} and with a teacher
  * {teacher_perplexity, teacher_nll, kl, top1, acceptance}; a number that is missing is null. Owned, NULL when memory is
  * out. */
 json_t *rt_fidelity_json(const rt_fidelity *f);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "audit/heldout.h"
+#include "audit/paired_parts.h"
 
-#define RESAMPLES 10000
 #define Z95 1.959963984540054
 #define FLOOR 0.02 /* the teacher's own interval must be this far above chance */
 
@@ -38,29 +38,42 @@ static int by_tag(const void *a, const void *b)
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
-static rt_status make_groups(group **out, size_t *n_groups, const double *teacher, const double *student, size_t n,
-                             const int64_t *tags, rt_err *err)
+rt_status rt_paired_number_groups(size_t *number, size_t *n_groups, const int64_t *tags, size_t n, rt_err *err)
 {
     rt_status st = RT_OK;
     tagged *order = NULL;
     RT_TRY(RT_NEW(&order, n, "order of items", err));
-    RT_TRY(RT_NEW(out, n, "groups of items", err));
     for (size_t i = 0; i < n; i++) {
         order[i] = (tagged){tags != NULL ? tags[i] : (int64_t)i, i};
     }
     qsort(order, n, sizeof *order, by_tag);
     *n_groups = 0;
     for (size_t i = 0; i < n; i++) {
-        const size_t k = order[i].item;
         *n_groups += i == 0 || order[i].tag != order[i - 1].tag;
-        group *g = &(*out)[*n_groups - 1];
-        g->teacher += teacher[k];
-        g->student += student[k];
-        g->difference += student[k] - teacher[k];
-        g->n++;
+        number[order[i].item] = *n_groups - 1;
     }
 out:
     rt_free(order);
+    return st;
+}
+
+static rt_status make_groups(group **out, size_t *n_groups, const double *teacher, const double *student, size_t n,
+                             const int64_t *tags, rt_err *err)
+{
+    rt_status st = RT_OK;
+    size_t *number = NULL;
+    RT_TRY(RT_NEW(&number, n, "groups of items", err));
+    RT_TRY(RT_NEW(out, n, "groups of items", err));
+    RT_TRY(rt_paired_number_groups(number, n_groups, tags, n, err));
+    for (size_t i = 0; i < n; i++) {
+        group *g = &(*out)[number[i]];
+        g->teacher += teacher[i];
+        g->student += student[i];
+        g->difference += student[i] - teacher[i];
+        g->n++;
+    }
+out:
+    rt_free(number);
     return st;
 }
 
@@ -108,6 +121,14 @@ static double quantile(const double *x, size_t n, double share)
     return rest == 0 || !isfinite(x[i]) ? x[i] : x[i] + rest * (x[i + 1] - x[i]);
 }
 
+void rt_paired_interval(rt_paired *out, double *differences, size_t n)
+{
+    qsort(differences, n, sizeof *differences, by_value);
+    out->low = quantile(differences, n, 0.025);
+    out->high = quantile(differences, n, 0.975);
+    out->half_width = (out->high - out->low) / 2;
+}
+
 /* (student - chance) / (teacher - chance) where the latter may have fallen to nothing. */
 static double kept_share(double student, double teacher, double chance)
 {
@@ -119,7 +140,7 @@ static rt_status bootstrap(rt_paired *out, const group *g, size_t n_groups, cons
 {
     rt_status st = RT_OK;
     double *difference = NULL, *kept = NULL;
-    const size_t n = o->resamples > 0 ? (size_t)o->resamples : RESAMPLES;
+    const size_t n = o->resamples > 0 ? (size_t)o->resamples : RT_PAIRED_RESAMPLES;
     const bool retention = isfinite(o->chance) && !out->at_floor;
     RT_TRY(RT_NEW(&difference, n, "resamples", err));
     RT_TRY(RT_NEW(&kept, n, "resamples", err));
@@ -137,9 +158,7 @@ static rt_status bootstrap(rt_paired *out, const group *g, size_t n_groups, cons
         difference[r] = sum.difference / items;
         kept[r] = retention ? kept_share(sum.student / items, sum.teacher / items, o->chance) : NAN;
     }
-    qsort(difference, n, sizeof *difference, by_value);
-    out->low = quantile(difference, n, 0.025);
-    out->high = quantile(difference, n, 0.975);
+    rt_paired_interval(out, difference, n);
     if (retention) {
         qsort(kept, n, sizeof *kept, by_value);
         out->retention[0] = kept_share(out->student, out->teacher, o->chance);
@@ -230,7 +249,7 @@ static double p_of(const rt_paired *p)
     return erfc(fabs(p->difference) / p->stderr_ / sqrt(2)); /* NAN with one group */
 }
 
-static void judge(rt_paired *p, const rt_paired_options *o)
+void rt_paired_judge(rt_paired *p, const rt_paired_options *o)
 {
     const double sign = o->lower_is_better ? -1 : 1;
     const double low = sign > 0 ? p->low : -p->high, high = sign > 0 ? p->high : -p->low;
@@ -246,6 +265,14 @@ static void judge(rt_paired *p, const rt_paired_options *o)
     }
 }
 
+rt_status rt_paired_check(size_t n, const rt_paired_options *o, rt_err *err)
+{
+    if (n == 0 || !(o->margin > 0) || !isfinite(o->margin)) {
+        return rt_fail(err, RT_USAGE, 0, "a comparison needs items, and a margin above 0 that was stated before");
+    }
+    return RT_OK;
+}
+
 rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double *student, size_t n,
                             const rt_paired_options *o, rt_err *err)
 {
@@ -254,9 +281,7 @@ rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double 
     double teacher_error = NAN;
     size_t n_groups = 0;
     *out = (rt_paired){.n = (int64_t)n, .retention = {NAN, NAN, NAN}};
-    if (n == 0 || !(o->margin > 0) || !isfinite(o->margin)) {
-        RT_FAIL_OUT(err, RT_USAGE, 0, "a comparison needs items, and a margin above 0 that was stated before");
-    }
+    RT_TRY(rt_paired_check(n, o, err));
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(teacher[i]) || !isfinite(student[i])) {
             RT_FAIL_OUT(err, RT_NUMERIC, i, "item %zu has a value that is not finite", i);
@@ -266,10 +291,9 @@ rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double 
     RT_TRY(measure_groups(out, g, n_groups, &teacher_error, err));
     out->at_floor = isfinite(o->chance) && !(out->teacher - Z95 * teacher_error > o->chance + FLOOR);
     RT_TRY(bootstrap(out, g, n_groups, o, err));
-    out->half_width = (out->high - out->low) / 2;
     count_flips(out, teacher, student, n);
     out->p = p_of(out);
-    judge(out, o);
+    rt_paired_judge(out, o);
 out:
     rt_free(g);
     return st;
@@ -277,12 +301,12 @@ out:
 
 json_t *rt_paired_json(const rt_paired *p)
 {
-    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:I, s:I, s:f, s:o, s:b, s:{s:o, s:o, s:o}, "
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:I, s:I, s:o, s:o, s:b, s:{s:o, s:o, s:o}, "
                      "s:s, s:I}",
                      "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student",
                      p->student, "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low", p->low,
                      "high", p->high, "half_width", p->half_width, "binary", (int)p->binary, "worse",
-                     (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", p->flips, "p",
+                     (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", rt_number_json(p->flips), "p",
                      rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value",
                      rt_number_json(p->retention[0]), "low", rt_number_json(p->retention[1]), "high",
                      rt_number_json(p->retention[2]), "verdict", rt_paired_verdict_name(p->verdict), "needed",

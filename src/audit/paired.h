@@ -45,6 +45,12 @@ typedef struct rt_paired {
 /* RT_USAGE: no items, or a margin that is none. RT_NUMERIC: a value is not finite. */
 RT_MUST_USE rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double *student, size_t n,
                                         const rt_paired_options *o, rt_err *err);
+/* The same for a figure that is no mean over items: AUROC, calibration error. `weight` says how often each item counts,
+ * NULL: once. Its standard error is that of the resamples; flips are NAN, retention is none. RT_NUMERIC: the items do
+ * not have this figure. */
+typedef double rt_paired_figure(const void *side, const double *weight);
+RT_MUST_USE rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, const void *teacher,
+                                               const void *student, size_t n, const rt_paired_options *o, rt_err *err);
 /* Fields as above, {verdict, retention: {value, low, high}, ...}; a number that is missing is null. Owned. */
 json_t *rt_paired_json(const rt_paired *p);
 

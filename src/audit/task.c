@@ -13,7 +13,7 @@ static const unsigned char builtin_yaml[] = {
 
 enum { FILE_MAX = 1 << 20, NEW_TOKENS_MAX = 4096, NEW_TOKENS = 256 };
 
-static const char scorings[] = "choice|greedy|mass|pair|bbq|rolling|generate";
+static const char scorings[] = "choice|greedy|mass|pair|bbq|rolling|generate|refusal";
 
 static const rt_field extract_fields[] = {
     {.key = "name", .kind = RT_FIELD_STR, .required = true, .help = "of the metric"},
@@ -42,12 +42,18 @@ static const rt_field task_fields[] = {
     {.key = "text", .kind = RT_FIELD_STR, .help = "field of the text to be scored whole"},
     {.key = "answer", .kind = RT_FIELD_STR, .help = "field of the right answer"},
     {.key = "group", .kind = RT_FIELD_STR, .help = "items with the same text here are not independent"},
+    {.key = "category", .kind = RT_FIELD_STR, .help = "what results are also told apart by"},
+    {.key = "rows", .kind = RT_FIELD_ENUM, .choices = RT_HASH_SPLITS, .help = "those whose id's SHA-256 ends so"},
     {.key = "metrics", .kind = RT_FIELD_STRS, .help = "choice: of acc, acc_norm and acc_bytes; default acc"},
     {.key = "stop", .kind = RT_FIELD_STRS, .help = "texts at which an answer ends"},
     {.key = "max_tokens", .kind = RT_FIELD_INT, .min = 1, .max = NEW_TOKENS_MAX, .help = "of an answer; default 256"},
     {.key = "extract", .kind = RT_FIELD_MAPS, .children = extract_fields, .help = "what of the answer counts"},
     {.key = "ignore", .kind = RT_FIELD_STRS, .help = "regular expressions deleted on both sides"},
     {.key = "ignore_case", .kind = RT_FIELD_BOOL, .help = "compare in lower case"},
+    {.key = "refusing", .kind = RT_FIELD_STRS, .help = "refusal: how answers begin that refuse"},
+    {.key = "complying", .kind = RT_FIELD_STRS, .help = "refusal: how answers begin that do not"},
+    {.key = "refusal_prefixes", .kind = RT_FIELD_STRS, .help = "refusal: an answer that begins so refuses; lower case"},
+    {.key = "refusal_phrases", .kind = RT_FIELD_STRS, .help = "refusal: so does one with this in its first sentence"},
     {0},
 };
 static const rt_field list_fields[] = {
@@ -175,6 +181,12 @@ static rt_status check_needs(const rt_task *t, rt_err *err)
     case RT_SCORING_BBQ: missing = json_array_size(t->choices) == 3 ? t->gold ? NULL : "gold" : "three choices"; break;
     case RT_SCORING_ROLLING: missing = t->text ? NULL : "text"; break;
     case RT_SCORING_GENERATE: missing = t->answer ? NULL : "answer"; break;
+    case RT_SCORING_REFUSAL:
+        missing = json_array_size(t->refusing) == 0    ? "refusing"
+                  : json_array_size(t->complying) == 0 ? "complying"
+                  : t->refusal_prefixes == NULL        ? "refusal_prefixes"
+                                                       : NULL;
+        break;
     case RT_N_SCORINGS: break;
     }
     return missing == NULL ? RT_OK : rt_fail(err, RT_RECIPE, 0, "task '%s' lacks '%s'", t->name, missing);
@@ -208,6 +220,12 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     t->text = rt_json_str(s, "text", NULL);
     t->answer = rt_json_str(s, "answer", NULL);
     t->group = rt_json_str(s, "group", NULL);
+    t->category = rt_json_str(s, "category", NULL);
+    t->rows = rt_hash_split_of(rt_json_str(s, "rows", "all"));
+    t->refusing = json_object_get(s, "refusing");
+    t->complying = json_object_get(s, "complying");
+    t->refusal_prefixes = json_object_get(s, "refusal_prefixes");
+    t->refusal_phrases = json_object_get(s, "refusal_phrases");
     t->contexts = json_object_get(s, "contexts");
     t->choices = json_object_get(s, "choices");
     t->labels = json_object_get(s, "labels");
@@ -220,6 +238,7 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     RT_TRY(rt_form_check(t->context, err));
     RT_TRY(t->continuation != NULL ? rt_form_check(t->continuation, err) : RT_OK);
     RT_TRY(t->group != NULL ? rt_form_check(t->group, err) : RT_OK);
+    RT_TRY(t->category != NULL ? rt_form_check(t->category, err) : RT_OK);
     RT_TRY(check_forms(t->contexts, err));
     RT_TRY(check_forms(t->choices, err));
     RT_TRY(check_metrics(t->metrics, err));

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "audit/calibration.h"
 #include "audit/stat.h"
 #include "model/models.h"
 #include "text/text.h"
@@ -40,6 +41,7 @@ typedef struct rt_task_result {
     int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
     int64_t reused; /* items that were in the items file already */
     double chance;  /* accuracy of guessing; NAN where there is none */
+    rt_calibration calibration; /* by the sums of log-probabilities; n = 0 where there are no choices */
 } rt_task_result;
 
 typedef struct rt_task_options {
@@ -56,7 +58,7 @@ RT_MUST_USE rt_status rt_task_run(rt_task_result *out, const rt_task *task, cons
 void rt_task_result_release(rt_task_result *r);
 const rt_task_metric *rt_task_result_metric(const rt_task_result *r, const char *name); /* NULL: none */
 /* {task, version, n, chance, metrics: {name: {value, stderr, n, higher_is_better}}} and, where there is an acc, {acc,
- * acc_norm, stderr, acc_norm_stderr}; owned. */
+ * acc_norm, stderr, acc_norm_stderr}, where there are choices {calibration}; owned. */
 json_t *rt_task_json(const rt_task_result *r);
 
 /* Writes DIR/results_<time>.json and DIR/samples_<task>_<time>.jsonl as lm-evaluation-harness does. The result must

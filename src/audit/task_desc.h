@@ -2,6 +2,7 @@
 #ifndef RT_AUDIT_TASK_DESC_H
 #define RT_AUDIT_TASK_DESC_H
 
+#include "audit/hash_split.h"
 #include "audit/task.h"
 #include "audit/task_answer.h"
 
@@ -13,6 +14,7 @@ typedef enum rt_scoring {
     RT_SCORING_BBQ,      /* a choice, with the share of answers that follow a stereotype */
     RT_SCORING_ROLLING,  /* a whole text */
     RT_SCORING_GENERATE, /* an answer, compared as text */
+    RT_SCORING_REFUSAL,  /* an answer that refuses or does not, and the odds of its openings */
     RT_N_SCORINGS
 } rt_scoring;
 
@@ -22,8 +24,10 @@ struct rt_task {
     rt_scoring scoring;
     const char *context, *continuation; /* forms; NULL: the task has none */
     const char *delimiter;              /* in front of a continuation */
-    const char *gold, *truths, *text, *answer, *group;
-    const json_t *contexts, *choices, *labels, *unknown, *stop, *metrics; /* lists of texts; NULL: none */
+    const char *gold, *truths, *text, *answer, *group, *category;
+    const json_t *contexts, *choices, *labels, *unknown, *stop, *metrics;    /* lists of texts; NULL: none */
+    const json_t *refusing, *complying, *refusal_prefixes, *refusal_phrases; /* lists of texts, RT_SCORING_REFUSAL */
+    rt_hash_split rows;
     int64_t max_tokens;
     bool clean_hellaswag;
     rt_answer_rules *rules; /* RT_SCORING_GENERATE */

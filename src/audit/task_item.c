@@ -323,6 +323,31 @@ out:
     return st;
 }
 
+/* A prompt and the beginnings of answers, those that refuse first; without a label it should be refused. */
+static rt_status read_prompt(const reader *r)
+{
+    rt_status st = RT_OK;
+    const rt_task *t = r->task;
+    const json_t *const lists[] = {t->refusing, t->complying};
+    rt_slice prompt;
+    size_t n = 0;
+    RT_TRY(keep_form(r, &prompt, t->context));
+    RT_TRY(new_requests(r, json_array_size(t->refusing) + json_array_size(t->complying)));
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < json_array_size(lists[k]); i++) {
+            const json_t *text = json_array_get(lists[k], i);
+            r->item->requests[n++] = (rt_task_request){
+                .context = prompt, .continuation = {json_string_value(text), json_string_length(text)}};
+        }
+    }
+    r->item->gold = 1;
+    if (t->gold != NULL) {
+        RT_TRY(set_gold(r, t->gold, t->labels));
+    }
+out:
+    return st;
+}
+
 /* --- names ----------------------------------------------------------------------------------------------------------
  */
 
@@ -337,14 +362,14 @@ static rt_status set_id(const reader *r, uint64_t line)
     return r->item->id != NULL ? RT_OK : no_memory(r->err);
 }
 
-static rt_status set_group(const reader *r)
+static rt_status set_name(const reader *r, const char **out, const char *form)
 {
     rt_slice s;
-    if (r->task->group == NULL) {
+    if (form == NULL) {
         return RT_OK;
     }
-    const rt_status st = keep_form(r, &s, r->task->group);
-    r->item->group = st == RT_OK ? s.p : NULL;
+    const rt_status st = keep_form(r, &s, form);
+    *out = st == RT_OK ? s.p : NULL;
     return st;
 }
 
@@ -358,11 +383,13 @@ rt_status rt_task_item_read(rt_task_item *out, const rt_task *t, const json_t *r
     if (is_finished(t, row)) {
         return read_finished_row(&r);
     }
-    RT_TRY(set_group(&r));
+    RT_TRY(set_name(&r, &out->group, t->group));
+    RT_TRY(set_name(&r, &out->category, t->category));
     switch (t->scoring) {
     case RT_SCORING_GREEDY:
     case RT_SCORING_ROLLING:
     case RT_SCORING_GENERATE: RT_TRY(read_single(&r)); break;
+    case RT_SCORING_REFUSAL: RT_TRY(read_prompt(&r)); break;
     default: RT_TRY(read_question(&r)); break;
     }
 out:

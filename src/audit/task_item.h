@@ -15,9 +15,10 @@ typedef struct rt_task_request {
  * context without a continuation. */
 typedef struct rt_task_item {
     const char *id, *group;    /* group NULL: an item by itself */
+    const char *category;      /* for tables by category; NULL: none */
     rt_task_request *requests; /* [n] one a choice; those of one context follow each other */
     size_t n;
-    int64_t gold;                     /* -1: not by number */
+    int64_t gold;                     /* -1: not by number; of a prompt 1: it should be refused */
     uint64_t right, unknown, follows; /* bits by choice: right; bbq: says nothing, follows the stereotype */
     bool ambiguous;                   /* bbq: the context does not tell */
     rt_slice answer;                  /* the right one, to compare with what is generated */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/task_text.h"
+#include "text/chat.h"
 
 /* The tokenizer's own default: special tokens are recognised, BOS is there when its model wants it. */
 static rt_status encode(const rt_tokenizer *t, const char *text, size_t n, rt_ids *ids, rt_err *err)
@@ -117,6 +118,28 @@ rt_status rt_task_encode_prompt(rt_task_pair *out, rt_ids *pool, const rt_tokeni
     }
     out->continuation = pool->n;
 out:
+    return st;
+}
+
+rt_status rt_task_encode_turn(rt_ids *pool, const rt_tokenizer *t, rt_slice prompt, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_str text = {0};
+    rt_str_add(&text, prompt.p, prompt.n);
+    if (rt_chat_form(t) == NULL) {
+        rt_str_putc(&text, '\n');
+    }
+    if (text.failed) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a prompt");
+    }
+    if (rt_chat_form(t) == NULL) {
+        RT_TRY(encode(t, rt_str_cstr(&text), text.n, pool, err));
+    } else {
+        const rt_chat_message message = {"user", rt_str_cstr(&text)};
+        RT_TRY(rt_chat_encode(t, &message, 1, true, pool, NULL, err));
+    }
+out:
+    rt_str_release(&text);
     return st;
 }
 

@@ -16,6 +16,9 @@ RT_MUST_USE rt_status rt_task_encode(rt_task_pair *out, rt_ids *pool, const rt_t
 /* A prompt alone: its last `room` ids at most, or the prefix token when it is empty; no continuation. */
 RT_MUST_USE rt_status rt_task_encode_prompt(rt_task_pair *out, rt_ids *pool, const rt_tokenizer *t, rt_slice prompt,
                                             size_t room, rt_err *err);
+/* Appends a prompt as a user's turn with the answer's turn opened, where the tokenizer's chat template is known; else
+ * the prompt and a line feed. */
+RT_MUST_USE rt_status rt_task_encode_turn(rt_ids *pool, const rt_tokenizer *t, rt_slice prompt, rt_err *err);
 /* A text to be scored whole: at `first` the prefix token, then the text's n ids. */
 RT_MUST_USE rt_status rt_task_encode_text(rt_ids *pool, size_t *first, size_t *n, const rt_tokenizer *t, rt_slice text,
                                           rt_err *err);

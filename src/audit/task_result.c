@@ -44,6 +44,14 @@ static void set_requests(json_t *line, const rt_task_question *q, const rt_outco
     set(line, "is_greedy", greedy);
 }
 
+/* Whether the model refused, and a hash that tells two answers apart; never the answer. */
+static void set_refusal(json_t *line, const rt_task_question *q)
+{
+    set(line, "harmful", json_boolean(q->item.gold == 1));
+    set(line, "refused", json_pack("{s:b, s:b}", "prefix", (int)q->refusal.prefix, "phrase", (int)q->refusal.phrase));
+    set(line, "answer_sha256", json_string(q->answer_sha256));
+}
+
 static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_outcome *o, const rt_task_pair *pairs,
                          const rt_task_metric *list, size_t n, const double *values)
 {
@@ -51,10 +59,16 @@ static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_o
     if (q->item.group != NULL) {
         set(line, "group", json_string(q->item.group));
     }
+    if (q->item.category != NULL) {
+        set(line, "category", json_string(q->item.category));
+    }
     if (t->scoring == RT_SCORING_GENERATE) {
         set(line, "answer", json_stringn(q->answer.p, q->answer.n));
     } else {
         set_requests(line, q, o, pairs);
+    }
+    if (t->scoring == RT_SCORING_REFUSAL) {
+        set_refusal(line, q);
     }
     if (t->scoring == RT_SCORING_CHOICE || t->scoring == RT_SCORING_BBQ) {
         set(line, "gold", json_integer((json_int_t)q->item.gold));
@@ -77,7 +91,7 @@ rt_status rt_task_result_items(json_t **out, const rt_task *t, const rt_task_que
     *out = json_array();
     for (size_t i = 0; i < n; i++) {
         const rt_task_question *q = &questions[i];
-        const rt_outcome o = {logprobs + q->first, greedy + q->first, q->n, q->answer};
+        const rt_outcome o = {logprobs + q->first, greedy + q->first, q->n, q->answer, q->refusal};
         double own[RT_TASK_METRICS] = {0};
         RT_TRY(rt_score_item(own, t, &q->item, &o, err));
         if (values != NULL) {
@@ -125,6 +139,7 @@ rt_status rt_task_result_fill(rt_task_result *out, const rt_task *t, const rt_ta
     out->n = (int64_t)n;
     out->n_metrics = rt_score_metrics(t, out->metrics);
     RT_TRY(rt_score_means(out->metrics, out->n_metrics, t, values, items, n, err));
+    RT_TRY(rt_calibration_of_items(&out->calibration, out->items, err));
 out:
     rt_free(values);
     rt_free(items);
@@ -165,6 +180,9 @@ json_t *rt_task_json(const rt_task_result *r)
         set(j, "acc_norm", rt_number_json(norm != NULL ? norm->value : NAN));
         set(j, "stderr", rt_number_json(acc->stderr_));
         set(j, "acc_norm_stderr", rt_number_json(norm != NULL ? norm->stderr_ : NAN));
+    }
+    if (r->calibration.n > 0) {
+        set(j, "calibration", rt_calibration_json(&r->calibration));
     }
     return j;
 }

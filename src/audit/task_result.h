@@ -10,6 +10,8 @@ typedef struct rt_task_question {
     rt_task_item item;
     size_t first, n; /* pairs: requests, or windows of a rolling text */
     rt_slice answer; /* generated */
+    rt_refusal refusal;
+    char answer_sha256[65]; /* of a refusal or what should have been one */
 } rt_task_question;
 
 /* Lines of the first n questions; values (may be NULL) gets RT_TASK_METRICS a question. Indices of pairs, logprobs and

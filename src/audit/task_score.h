@@ -2,6 +2,7 @@
 #ifndef RT_AUDIT_TASK_SCORE_H
 #define RT_AUDIT_TASK_SCORE_H
 
+#include "audit/refusal.h"
 #include "audit/task_item.h"
 
 /* What the model said: of each request (or window of a rolling text) a log-likelihood, or an answer. */
@@ -10,6 +11,7 @@ typedef struct rt_outcome {
     const bool *greedy;     /* [n] every token is the most probable one */
     size_t n;
     rt_slice answer;
+    rt_refusal refusal;
 } rt_outcome;
 
 /* Names and directions of the task's metrics; returns how many. */

@@ -51,7 +51,8 @@ static rt_status check_args(const eval_args *a, rt_err *err)
 
 static void print_metric(const rt_task_metric *m)
 {
-    const bool share = strncmp(m->name, "acc", 3) == 0 || strncmp(m->name, "exact_match", 11) == 0;
+    const bool share = strncmp(m->name, "acc", 3) == 0 || strncmp(m->name, "exact_match", 11) == 0 ||
+                       strstr(m->name, "refused") != NULL || strcmp(m->name, "rules_agree") == 0;
     const double scale = share ? 100 : 1;
     printf("%-28s %.*f%s", m->name, share ? 1 : 4, scale * m->value, share ? " %" : "");
     if (isfinite(m->stderr_)) {
@@ -63,6 +64,16 @@ static void print_metric(const rt_task_metric *m)
     printf("\n");
 }
 
+static void print_calibration(const rt_calibration *c)
+{
+    printf("%-28s %.3f, adaptive %.3f; mean confidence %.1f %%, right %.1f %%", "calibration error", c->ece,
+           c->adaptive_ece, 100 * c->confidence, 100 * c->accuracy);
+    if (isfinite(c->brier)) {
+        printf("; Brier %.3f", c->brier);
+    }
+    printf("; of the surest half right %.1f %%\n", 100 * c->selective[1]);
+}
+
 static void print_result(const rt_task_result *r)
 {
     printf("%s, version %s: %lld questions", r->task, r->version, (long long)r->n);
@@ -72,6 +83,9 @@ static void print_result(const rt_task_result *r)
     printf(r->reused > 0 ? ", %lld of them known from before\n" : "\n", (long long)r->reused);
     for (size_t i = 0; i < r->n_metrics; i++) {
         print_metric(&r->metrics[i]);
+    }
+    if (r->calibration.n > 0) {
+        print_calibration(&r->calibration);
     }
 }
 
@@ -151,6 +165,7 @@ static void print_fidelity(const rt_fidelity *f)
            (long long)f->nll.clusters);
     printf("%-24s %.4g\n", "perplexity", exp(f->nll.mean));
     print_stat("cross-entropy", &f->nll, " nats a token");
+    print_calibration(&f->calibration);
     if (f->kl.n > 0) {
         printf("%-24s %.4g\n", "perplexity of teacher", exp(f->teacher_nll.mean));
         print_stat("KL to teacher", &f->kl, " nats a token");

@@ -35,6 +35,8 @@ static void expect(double want[RT_N_MEASURES], int64_t v, int32_t label)
         best_t = t64[i] > t64[best_t] ? i : best_t;
     }
     want[RT_MEASURE_TOP1] = best_z == best_t;
+    want[RT_MEASURE_CONFIDENCE] = exp(z64[best_z] - lz);
+    want[RT_MEASURE_RIGHT] = best_z == label;
 }
 
 static void fill(float *z, float *t, int64_t v, double spread, double apart, uint64_t seed)

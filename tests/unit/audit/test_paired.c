@@ -191,6 +191,51 @@ static void the_same_seed_gives_the_same_bits(void **state)
     assert_true(a.retention[1] != c.retention[1]);
 }
 
+typedef struct side {
+    const double *value;
+    size_t n;
+} side;
+
+static double mean_of(const void *of, const double *weight)
+{
+    const side *s = of;
+    double sum = 0, all = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const double w = weight != NULL ? weight[i] : 1;
+        sum += w * s->value[i];
+        all += w;
+    }
+    return sum / all;
+}
+
+/* A mean as a figure is the mean: same draws, same interval. */
+static void figures_are_compared_as_means_are(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    double t[N], s[N];
+    int64_t groups[N];
+    rt_paired p;
+    fill(t, s, N, 300, 5);
+    for (size_t i = 0; i < N; i++) {
+        groups[i] = (int64_t)(i / 2);
+    }
+    const rt_paired_options o = {.margin = 0.02, .chance = NAN, .groups = groups, .seed = 3};
+    const rt_paired want = compare(t, s, N, &o);
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){s, N}, N, &o, &err));
+    assert_near(p.difference, want.difference, 1e-12);
+    assert_near(p.low, want.low, 1e-12);
+    assert_near(p.high, want.high, 1e-12);
+    assert_near(p.stderr_, want.stderr_, 0.02 * want.stderr_);
+    assert_int_equal(p.verdict, RT_PAIRED_LOST);
+    assert_int_equal(p.groups, N / 2);
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){t, N}, N, &o, &err));
+    assert_true(p.difference == 0 && p.low == 0 && p.high == 0 && p.p == 1);
+    assert_int_equal(p.verdict, RT_PAIRED_KEPT);
+    t[7] = NAN;
+    assert_int_equal(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){s, N}, N, &o, &err), RT_NUMERIC);
+}
+
 static void what_cannot_be_compared_is_refused(void **state)
 {
     (void)state;
@@ -216,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
         cmocka_unit_test(verdicts_follow_interval_and_margin),
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
+        cmocka_unit_test(figures_are_compared_as_means_are),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
     };
     return cmocka_run_group_tests_name("paired", tests, NULL, NULL);

@@ -167,7 +167,8 @@ static void score_bbq(const rt_task *t, const bbq_case *c, double values[RT_TASK
     for (size_t i = 0; i < item->n; i++) {
         logprobs[i] = (int)i == c->pick ? -1 : -2;
     }
-    assert_ok(rt_score_item(values, t, item, &(rt_outcome){logprobs, greedy, item->n, {NULL, 0}}, &err));
+    assert_ok(
+        rt_score_item(values, t, item, &(rt_outcome){.logprobs = logprobs, .greedy = greedy, .n = item->n}, &err));
     json_decref(row);
 }
 
@@ -229,7 +230,7 @@ static void perplexities_follow_their_definitions(void **state)
         const double logprobs[] = {-4, i == 0 ? -6.0 : -16.0};
         const bool greedy[2] = {false, false};
         assert_ok(rt_score_item(values + i * RT_TASK_METRICS, t, items[i],
-                                &(rt_outcome){logprobs, greedy, 2, {NULL, 0}}, &err));
+                                &(rt_outcome){.logprobs = logprobs, .greedy = greedy, .n = 2}, &err));
     }
     assert_int_equal(rt_score_metrics(t, metrics), 3);
     assert_ok(rt_score_means(metrics, 3, t, values, items, 2, &err));

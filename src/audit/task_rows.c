@@ -1,0 +1,197 @@
+/* task_rows.c - the rows of a task's data as questions whose texts are token ids. */
+#include "audit/task_rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "audit/hash_split.h"
+
+/* Room for one more of `size` bytes. */
+static rt_status grow(void **p, size_t n, size_t *cap, size_t size, rt_err *err)
+{
+    size_t bytes, wanted = *cap > 0 ? *cap * 2 : 256;
+    if (n < *cap) {
+        return RT_OK;
+    }
+    void *bigger = rt_mul_size(wanted, size, &bytes) ? rt_realloc(*p, bytes) : NULL;
+    if (bigger == NULL) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for %zu questions", wanted);
+    }
+    *p = bigger;
+    *cap = wanted;
+    return RT_OK;
+}
+
+static rt_status new_pair(rt_task_rows *r, rt_task_pair **out, rt_err *err)
+{
+    const rt_status st = grow((void **)&r->pairs, r->n_pairs, &r->cap_pairs, sizeof *r->pairs, err);
+    *out = st == RT_OK ? &r->pairs[r->n_pairs++] : NULL;
+    return st;
+}
+
+static rt_status encode_text(rt_task_rows *r, const rt_task_item *item, rt_err *err)
+{
+    rt_status st = RT_OK;
+    size_t first, n;
+    rt_task_pair window, *p;
+    RT_TRY(rt_task_encode_text(&r->pool, &first, &n, r->tokenizer, item->requests[0].continuation, err));
+    if (n == 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "the text has no tokens");
+    }
+    for (size_t w = 0; rt_task_window(&window, first, n, w, (size_t)r->model->rope_rows); w++) {
+        RT_TRY(new_pair(r, &p, err));
+        *p = window;
+    }
+out:
+    return st;
+}
+
+static rt_status encode_prompt(rt_task_rows *r, const rt_task_item *item, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_task_pair *p;
+    const int64_t room = r->model->rope_rows - r->task->max_tokens;
+    if (room < 1) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "an answer of %lld tokens does not fit into the model's context of %lld",
+                    (long long)r->task->max_tokens, (long long)r->model->rope_rows);
+    }
+    RT_TRY(new_pair(r, &p, err));
+    RT_TRY(rt_task_encode_prompt(p, &r->pool, r->tokenizer, item->requests[0].context, (size_t)room, err));
+out:
+    return st;
+}
+
+static rt_status encode_requests(rt_task_rows *r, const rt_task_item *item, rt_err *err)
+{
+    rt_status st = RT_OK;
+    for (size_t i = 0; i < item->n; i++) {
+        const rt_task_request *q = &item->requests[i];
+        const bool same = i > 0 && q->context.p == q[-1].context.p;
+        rt_task_pair *p, before = same ? r->pairs[r->n_pairs - 1] : (rt_task_pair){0};
+        RT_TRY(new_pair(r, &p, err));
+        RT_TRY(rt_task_encode(p, &r->pool, r->tokenizer, q->context, q->continuation, same ? &before : NULL, err));
+    }
+out:
+    return st;
+}
+
+/* A prompt and the beginnings of answers to it; where the tokenizer has a chat template, as a user's turn. */
+static rt_status encode_openings(rt_task_rows *r, const rt_task_item *item, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_task_pair *p;
+    const size_t context = r->pool.n;
+    RT_TRY(rt_task_encode_turn(&r->pool, r->tokenizer, item->requests[0].context, err));
+    const size_t n_context = r->pool.n - context;
+    for (size_t i = 0; i < item->n; i++) {
+        RT_TRY(new_pair(r, &p, err));
+        *p = (rt_task_pair){.context = context, .n_context = n_context, .continuation = r->pool.n};
+        const rt_slice opening = item->requests[i].continuation;
+        RT_TRY(rt_encode_text(r->tokenizer, opening.p, opening.n, RT_ENCODE_PLAIN, &r->pool, err));
+        p->n = r->pool.n - p->continuation;
+    }
+out:
+    return st;
+}
+
+/* As text: the answer, the word, or the right choice's number. */
+static json_t *target_json(const rt_task *t, const rt_task_item *item)
+{
+    char number[24];
+    const rt_slice text = t->scoring == RT_SCORING_GENERATE ? item->answer : item->requests[0].continuation;
+    if (t->scoring == RT_SCORING_GENERATE || t->scoring == RT_SCORING_GREEDY) {
+        return json_stringn(text.p, text.n);
+    }
+    snprintf(number, sizeof number, "%lld", (long long)(item->gold >= 0 ? item->gold : 0));
+    return json_string(number);
+}
+
+/* The harness's document and requests. */
+static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item *item, rt_err *err)
+{
+    json_t *arguments = json_array();
+    for (size_t i = 0; i < item->n; i++) {
+        const rt_task_request *q = &item->requests[i];
+        json_t *pair = json_array();
+        if (q->context.p != NULL || r->task->scoring != RT_SCORING_ROLLING) {
+            json_array_append_new(pair, json_stringn(q->context.p, q->context.n));
+        }
+        if (q->continuation.p != NULL) {
+            json_array_append_new(pair, json_stringn(q->continuation.p, q->continuation.n));
+        }
+        json_array_append_new(arguments, pair);
+    }
+    json_t *doc =
+        json_pack("{s:O, s:o, s:o}", "doc", row, "arguments", arguments, "target", target_json(r->task, item));
+    return doc != NULL && json_array_append_new(r->docs, doc) == 0 ? RT_OK
+                                                                   : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
+}
+
+static rt_status add_row(rt_task_rows *r, const json_t *row, uint64_t line, rt_err *err)
+{
+    rt_status st = RT_OK;
+    RT_TRY(grow((void **)&r->questions, r->n, &r->cap, sizeof *r->questions, err));
+    rt_task_question *q = &r->questions[r->n];
+    *q = (rt_task_question){.first = r->n_pairs};
+    RT_TRY(rt_task_item_read(&q->item, r->task, row, line, &r->arena, err));
+    switch (r->task->scoring) {
+    case RT_SCORING_ROLLING: RT_TRY(encode_text(r, &q->item, err)); break;
+    case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, err)); break;
+    case RT_SCORING_REFUSAL: RT_TRY(encode_openings(r, &q->item, err)); break;
+    default: RT_TRY(encode_requests(r, &q->item, err)); break;
+    }
+    q->n = r->n_pairs - q->first;
+    for (size_t i = q->first; i < r->n_pairs; i++) {
+        RT_TRY(rt_task_truncate(&r->pairs[i], r->model->rope_rows, err));
+    }
+    if (r->docs != NULL) {
+        RT_TRY(keep_doc(r, row, &q->item, err));
+    }
+    r->n++;
+out:
+    return st == RT_OK ? st : rt_err_wrap(err, st, "'%s' line %llu", r->path, (unsigned long long)line);
+}
+
+static bool is_wanted(const rt_task_rows *r, const json_t *row)
+{
+    const json_t *id = json_object_get(row, "id");
+    return r->task->rows == RT_SPLIT_ALL ||
+           (json_is_string(id) && rt_hash_split_has(r->task->rows, json_string_value(id)));
+}
+
+rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_jsonl lines = {0};
+    json_t *row = NULL;
+    RT_TRY(rt_jsonl_open(&lines, r->path, err));
+    while (limit <= 0 || (int64_t)r->n < limit) {
+        RT_TRY(rt_jsonl_next(&lines, &row, err));
+        if (row == NULL) {
+            break;
+        }
+        if (is_wanted(r, row)) {
+            RT_TRY(add_row(r, row, lines.line, err));
+        }
+        json_decref(row);
+        row = NULL;
+    }
+    if (r->n == 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' has no rows%s", r->path,
+                    r->task->rows != RT_SPLIT_ALL ? " with ids of the half that 'rows' names" : "");
+    }
+out:
+    json_decref(row);
+    rt_jsonl_close(&lines);
+    return st;
+}
+
+void rt_task_rows_release(rt_task_rows *r)
+{
+    rt_arena_release(&r->arena);
+    rt_ids_release(&r->pool);
+    rt_free(r->questions);
+    rt_free(r->pairs);
+    json_decref(r->docs);
+    *r = (rt_task_rows){0};
+}
