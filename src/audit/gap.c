@@ -1,4 +1,4 @@
-/* gap.c - items of two results as paired values (gap.h). */
+/* gap.c - items of two results as rows of a family (gap.h). */
 #include "audit/gap.h"
 
 #include <math.h>
@@ -49,63 +49,50 @@ static rt_status read_values(double *t, double *s, const rt_task_result *teacher
     return RT_OK;
 }
 
-rt_status rt_gap_compare(rt_gap *out, const rt_task_result *teacher, const rt_task_result *student, double margin,
-                         uint64_t seed, rt_err *err)
+/* The values that `use` takes, and their groups, closed up; how many. */
+static size_t choose(double *t, double *s, int64_t *groups, size_t n, const bool *use)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (use == NULL || use[i]) {
+            t[kept] = t[i];
+            s[kept] = s[i];
+            groups[kept++] = groups[i];
+        }
+    }
+    return kept;
+}
+
+rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_task_result *model,
+                     const rt_gap_options *o, rt_err *err)
 {
     rt_status st = RT_OK;
     double *t = NULL, *s = NULL;
     int64_t *groups = NULL;
-    const size_t n = (size_t)teacher->n;
-    const rt_task_metric *m = metric_of(teacher);
-    *out = (rt_gap){.p_adjusted = NAN};
+    const size_t n = (size_t)reference->n;
+    const rt_task_metric *m = metric_of(reference);
     if (m == NULL) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "task %s has no share of right answers to compare", teacher->task);
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "task %s has no share of right answers to compare", reference->task);
     }
-    if (teacher->n != student->n || strcmp(teacher->task, student->task) != 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "%s: %lld items of the teacher beside %lld of the student", teacher->task,
-                    (long long)teacher->n, (long long)student->n);
+    if (reference->n != model->n || strcmp(reference->task, model->task) != 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "%s: %lld items of the %s beside %lld of the %s", reference->task,
+                    (long long)reference->n, f->reference, (long long)model->n, f->model);
     }
     RT_TRY(RT_NEW(&t, n, "values of items", err));
     RT_TRY(RT_NEW(&s, n, "values of items", err));
     RT_TRY(RT_NEW(&groups, n, "groups of items", err));
-    RT_TRY(read_values(t, s, teacher, student, m->name, err));
-    RT_TRY(read_groups(groups, teacher->items, err));
-    snprintf(out->task, sizeof out->task, "%s", teacher->task);
-    snprintf(out->metric, sizeof out->metric, "%s", m->name);
-    RT_TRY(rt_paired_compare(
-        &out->paired, t, s, n,
-        &(rt_paired_options){.margin = margin, .chance = teacher->chance, .groups = groups, .seed = seed}, err));
+    RT_TRY(read_values(t, s, reference, model, m->name, err));
+    RT_TRY(read_groups(groups, reference->items, err));
+    RT_TRY(rt_family_add(
+        f,
+        &(rt_family_label){
+            .name = o->name != NULL ? o->name : reference->task, .metric = m->name, .kind = reference->skill},
+        t, s, choose(t, s, groups, n, o->use),
+        &(rt_paired_options){.margin = o->margin, .chance = reference->chance, .groups = groups, .seed = o->seed},
+        err));
 out:
     rt_free(t);
     rt_free(s);
     rt_free(groups);
     return st;
-}
-
-rt_status rt_gap_adjust(rt_gap *family, size_t n, rt_err *err)
-{
-    rt_status st = RT_OK;
-    double *p = NULL, *adjusted = NULL;
-    RT_TRY(RT_NEW(&p, n, "p-values", err));
-    RT_TRY(RT_NEW(&adjusted, n, "p-values", err));
-    for (size_t i = 0; i < n; i++) {
-        p[i] = family[i].paired.p;
-    }
-    RT_TRY(rt_holm(adjusted, p, n, err));
-    for (size_t i = 0; i < n; i++) {
-        family[i].p_adjusted = adjusted[i];
-    }
-out:
-    rt_free(p);
-    rt_free(adjusted);
-    return st;
-}
-
-json_t *rt_gap_json(const rt_gap *g)
-{
-    json_t *j = rt_paired_json(&g->paired);
-    json_object_set_new(j, "task", json_string(g->task));
-    json_object_set_new(j, "metric", json_string(g->metric));
-    json_object_set_new(j, "p_adjusted", rt_number_json(g->p_adjusted));
-    return j;
 }

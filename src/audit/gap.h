@@ -1,21 +1,42 @@
-/* gap.h - what a student lost on a family of tasks, beside its teacher on the same items. */
+/* gap.h - what a model lost on tasks, beside another on the same items: rows of a family of verdicts. */
 #ifndef RT_AUDIT_GAP_H
 #define RT_AUDIT_GAP_H
 
-#include "audit/paired.h"
+#include "audit/family.h"
 #include "audit/task.h"
 
-typedef struct rt_gap {
-    char task[64], metric[32]; /* acc_norm where the task has it, else its first share of right answers */
-    rt_paired paired;
-    double p_adjusted; /* by Holm over the family, once rt_gap_adjust was there; NAN before */
-} rt_gap;
+typedef struct rt_gap_options {
+    double margin;
+    uint64_t seed;
+    const char *name; /* of the row; NULL: the task's */
+    const bool *use;  /* [items]: those that count; NULL: all */
+} rt_gap_options;
 
-/* RT_UNSUPPORTED: the task has no share of right answers. RT_INPUT: the items are not the same. */
-RT_MUST_USE rt_status rt_gap_compare(rt_gap *out, const rt_task_result *teacher, const rt_task_result *student,
-                                     double margin, uint64_t seed, rt_err *err);
-RT_MUST_USE rt_status rt_gap_adjust(rt_gap *family, size_t n, rt_err *err);
-/* rt_paired_json with {task, metric, p_adjusted}; owned. */
-json_t *rt_gap_json(const rt_gap *g);
+/* A row for the task: by acc_norm where it has it, else its first share of right answers. RT_UNSUPPORTED: it has none.
+ * RT_INPUT: the items are not the same; RT_USAGE: none is left. */
+RT_MUST_USE rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_task_result *model,
+                                 const rt_gap_options *o, rt_err *err);
+
+/* A model's results in the order of the tasks. */
+typedef struct rt_gap_model {
+    const char *name;              /* "student", "twin" */
+    const rt_task_result *results; /* [n_tasks] */
+} rt_gap_model;
+
+typedef struct rt_gap_input {
+    rt_gap_model teacher, student;
+    const rt_gap_model *baselines; /* each beside the teacher, and the student beside each */
+    size_t n_baselines, n_tasks;
+    double margin; /* stated before anything was run */
+    uint64_t seed;
+    const char *const *seen; /* tasks of the kind that the student was trained on */
+    size_t n_seen;
+} rt_gap_input;
+
+/* {margin, seed, families: [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
+RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
+/* The first row of the student beside its teacher that is lost or worse by its own interval, before any correction:
+ * what a gate must not overlook. A view; NULL: none. */
+const json_t *rt_gap_loss(const json_t *report);
 
 #endif

@@ -7,13 +7,18 @@
 #include "audit/heldout.h"
 #include "audit/paired_parts.h"
 
-#define Z95 1.959963984540054
 #define FLOOR 0.02 /* the teacher's own interval must be this far above chance */
 
 const char *rt_paired_verdict_name(rt_paired_verdict v)
 {
-    static const char *const names[] = {"kept", "lost", "worse, size open", "gained", "open"};
+    static const char *const names[] = {"kept",   "lost", "worse, size open",
+                                        "gained", "open", "teacher at floor, not measurable"};
     return names[v];
+}
+
+bool rt_paired_is_loss(rt_paired_verdict v)
+{
+    return v == RT_PAIRED_LOST || v == RT_PAIRED_WORSE;
 }
 
 /* --- groups ------------------------------------------------------------------------------------------------------- */
@@ -124,8 +129,9 @@ static double quantile(const double *x, size_t n, double share)
 void rt_paired_interval(rt_paired *out, double *differences, size_t n)
 {
     qsort(differences, n, sizeof *differences, by_value);
-    out->low = quantile(differences, n, 0.025);
-    out->high = quantile(differences, n, 0.975);
+    const bool spread = out->groups > 1; /* one observation has none */
+    out->low = spread ? quantile(differences, n, 0.025) : NAN;
+    out->high = spread ? quantile(differences, n, 0.975) : NAN;
     out->half_width = (out->high - out->low) / 2;
 }
 
@@ -141,7 +147,7 @@ static rt_status bootstrap(rt_paired *out, const group *g, size_t n_groups, cons
     rt_status st = RT_OK;
     double *difference = NULL, *kept = NULL;
     const size_t n = o->resamples > 0 ? (size_t)o->resamples : RT_PAIRED_RESAMPLES;
-    const bool retention = isfinite(o->chance) && !out->at_floor;
+    const bool retention = isfinite(o->chance) && !out->at_floor && n_groups > 1;
     RT_TRY(RT_NEW(&difference, n, "resamples", err));
     RT_TRY(RT_NEW(&kept, n, "resamples", err));
     for (size_t r = 0; r < n; r++) {
@@ -238,27 +244,45 @@ static void count_flips(rt_paired *out, const double *teacher, const double *stu
     }
 }
 
+/* Two-sided, of a difference `distance` away from the bound. */
+static double p_beyond(double distance, double error)
+{
+    return distance == 0 ? 1 : erfc(fabs(distance) / error / sqrt(2));
+}
+
 static double p_of(const rt_paired *p)
 {
     if (p->binary && p->groups == p->n) {
         return rt_mcnemar(p->worse, p->better);
     }
-    if (p->difference == 0) {
-        return 1;
+    return p_beyond(p->difference, p->stderr_); /* NAN with one group */
+}
+
+static double p_of_verdict(const rt_paired *p, double change, double margin)
+{
+    switch (p->verdict) {
+    case RT_PAIRED_KEPT:
+    case RT_PAIRED_LOST: return p_beyond(change + margin, p->stderr_);
+    case RT_PAIRED_WORSE:
+    case RT_PAIRED_GAINED: return p_beyond(change, p->stderr_);
+    case RT_PAIRED_OPEN: return 1;
+    case RT_PAIRED_FLOOR: break;
     }
-    return erfc(fabs(p->difference) / p->stderr_ / sqrt(2)); /* NAN with one group */
+    return NAN;
 }
 
 void rt_paired_judge(rt_paired *p, const rt_paired_options *o)
 {
-    const double sign = o->lower_is_better ? -1 : 1;
+    const double sign = o->lower_is_better ? -1 : 1, change = sign * p->difference;
     const double low = sign > 0 ? p->low : -p->high, high = sign > 0 ? p->high : -p->low;
     p->verdict = low > 0              ? RT_PAIRED_GAINED
+                 : p->at_floor        ? RT_PAIRED_FLOOR
                  : low >= -o->margin  ? RT_PAIRED_KEPT
                  : high <= -o->margin ? RT_PAIRED_LOST
                  : high < 0           ? RT_PAIRED_WORSE
                                       : RT_PAIRED_OPEN;
-    const double distance = fabs(sign * p->difference + o->margin);
+    p->p_verdict = p_of_verdict(p, change, o->margin);
+    const double distance = fabs(change + o->margin);
     if ((p->verdict == RT_PAIRED_OPEN || p->verdict == RT_PAIRED_WORSE) && distance > 0) {
         const double needed = ceil((double)p->n * pow(p->half_width / distance, 2));
         p->needed = needed < 1e15 ? (int64_t)needed : 0;
@@ -289,7 +313,7 @@ rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double 
     }
     RT_TRY(make_groups(&g, &n_groups, teacher, student, n, o->groups, err));
     RT_TRY(measure_groups(out, g, n_groups, &teacher_error, err));
-    out->at_floor = isfinite(o->chance) && !(out->teacher - Z95 * teacher_error > o->chance + FLOOR);
+    out->at_floor = isfinite(o->chance) && !(out->teacher - RT_Z95 * teacher_error > o->chance + FLOOR);
     RT_TRY(bootstrap(out, g, n_groups, o, err));
     count_flips(out, teacher, student, n);
     out->p = p_of(out);
@@ -301,14 +325,13 @@ out:
 
 json_t *rt_paired_json(const rt_paired *p)
 {
-    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:b, s:I, s:I, s:o, s:o, s:b, s:{s:o, s:o, s:o}, "
-                     "s:s, s:I}",
-                     "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student",
-                     p->student, "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low", p->low,
-                     "high", p->high, "half_width", p->half_width, "binary", (int)p->binary, "worse",
-                     (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", rt_number_json(p->flips), "p",
-                     rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value",
-                     rt_number_json(p->retention[0]), "low", rt_number_json(p->retention[1]), "high",
-                     rt_number_json(p->retention[2]), "verdict", rt_paired_verdict_name(p->verdict), "needed",
-                     (json_int_t)p->needed);
+    return json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:b, s:{s:o, s:o, s:o}, s:s, s:o, s:I}",
+        "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student", p->student,
+        "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low", rt_number_json(p->low), "high",
+        rt_number_json(p->high), "half_width", rt_number_json(p->half_width), "binary", (int)p->binary, "worse",
+        (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", rt_number_json(p->flips), "p",
+        rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value", rt_number_json(p->retention[0]),
+        "low", rt_number_json(p->retention[1]), "high", rt_number_json(p->retention[2]), "verdict",
+        rt_paired_verdict_name(p->verdict), "p_verdict", rt_number_json(p->p_verdict), "needed", (json_int_t)p->needed);
 }

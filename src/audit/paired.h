@@ -21,16 +21,19 @@ typedef enum rt_paired_verdict {
     RT_PAIRED_LOST,   /* the whole interval is at or below -margin */
     RT_PAIRED_WORSE,  /* below zero, but by more or less than the margin: size open */
     RT_PAIRED_GAINED, /* the whole interval is above zero */
-    RT_PAIRED_OPEN    /* too few items to say */
+    RT_PAIRED_OPEN,   /* too few items to say */
+    RT_PAIRED_FLOOR   /* the teacher itself is not clearly above chance, and the student is not above the teacher */
 } rt_paired_verdict;
-const char *rt_paired_verdict_name(rt_paired_verdict v); /* "kept", "worse, size open" */
+/* "kept", "worse, size open", "teacher at floor, not measurable" */
+const char *rt_paired_verdict_name(rt_paired_verdict v);
+bool rt_paired_is_loss(rt_paired_verdict v); /* lost or worse */
 
 typedef struct rt_paired {
     int64_t n, groups;
     double teacher, student; /* means */
     double difference;       /* student - teacher */
     double stderr_;          /* of the difference, clustered by group; NAN with one group */
-    double low, high;        /* 95 % of the bootstrap over groups, percentiles */
+    double low, high;        /* 95 % of the bootstrap over groups, percentiles; NAN with one group */
     double half_width;       /* of that interval: what these items can tell apart */
     bool binary;             /* all values are 0 or 1; else the next two are 0 */
     int64_t worse, better;   /* items only the teacher has right, only the student */
@@ -39,7 +42,8 @@ typedef struct rt_paired {
     bool at_floor;           /* the teacher is not clearly above chance: there is nothing to keep */
     double retention[3]; /* (student - chance) / (teacher - chance), low, high; NAN at the floor or without chance */
     rt_paired_verdict verdict;
-    int64_t needed; /* items that would decide an open verdict, about; 0 when it is decided or no number would */
+    double p_verdict; /* of the bound that kept, lost, worse or gained rest on, normal; 1: open, NAN: at the floor */
+    int64_t needed;   /* items that would decide an open verdict, about; 0 when it is decided or no number would */
 } rt_paired;
 
 /* RT_USAGE: no items, or a margin that is none. RT_NUMERIC: a value is not finite. */

@@ -34,7 +34,7 @@ static double spread(const double *x, size_t n)
     for (size_t i = 0; i < n; i++) {
         squares += (x[i] - mean) * (x[i] - mean);
     }
-    return n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
+    return sqrt(squares / (double)(n - 1));
 }
 
 rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, const void *teacher, const void *student,
@@ -69,7 +69,7 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
     if (used == 0) {
         RT_FAIL_OUT(err, RT_NUMERIC, 0, "no resample of %zu groups of items has this figure", r.n_groups);
     }
-    out->stderr_ = spread(difference, used);
+    out->stderr_ = r.n_groups > 1 ? spread(difference, used) : NAN;
     out->p = out->difference == 0 ? 1 : erfc(fabs(out->difference) / out->stderr_ / sqrt(2));
     rt_paired_interval(out, difference, used);
     rt_paired_judge(out, o);

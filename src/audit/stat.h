@@ -4,6 +4,8 @@
 
 #include "core/core.h"
 
+#define RT_Z95 1.959963984540054 /* half-width of a 95 % interval in standard errors */
+
 typedef struct rt_stat {
     double mean;      /* NAN when there is no observation */
     double stderr_;   /* NAN when there is one observation, or one cluster */

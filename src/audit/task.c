@@ -44,6 +44,9 @@ static const rt_field task_fields[] = {
     {.key = "group", .kind = RT_FIELD_STR, .help = "items with the same text here are not independent"},
     {.key = "category", .kind = RT_FIELD_STR, .help = "what results are also told apart by"},
     {.key = "rows", .kind = RT_FIELD_ENUM, .choices = RT_HASH_SPLITS, .help = "those whose id's SHA-256 ends so"},
+    {.key = "skill",
+     .kind = RT_FIELD_STR,
+     .help = "what it asks for, e.g. arithmetic: rows of a report are ordered by it"},
     {.key = "metrics", .kind = RT_FIELD_STRS, .help = "choice: of acc, acc_norm and acc_bytes; default acc"},
     {.key = "stop", .kind = RT_FIELD_STRS, .help = "texts at which an answer ends"},
     {.key = "max_tokens", .kind = RT_FIELD_INT, .min = 1, .max = NEW_TOKENS_MAX, .help = "of an answer; default 256"},
@@ -211,6 +214,7 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     const json_t *s = t->spec;
     t->name = rt_json_str(s, "name", "");
     t->version = rt_json_str(s, "version", "1.0");
+    t->skill = rt_json_str(s, "skill", "");
     t->scoring = scoring_of(rt_json_str(s, "score", "choice"));
     t->context = rt_json_str(s, "context", "");
     t->continuation = rt_json_str(s, "continuation", NULL);

@@ -32,7 +32,7 @@ typedef struct rt_task_metric {
 } rt_task_metric;
 
 typedef struct rt_task_result {
-    char task[64], version[16];
+    char task[64], version[16], skill[32];
     int64_t n;
     rt_task_metric metrics[RT_TASK_METRICS];
     size_t n_metrics;

@@ -20,7 +20,7 @@ typedef enum rt_scoring {
 
 struct rt_task {
     json_t *spec; /* holds what is below */
-    const char *name, *version;
+    const char *name, *version, *skill;
     rt_scoring scoring;
     const char *context, *continuation; /* forms; NULL: the task has none */
     const char *delimiter;              /* in front of a continuation */

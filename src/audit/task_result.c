@@ -130,6 +130,7 @@ rt_status rt_task_result_fill(rt_task_result *out, const rt_task *t, const rt_ta
     RT_TRY(RT_NEW(&items, n, "items", err));
     snprintf(out->task, sizeof out->task, "%s", t->name);
     snprintf(out->version, sizeof out->version, "%s", t->version);
+    snprintf(out->skill, sizeof out->skill, "%s", t->skill);
     RT_TRY(rt_task_result_items(&out->items, t, questions, n, pairs, logprobs, greedy, values, err));
     for (size_t i = 0; i < n; i++) {
         items[i] = &questions[i].item;

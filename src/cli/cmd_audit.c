@@ -1,26 +1,28 @@
 /* retort audit: what a model lost beside its teacher, task by task. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "audit/gap.h"
+#include "cli/audit_print.h"
 #include "cli/command.h"
 
 static const char *const about =
-    "Gives MODEL and its TEACHER the same items of every task and says what was kept, lost or gained: paired\n"
-    "differences with 95 % bootstrap intervals (whole groups where items have any), items that flipped,\n"
-    "McNemar's p adjusted by Holm over the tasks, and how much of the teacher's ability above guessing is\n"
-    "left - where the teacher is clearly above guessing itself. A verdict is against the margin.\n"
-    "docs/evaluation.md has the formulas. Exit code 10 with --gate when something is lost or worse.\n"
+    "Gives MODEL, its TEACHER and any baselines the same items of every task and says what was kept, lost or\n"
+    "gained: paired differences with 95 % bootstrap intervals (whole groups where items have any), items that\n"
+    "flipped, McNemar's p, how much of the teacher's ability above guessing is left, and verdicts against the\n"
+    "margin after Holm's correction over the tasks. Where the teacher does not clearly beat guessing nothing\n"
+    "can be kept, and the table says so. \"Competitive\" is claimed of what was kept only, beside what is\n"
+    "lacking. docs/evaluation.md has the formulas. Exit code 10 with --gate when something is lost or worse.\n"
     "\n"
     "example:  retort audit runs/quickstart/student.gguf --against models/SmolLM2-135M-Instruct.Q4_1.gguf "
     "--task hellaswag=examples/data/hellaswag.jsonl --limit 100";
 
 #define MARGIN 0.02
+enum { TEACHER, STUDENT, BASELINES };
 
 typedef struct audit_args {
     const char *against;
-    rt_opt_list tasks; /* NAME=FILE */
+    rt_opt_list tasks, baselines, seen; /* NAME=FILE, NAME=MODEL, NAME */
     int64_t limit;
     double margin;
     bool gate;
@@ -29,33 +31,128 @@ typedef struct audit_args {
 typedef struct audited {
     rt_task *task;
     const char *data;
-    rt_task_result teacher, student;
 } audited;
 
-static rt_status open_task(audited *a, const char *entry, rt_err *err)
+typedef struct audit {
+    audited *tasks; /* [n_tasks] */
+    size_t n_tasks;
+    rt_gap_model *models; /* [n_models] teacher, student, baselines */
+    const char **paths;   /* [n_models] */
+    size_t n_models;
+    rt_task_result *results; /* [n_models][n_tasks] */
+    char **names;            /* [n_models] owned; NULL for the first two */
+} audit;
+
+/* --- what is asked for -------------------------------------------------------------------------------------------- */
+
+static rt_status check_args(const audit_args *a, rt_err *err)
+{
+    if (a->against == NULL || a->tasks.n == 0) {
+        return rt_fail(err, RT_USAGE, 0, "nothing to compare: give --against with the teacher, and --task NAME=FILE");
+    }
+    if (!(a->margin > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "option '--margin': %g is not above 0", a->margin);
+    }
+    return RT_OK;
+}
+
+/* NAME=VALUE; the name is owned. */
+static rt_status split(char **name, const char **value, const char *option, const char *entry, const char *what,
+                       rt_err *err)
 {
     const char *eq = strchr(entry, '=');
     if (eq == NULL || eq == entry || eq[1] == '\0') {
-        return rt_fail(err, RT_USAGE, 0, "option '--task': '%s' is not NAME=FILE, a task and its items", entry);
+        return rt_fail(err, RT_USAGE, 0, "option '%s': '%s' is not %s", option, entry, what);
     }
-    char *name = rt_strndup(entry, (size_t)(eq - entry));
-    a->data = eq + 1;
-    const rt_status st =
-        name != NULL ? rt_task_open(&a->task, name, err) : rt_fail(err, RT_MEMORY, 0, "no memory for a task");
+    *name = rt_strndup(entry, (size_t)(eq - entry));
+    *value = eq + 1;
+    return *name != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "no memory for '%s'", entry);
+}
+
+static rt_status open_task(audited *a, const char *entry, rt_err *err)
+{
+    char *name = NULL;
+    rt_status st = split(&name, &a->data, "--task", entry, "NAME=FILE, a task and its items", err);
+    if (st == RT_OK) {
+        st = rt_task_open(&a->task, name, err);
+    }
     rt_free(name);
     return st;
 }
 
-static rt_status run_model(rt_cli *c, const audit_args *o, const char *path, audited *list, bool teacher)
+static bool has_task(const audit *w, const char *name)
+{
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        if (strcmp(rt_task_name(w->tasks[i].task), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
+{
+    rt_status st = RT_OK;
+    w->n_tasks = a->tasks.n;
+    w->n_models = BASELINES + a->baselines.n;
+    RT_TRY(RT_NEW(&w->tasks, w->n_tasks, "tasks", &c->err));
+    RT_TRY(RT_NEW(&w->models, w->n_models, "models", &c->err));
+    RT_TRY(RT_NEW(&w->paths, w->n_models, "models", &c->err));
+    RT_TRY(RT_NEW(&w->names, w->n_models, "names of models", &c->err));
+    RT_TRY(RT_NEW(&w->results, w->n_models * w->n_tasks, "results", &c->err));
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        RT_TRY(open_task(&w->tasks[i], a->tasks.v[i], &c->err));
+    }
+    for (size_t i = 0; i < a->seen.n; i++) {
+        if (!has_task(w, a->seen.v[i])) {
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "option '--seen': '%s' is not the name of a --task", a->seen.v[i]);
+        }
+    }
+    w->paths[TEACHER] = a->against;
+    w->paths[STUDENT] = c->operands.v[0];
+    for (size_t i = 0; i < a->baselines.n; i++) {
+        RT_TRY(split(&w->names[BASELINES + i], &w->paths[BASELINES + i], "--baseline", a->baselines.v[i],
+                     "NAME=MODEL, a word for the tables and a model", &c->err));
+    }
+    for (size_t k = 0; k < w->n_models; k++) {
+        const char *name = k == TEACHER ? "teacher" : k == STUDENT ? "student" : w->names[k];
+        w->models[k] = (rt_gap_model){.name = name, .results = w->results + k * w->n_tasks};
+        RT_TRY(rt_cli_check_model(c, w->paths[k]));
+    }
+out:
+    return st;
+}
+
+static void close_audit(audit *w)
+{
+    for (size_t i = 0; w->tasks != NULL && i < w->n_tasks; i++) {
+        rt_task_close(w->tasks[i].task);
+    }
+    for (size_t i = 0; w->results != NULL && i < w->n_models * w->n_tasks; i++) {
+        rt_task_result_release(&w->results[i]);
+    }
+    for (size_t k = 0; w->names != NULL && k < w->n_models; k++) {
+        rt_free(w->names[k]);
+    }
+    rt_free(w->tasks);
+    rt_free(w->models);
+    rt_free(w->paths);
+    rt_free(w->names);
+    rt_free(w->results);
+}
+
+/* --- running and saying ------------------------------------------------------------------------------------------- */
+
+static rt_status run_model(rt_cli *c, const audit *w, size_t k, int64_t limit)
 {
     rt_status st = RT_OK;
     rt_model *m = NULL;
     rt_tokenizer *t = NULL;
-    RT_TRY(rt_tokenizer_open(&t, path, &c->err));
-    RT_TRY(rt_cli_open_model(c, path, &m));
-    for (size_t i = 0; i < o->tasks.n; i++) {
-        RT_TRY(rt_task_run(teacher ? &list[i].teacher : &list[i].student, list[i].task, m, t, list[i].data,
-                           &(rt_task_options){.limit = o->limit}, &c->err));
+    RT_TRY(rt_tokenizer_open(&t, w->paths[k], &c->err));
+    RT_TRY(rt_cli_open_model(c, w->paths[k], &m));
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        RT_TRY(rt_task_run(&w->results[k * w->n_tasks + i], w->tasks[i].task, m, t, w->tasks[i].data,
+                           &(rt_task_options){.limit = limit}, &c->err));
     }
 out:
     rt_model_close(m);
@@ -63,66 +160,45 @@ out:
     return st;
 }
 
-static void print_gap(const rt_gap *g)
+static void show(const rt_cli *c, const audit *w, json_t *report)
 {
-    const rt_paired *p = &g->paired;
-    printf("%-16s %-12s %6lld  %5.1f  %5.1f  %+5.1f [%+.1f, %+.1f]  ±%.1f  %5.1f  ", g->task, g->metric,
-           (long long)p->n, 100 * p->teacher, 100 * p->student, 100 * p->difference, 100 * p->low, 100 * p->high,
-           100 * p->half_width, 100 * p->flips);
-    printf(isnan(g->p_adjusted) ? "     -  " : "%6.3f  ", g->p_adjusted);
-    printf("%s", rt_paired_verdict_name(p->verdict));
-    if (p->at_floor) {
-        printf("; teacher at floor, retention not measurable");
-    } else if (isfinite(p->retention[0])) {
-        printf("; %.0f %% [%.0f, %.0f] above guessing kept", 100 * p->retention[0], 100 * p->retention[1],
-               100 * p->retention[2]);
+    if (!c->common.json) {
+        rt_audit_print(report);
+        return;
     }
-    if (p->needed > 0) {
-        printf("; about %lld items would decide", (long long)p->needed);
+    json_t *models = json_array();
+    for (size_t k = 0; k < w->n_models; k++) {
+        json_array_append_new(models, json_pack("{s:s, s:s}", "name", w->models[k].name, "file", w->paths[k]));
     }
-    printf("\n");
+    json_t *j = json_pack("{s:o}", "models", models);
+    json_object_update(j, report);
+    rt_cli_print_json(j);
+    json_decref(j);
 }
 
-static rt_status show(rt_cli *c, const audit_args *o, const rt_gap *gaps, size_t n)
-{
-    if (c->common.json) {
-        json_t *rows = json_array();
-        for (size_t i = 0; i < n; i++) {
-            json_array_append_new(rows, rt_gap_json(&gaps[i]));
-        }
-        json_t *j = json_pack("{s:s, s:s, s:f, s:I, s:o}", "model", c->operands.v[0], "teacher", o->against, "margin",
-                              o->margin, "seed", (json_int_t)c->common.seed, "tasks", rows);
-        rt_cli_print_json(j);
-        json_decref(j);
-    } else {
-        printf("%-16s %-12s %6s  %5s  %5s  %s  flips  p Holm  verdict, margin %.1f points\n", "task", "metric", "items",
-               "teach", "model", "change [95 %], half", 100 * o->margin);
-        for (size_t i = 0; i < n; i++) {
-            print_gap(&gaps[i]);
-        }
-    }
-    for (size_t i = 0; o->gate && i < n; i++) {
-        const rt_paired_verdict v = gaps[i].paired.verdict;
-        if (v == RT_PAIRED_LOST || v == RT_PAIRED_WORSE) {
-            return rt_fail(&c->err, RT_FINDING, 0, "gate: %s is %s", gaps[i].task, rt_paired_verdict_name(v));
-        }
-    }
-    return RT_OK;
-}
-
-static rt_status compare(rt_cli *c, const audit_args *o, const audited *list)
+static rt_status compare(rt_cli *c, const audit_args *a, const audit *w)
 {
     rt_status st = RT_OK;
-    rt_gap *gaps = NULL;
-    RT_TRY(RT_NEW(&gaps, o->tasks.n, "comparisons", &c->err));
-    for (size_t i = 0; i < o->tasks.n; i++) {
-        RT_TRY(
-            rt_gap_compare(&gaps[i], &list[i].teacher, &list[i].student, o->margin, (uint64_t)c->common.seed, &c->err));
+    json_t *report = NULL;
+    RT_TRY(rt_gap_report(&report,
+                         &(rt_gap_input){.teacher = w->models[TEACHER],
+                                         .student = w->models[STUDENT],
+                                         .baselines = w->models + BASELINES,
+                                         .n_baselines = w->n_models - BASELINES,
+                                         .n_tasks = w->n_tasks,
+                                         .margin = a->margin,
+                                         .seed = (uint64_t)c->common.seed,
+                                         .seen = a->seen.v,
+                                         .n_seen = a->seen.n},
+                         &c->err));
+    show(c, w, report);
+    const json_t *loss = a->gate ? rt_gap_loss(report) : NULL;
+    if (loss != NULL) {
+        RT_FAIL_OUT(&c->err, RT_FINDING, 0, "gate: %s is %s", rt_json_str(loss, "name", ""),
+                    rt_json_str(loss, "verdict_alone", ""));
     }
-    RT_TRY(rt_gap_adjust(gaps, o->tasks.n, &c->err));
-    RT_TRY(show(c, o, gaps, o->tasks.n));
 out:
-    rt_free(gaps);
+    json_decref(report);
     return st;
 }
 
@@ -134,6 +210,10 @@ int rt_cmd_audit(int argc, char **argv)
     const rt_opt opts[] = {
         {"against", 'a', RT_OPT_STR, &a.against, "TEACHER", "the model to compare with"},
         {"task", 0, RT_OPT_EACH, &a.tasks, "NAME=FILE", "a task as for retort eval, and its items; once for each task"},
+        {"baseline", 0, RT_OPT_EACH, &a.baselines, "NAME=MODEL",
+         "a model to stand beside, e.g. twin=, cut= or a quantised teacher; once for each"},
+        {"seen", 0, RT_OPT_EACH, &a.seen, "NAME",
+         "a task the student was trained for; what it kept there is held against the others"},
         {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N items of each task"},
         {"margin", 0, RT_OPT_NUM, &a.margin, "M", "a loss up to this counts as kept (default 0.02: 2 points)"},
         {"gate", 0, RT_OPT_FLAG, &a.gate, NULL, "exit with code 10 when a verdict is lost or worse"},
@@ -144,28 +224,14 @@ int rt_cmd_audit(int argc, char **argv)
         return code;
     }
     rt_status st = RT_OK;
-    audited *list = NULL;
-    if (a.against == NULL || a.tasks.n == 0) {
-        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "nothing to compare: give --against with the teacher, and --task NAME=FILE");
+    audit w = {0};
+    RT_TRY(check_args(&a, &c.err));
+    RT_TRY(open_audit(&w, &c, &a));
+    for (size_t k = 0; k < w.n_models; k++) {
+        RT_TRY(run_model(&c, &w, k, a.limit));
     }
-    if (!(a.margin > 0)) {
-        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "option '--margin': %g is not above 0", a.margin);
-    }
-    RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
-    RT_TRY(rt_cli_check_model(&c, a.against));
-    RT_TRY(RT_NEW(&list, a.tasks.n, "tasks", &c.err));
-    for (size_t i = 0; i < a.tasks.n; i++) {
-        RT_TRY(open_task(&list[i], a.tasks.v[i], &c.err));
-    }
-    RT_TRY(run_model(&c, &a, a.against, list, true));
-    RT_TRY(run_model(&c, &a, c.operands.v[0], list, false));
-    RT_TRY(compare(&c, &a, list));
+    RT_TRY(compare(&c, &a, &w));
 out:
-    for (size_t i = 0; list != NULL && i < a.tasks.n; i++) {
-        rt_task_close(list[i].task);
-        rt_task_result_release(&list[i].teacher);
-        rt_task_result_release(&list[i].student);
-    }
-    rt_free(list);
+    close_audit(&w);
     return rt_cli_end(&c, st);
 }

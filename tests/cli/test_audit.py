@@ -19,7 +19,8 @@ class Audit(ProgramTest):
     def test_a_model_beside_itself(self):
         r = self.audit(TEACHER, "--against", TEACHER, "--gate", "--json")
         self.assertEqual(r.returncode, 0, r.stderr)
-        row = json.loads(r.stdout)["tasks"][0]
+        report = json.loads(r.stdout)
+        row = report["families"][0]["rows"][0]
         self.assertEqual((row["difference"], row["low"], row["high"], row["flips"], row["p"]), (0, 0, 0, 0, 1))
         self.assertEqual((row["verdict"], row["n"], row["metric"]), ("kept", 40, "acc"))
         self.assertGreater(row["teacher"], 0.9)
@@ -32,12 +33,18 @@ class Audit(ProgramTest):
         self.assertEqual(r.returncode, FINDING, r.stderr)
         self.assertIn(b"lost", r.stdout)
         self.assertIn(b"gate: boolq is lost", r.stderr)
-        self.assertEqual(self.audit(student, "--against", TEACHER).returncode, 0)
+        r = self.audit(TEACHER, "--against", TEACHER, "--baseline", f"cut={student}", "--json")
+        report = json.loads(r.stdout)
+        self.assertEqual([(f["model"], f["reference"], f["rows"][0]["verdict"]) for f in report["families"]],
+                         [("student", "teacher", "kept"), ("cut", "teacher", "lost"), ("student", "cut", "gained")])
+        self.assertEqual(report["claims"]["statement"], "competitive on boolq")
 
     def test_what_makes_no_sense_is_refused(self):
         for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq")),
                             ("not above 0", ("--against", TEACHER, "--task", "boolq=x", "--margin", "0")),
-                            ("hellaswag", ("--against", TEACHER, "--task", "chess=x"))):
+                            ("hellaswag", ("--against", TEACHER, "--task", "chess=x")),
+                            ("NAME=MODEL", ("--against", TEACHER, "--task", "boolq=x", "--baseline", "cut")),
+                            ("'piqa'", ("--against", TEACHER, "--task", "boolq=x", "--seen", "piqa"))):
             self.refused(USAGE, "audit", TEACHER, *args, says=words)
 
 

@@ -131,9 +131,25 @@ static void retention_is_above_chance_only(void **state)
     fill(t, s, N, 120, 0); /* 0.30: its interval reaches down to 0.255 */
     const rt_paired floor = compare(t, s, N, &(rt_paired_options){.margin = 0.02, .chance = 0.25});
     assert_true(floor.at_floor);
+    assert_int_equal(floor.verdict, RT_PAIRED_FLOOR);
+    assert_string_equal(rt_paired_verdict_name(floor.verdict), "teacher at floor, not measurable");
     for (int i = 0; i < 3; i++) {
         assert_true(isnan(floor.retention[i]));
     }
+}
+
+static void one_group_decides_nothing(void **state)
+{
+    (void)state;
+    double t[N], s[N];
+    const int64_t groups[N] = {0};
+    fill(t, s, N, 300, 3);
+    const rt_paired p = compare(t, s, N, &(rt_paired_options){.margin = 0.02, .chance = NAN, .groups = groups});
+    assert_true(isnan(p.low) && isnan(p.high) && isnan(p.half_width) && isnan(p.stderr_));
+    assert_int_equal(p.verdict, RT_PAIRED_OPEN);
+    json_t *j = rt_paired_json(&p);
+    assert_non_null(j);
+    json_decref(j);
 }
 
 static void a_model_beside_itself_differs_by_nothing(void **state)
@@ -258,6 +274,7 @@ int main(void)
         cmocka_unit_test(bootstrap_interval_is_the_known_one),
         cmocka_unit_test(groups_count_as_one_observation),
         cmocka_unit_test(retention_is_above_chance_only),
+        cmocka_unit_test(one_group_decides_nothing),
         cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
         cmocka_unit_test(verdicts_follow_interval_and_margin),
         cmocka_unit_test(the_same_seed_gives_the_same_bits),

@@ -1,0 +1,73 @@
+/* gap_report.c - every model beside the teacher, the student beside every baseline, and what that amounts to (gap.h).
+ */
+#include <string.h>
+
+#include "audit/claim.h"
+#include "audit/gap.h"
+#include "format/json.h"
+
+static rt_status compare(rt_family *f, const rt_gap_model *reference, const rt_gap_model *model, const rt_gap_input *in,
+                         rt_err *err)
+{
+    rt_status st = RT_OK;
+    f->model = model->name;
+    f->reference = reference->name;
+    for (size_t i = 0; i < in->n_tasks; i++) {
+        RT_TRY(rt_gap_add(f, &reference->results[i], &model->results[i],
+                          &(rt_gap_options){.margin = in->margin, .seed = in->seed}, err));
+    }
+    RT_TRY(rt_family_conclude(f, err));
+out:
+    return st;
+}
+
+static rt_status add_family(json_t *families, const char *table, const rt_gap_model *reference,
+                            const rt_gap_model *model, const rt_gap_input *in, rt_err *err)
+{
+    rt_family f = {.name = "tasks", .table = table};
+    const rt_status st = compare(&f, reference, model, in, err);
+    if (st == RT_OK) {
+        json_array_append_new(families, rt_family_json(&f));
+    }
+    rt_family_release(&f);
+    return st;
+}
+
+rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
+{
+    rt_status st = RT_OK;
+    json_t *families = json_array();
+    rt_family student = {.name = "tasks", .table = "What the student kept of its teacher"};
+    RT_TRY(compare(&student, &in->teacher, &in->student, in, err));
+    json_array_append_new(families, rt_family_json(&student));
+    for (size_t i = 0; i < in->n_baselines; i++) {
+        RT_TRY(add_family(families, "A baseline beside the teacher", &in->teacher, &in->baselines[i], in, err));
+        RT_TRY(add_family(families, "The student beside a baseline", &in->baselines[i], &in->student, in, err));
+    }
+    *out =
+        json_pack("{s:f, s:I, s:O, s:o, s:o}", "margin", in->margin, "seed", (json_int_t)in->seed, "families", families,
+                  "claims", rt_claims_json(&student), "seen", rt_claims_seen_json(&student, in->seen, in->n_seen));
+    if (*out == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the report of a gap");
+    }
+out:
+    json_decref(families);
+    rt_family_release(&student);
+    return st;
+}
+
+const json_t *rt_gap_loss(const json_t *report)
+{
+    size_t i;
+    json_t *row;
+    const json_t *first = json_array_get(json_object_get(report, "families"), 0);
+    json_array_foreach(json_object_get(first, "rows"), i, row)
+    {
+        const char *alone = rt_json_str(row, "verdict_alone", "");
+        if (strcmp(alone, rt_paired_verdict_name(RT_PAIRED_LOST)) == 0 ||
+            strcmp(alone, rt_paired_verdict_name(RT_PAIRED_WORSE)) == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}

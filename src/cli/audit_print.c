@@ -1,0 +1,125 @@
+/* audit_print.c - tables of verdicts, each with what its items can tell apart, and the claims they allow. */
+#include "cli/audit_print.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/json.h"
+
+/* --- tables of verdicts ------------------------------------------------------------------------------------------- */
+
+/* Shares read as points. */
+static double scale_of(const json_t *row)
+{
+    return strcmp(rt_json_str(row, "unit", "share"), "share") == 0 ? 100 : 1;
+}
+
+static void print_p(double p)
+{
+    if (isnan(p)) {
+        printf("     -  ");
+    } else {
+        printf("%6.3f  ", p);
+    }
+}
+
+static void print_retention(const json_t *row)
+{
+    const json_t *kept = json_object_get(row, "retention");
+    const double value = rt_json_f64(kept, "value", NAN);
+    if (isfinite(value)) {
+        printf("; %.0f %% [%.0f, %.0f] above guessing kept", 100 * value, 100 * rt_json_f64(kept, "low", NAN),
+               100 * rt_json_f64(kept, "high", NAN));
+    }
+}
+
+static void print_row(const json_t *row)
+{
+    const double scale = scale_of(row);
+    const char *verdict = rt_json_str(row, "verdict", ""), *alone = rt_json_str(row, "verdict_alone", "");
+    const int64_t needed = rt_json_i64(row, "needed", 0);
+    printf("%-18s %-12s %6lld  %5.1f  %5.1f  %+5.1f [%+.1f, %+.1f]  %5.1f  ", rt_json_str(row, "name", ""),
+           rt_json_str(row, "metric", ""), (long long)rt_json_i64(row, "n", 0),
+           scale * rt_json_f64(row, "teacher", NAN), scale * rt_json_f64(row, "student", NAN),
+           scale * rt_json_f64(row, "estimate", NAN), scale * rt_json_f64(row, "low", NAN),
+           scale * rt_json_f64(row, "high", NAN), 100 * rt_json_f64(row, "flips", NAN));
+    print_p(rt_json_f64(row, "p_adjusted", NAN));
+    printf("%s", verdict);
+    if (strcmp(verdict, alone) != 0) {
+        printf(" (%s by itself)", alone);
+    }
+    print_retention(row);
+    if (needed > 0) {
+        printf("; about %lld items would decide", (long long)needed);
+    }
+    printf("\n");
+}
+
+static void print_family(const json_t *f, double margin)
+{
+    size_t i;
+    json_t *row;
+    const json_t *rows = json_object_get(f, "rows");
+    const double scale = scale_of(json_array_get(rows, 0)), half = rt_json_f64(f, "half_width", NAN);
+    printf("%s: %s beside %s\n", rt_json_str(f, "table", ""), rt_json_str(f, "model", ""),
+           rt_json_str(f, "reference", ""));
+    printf("%-18s %-12s %6s  %5.5s  %5.5s  %s  flips  p Holm  verdict, margin %.1f\n", "task", "metric", "items",
+           rt_json_str(f, "reference", ""), rt_json_str(f, "model", ""), "change [95 %]", scale * margin);
+    json_array_foreach(rows, i, row)
+    {
+        print_row(row);
+    }
+    if (isfinite(half)) {
+        printf("half-width up to %.1f: what is smaller cannot be seen with these items\n\n", scale * half);
+    } else {
+        printf("no half-width: the items are of one group\n\n");
+    }
+}
+
+/* --- what they allow to be said ----------------------------------------------------------------------------------- */
+
+static void print_names(const char *what, const json_t *names)
+{
+    size_t i;
+    json_t *name;
+    if (json_array_size(names) > 0) {
+        printf("%-15s ", what);
+        json_array_foreach(names, i, name)
+        {
+            printf("%s%s", i > 0 ? ", " : "", json_string_value(name));
+        }
+        printf("\n");
+    }
+}
+
+static void print_claims(const json_t *claims)
+{
+    printf("claim:          %s\n", rt_json_str(claims, "statement", ""));
+    print_names("open:", json_object_get(claims, "open"));
+    print_names("not measurable:", json_object_get(claims, "not_measurable"));
+}
+
+static void print_seen(const json_t *seen)
+{
+    if (json_is_object(seen)) {
+        printf("trained for:    %.0f %% of the teacher kept above guessing, elsewhere %.0f %%: %+.0f points [%+.0f, "
+               "%+.0f]\n",
+               100 * rt_json_f64(json_object_get(seen, "seen"), "retention", NAN),
+               100 * rt_json_f64(json_object_get(seen, "unseen"), "retention", NAN),
+               100 * rt_json_f64(seen, "difference", NAN), 100 * rt_json_f64(seen, "low", NAN),
+               100 * rt_json_f64(seen, "high", NAN));
+    }
+}
+
+void rt_audit_print(const json_t *report)
+{
+    size_t i;
+    json_t *family;
+    json_array_foreach(json_object_get(report, "families"), i, family)
+    {
+        print_family(family, rt_json_f64(report, "margin", NAN));
+    }
+    print_claims(json_object_get(report, "claims"));
+    print_seen(json_object_get(report, "seen"));
+}
