@@ -11,10 +11,11 @@
 static const char *const about =
     "Measures a distillation with MODEL as the teacher and a student of half its layers on made-up text:\n"
     "the teacher speaking into a cache, reading and writing the cache, the tokenizer, writing with 1, 8 and\n"
-    "32 sequences at a time, training steps from the cache and at lengths of 512 to 8192. step_over_gemm is\n"
-    "the time of a step over the time of its bare matrix products in the same seconds: 1 would be perfect on\n"
-    "any machine. Bare multiply-adds are sampled beside every part, for machines change their pace. --quick\n"
-    "takes a minute at most; --only measures one part.\n"
+    "32 sequences at a time, several answers to prompts that begin the same (beginnings read once, and every\n"
+    "time), training steps from the cache and at lengths of 512 to 8192. step_over_gemm is the time of a step\n"
+    "over the time of its bare matrix products in the same seconds: 1 would be perfect on any machine. Bare\n"
+    "multiply-adds are sampled beside every part, for machines change their pace. --quick takes a minute at\n"
+    "most; --only measures one part.\n"
     "\n"
     "example:  retort bench --quick --json";
 
@@ -29,6 +30,7 @@ static const struct {
     {"teacher", RT_BENCH_TEACHER},
     {"io", RT_BENCH_IO},
     {"decode", RT_BENCH_DECODE},
+    {"answers", RT_BENCH_ANSWERS},
     {"step", RT_BENCH_STEP},
     {"length", RT_BENCH_LENGTH},
 };
@@ -45,8 +47,8 @@ static rt_status read_only(const char *only, unsigned *parts, rt_err *err)
             return RT_OK;
         }
     }
-    return rt_fail(err, RT_USAGE, 0, "option '--only': '%s' is not one of bare, teacher, io, decode, step, length",
-                   only);
+    return rt_fail(err, RT_USAGE, 0,
+                   "option '--only': '%s' is not one of bare, teacher, io, decode, answers, step, length", only);
 }
 
 /* Collecting needs a permit, and a benchmark decides nothing: without one that part is left out. */
@@ -93,6 +95,16 @@ static json_t *json_products(const rt_bench *b)
     return all;
 }
 
+static json_t *json_answers(const rt_bench_answers *a)
+{
+    return a->seconds > 0 ? json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "prompts", a->prompts,
+                                      "answers", a->answers, "shared", (json_int_t)a->shared, "own", (json_int_t)a->own,
+                                      "written", (json_int_t)a->written, "read", (json_int_t)a->counts.read, "reused",
+                                      (json_int_t)a->counts.reused, "seconds", a->seconds, "seconds_apart",
+                                      a->seconds_apart, "gain", a->seconds_apart / a->seconds)
+                          : json_null();
+}
+
 static json_t *json_machine(const rt_model *m)
 {
     return json_pack("{s:s, s:i, s:s, s:s, s:s}", "cpu", rt_cpu_get()->model, "threads", rt_team_threads(), "isa",
@@ -136,6 +148,7 @@ static void print_json(const rt_bench *b, const rt_model *m, const char *model)
     json_object_set_new(j, "step_tokens_per_s_by_length", by_length);
     json_object_set_new(j, "attention_share_by_length", attention);
     json_object_set_new(j, "decode_tokens_per_s", decode);
+    json_object_set_new(j, "answers", json_answers(&b->answers));
     json_object_set_new(j, "products", json_products(b));
     json_object_set_new(j, "bare_flops",
                         json_pack("{s:o, s:o}", "F32", json_bare(&b->bare_f32), "BF16", json_bare(&b->bare_bf16)));
@@ -201,6 +214,14 @@ static void print_text(const rt_bench *b, const rt_model *m, const char *model)
     for (int i = 0; i < RT_BENCH_DECODES && b->decode_tokens_per_s[0] > 0; i++) {
         printf("writing   %8.1f tokens/s with %d at a time\n", b->decode_tokens_per_s[i], rt_bench_batches[i]);
     }
+    if (b->answers.seconds > 0) {
+        const rt_bench_answers *a = &b->answers;
+        printf(
+            "answers   %8.2f times as fast with beginnings read once: %d prompts x %d, %lld tokens shared, %lld read, "
+            "%lld reused\n",
+            a->seconds_apart / a->seconds, a->prompts, a->answers, (long long)a->shared, (long long)a->counts.read,
+            (long long)a->counts.reused);
+    }
     if (b->training_bytes > 0) {
         printf("memory    %8.0f MB for training, %.0f foreseen\n", (double)b->training_bytes * 1e-6,
                (double)b->predicted_bytes * 1e-6);
@@ -217,7 +238,8 @@ int rt_cmd_bench(int argc, char **argv)
     unsigned parts;
     const rt_opt opts[] = {
         {"quick", 0, RT_OPT_FLAG, &quick, NULL, "a minute at most: smaller batches, fewer repetitions"},
-        {"only", 0, RT_OPT_STR, &only, "PART", "one part: bare (loops alone), teacher, io, decode, step, length"},
+        {"only", 0, RT_OPT_STR, &only, "PART",
+         "one part: bare (loops alone), teacher, io, decode, answers, step, length"},
         {0},
     };
     if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [options]", about, opts, 0, 1, "one model is taken",

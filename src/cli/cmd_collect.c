@@ -112,16 +112,25 @@ static rt_sampling sampling_of(const rt_cli *c, const collect_args *a)
                          .seed = (uint64_t)c->common.seed};
 }
 
-static void print_answers(const rt_cli *c, const collect_args *a, const rt_answer_report *r)
+/* w: what the engine counted, NULL for a server. */
+static void print_answers(const rt_cli *c, const collect_args *a, const rt_answer_report *r, const rt_write_report *w)
 {
     if (c->common.json) {
         json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r->answers, "tokens",
                               (json_int_t)r->tokens, "seconds", r->seconds);
+        if (w != NULL) {
+            json_object_set_new(j, "written", json_integer((json_int_t)w->counts.written));
+            json_object_set_new(j, "prompt_tokens_read", json_integer((json_int_t)w->counts.read));
+            json_object_set_new(j, "prompt_tokens_reused", json_integer((json_int_t)w->counts.reused));
+        }
         rt_cli_print_json(j);
         json_decref(j);
         return;
     }
     printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r->answers, (long long)r->tokens);
+    if (w != NULL && w->counts.reused > 0) {
+        printf("prompts: %lld tokens read, %lld reused\n", (long long)w->counts.read, (long long)w->counts.reused);
+    }
 }
 
 static rt_status write_answers(rt_cli *c, const collect_args *a)
@@ -131,7 +140,7 @@ static rt_status write_answers(rt_cli *c, const collect_args *a)
     rt_tokenizer *t = NULL;
     rt_permit *permit = NULL;
     rt_prompts prompts = {0};
-    rt_answer_report r;
+    rt_write_report r;
     const char *model = c->operands.v[0];
     RT_TRY(rt_cli_permit(c, model, RT_USE_TRAIN_ON_OUTPUTS, a->out, a->accept, a->reason, a->grant, &permit));
     RT_TRY(rt_tokenizer_open(&t, model, &c->err));
@@ -149,7 +158,7 @@ static rt_status write_answers(rt_cli *c, const collect_args *a)
                                             .answers = (int)a->answers,
                                             .sampling = sampling_of(c, a)},
                             &r, &c->err));
-    print_answers(c, a, &r);
+    print_answers(c, a, &r.file, &r);
 out:
     rt_permit_free(permit);
     rt_prompts_release(&prompts);
@@ -222,7 +231,7 @@ static rt_status write_served(rt_cli *c, const collect_args *a, rt_served *s)
                                                               .sampling = sampling_of(c, a)},
                                          &r, &c->err);
     if (st == RT_OK) {
-        print_answers(c, a, &r);
+        print_answers(c, a, &r, NULL);
     }
     return st;
 }

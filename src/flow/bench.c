@@ -202,6 +202,10 @@ rt_status rt_bench_run(const rt_bench_job *job, rt_bench *out, rt_err *err)
         rt_log(RT_LOG_INFO, "bench: writing");
         RT_TRY(rt_bench_decoding(&b, err));
     }
+    if ((job->parts & RT_BENCH_ANSWERS) != 0) {
+        rt_log(RT_LOG_INFO, "bench: answers to prompts that begin the same");
+        RT_TRY(rt_bench_answering(&b, err));
+    }
     if ((job->parts & (RT_BENCH_STEP | RT_BENCH_LENGTH)) != 0) {
         rt_log(RT_LOG_INFO, "bench: student");
         RT_TRY(rt_bench_training(&b, err));

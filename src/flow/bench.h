@@ -3,6 +3,7 @@
 #ifndef RT_FLOW_BENCH_H
 #define RT_FLOW_BENCH_H
 
+#include "infer/generate.h"
 #include "model/models.h"
 #include "record/gate.h"
 #include "text/text.h"
@@ -32,6 +33,15 @@ typedef struct rt_bench_bare {
     double least, median, most;
 } rt_bench_bare;
 
+/* Several answers to prompts with a beginning in common: lengths in tokens, and the time with and without sharing. */
+typedef struct rt_bench_answers {
+    int prompts, answers; /* answers a prompt */
+    int64_t shared, own;  /* of a prompt */
+    int64_t written;      /* of an answer */
+    rt_generate_counts counts;
+    double seconds, seconds_apart; /* shared parts read once; read every time */
+} rt_bench_answers;
+
 /* A part that could not be measured is 0. */
 typedef struct rt_bench {
     rt_bench_bare bare_f32, bare_bf16; /* bf16: where it is fast */
@@ -51,6 +61,7 @@ typedef struct rt_bench {
     int64_t step_tokens;
     rt_bench_length lengths[RT_BENCH_LENGTHS];
     double decode_tokens_per_s[RT_BENCH_DECODES];
+    rt_bench_answers answers;
     size_t predicted_bytes, training_bytes; /* what training takes, as foreseen and as the process grew by */
     size_t peak_bytes;                      /* of the whole process */
     double seconds;
@@ -63,7 +74,8 @@ enum {
     RT_BENCH_DECODE = 4,
     RT_BENCH_STEP = 8,
     RT_BENCH_LENGTH = 16,
-    RT_BENCH_ALL = 31
+    RT_BENCH_ANSWERS = 32,
+    RT_BENCH_ALL = 63
 };
 
 typedef struct rt_bench_job {

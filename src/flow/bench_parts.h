@@ -34,5 +34,6 @@ RT_MUST_USE rt_status rt_bench_teacher(rt_bench_work *b, rt_err *err);  /* makes
 RT_MUST_USE rt_status rt_bench_io(rt_bench_work *b, rt_err *err);       /* cache and tokenizer */
 RT_MUST_USE rt_status rt_bench_training(rt_bench_work *b, rt_err *err); /* products, steps, lengths */
 RT_MUST_USE rt_status rt_bench_decoding(rt_bench_work *b, rt_err *err);
+RT_MUST_USE rt_status rt_bench_answering(rt_bench_work *b, rt_err *err);
 
 #endif

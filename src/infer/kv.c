@@ -50,14 +50,14 @@ void rt_kv_release(rt_kv *kv)
     *kv = (rt_kv){0};
 }
 
-/* Copies every layer's state to where it is put aside, or back. */
-static void copy_states(const rt_kv *kv, const rt_model *m, bool back)
+/* Copies every layer's state to where it is put aside. */
+static void save_states(const rt_kv *kv, const rt_model *m)
 {
     float *saved = kv->saved;
     for (int l = 0; l < m->hp.n_layer; l++) {
         if (rt_net_recurrent(m, l)) {
             const int64_t n = rt_net_memory(m, l, kv->cap);
-            memcpy(back ? kv->layer[l] : saved, back ? saved : kv->layer[l], (size_t)n * sizeof(float));
+            memcpy(saved, kv->layer[l], (size_t)n * sizeof(float));
             saved += n;
         }
     }
@@ -66,13 +66,32 @@ static void copy_states(const rt_kv *kv, const rt_model *m, bool back)
 void rt_kv_mark(rt_kv *kv, const rt_model *m)
 {
     kv->marked = kv->n;
-    copy_states(kv, m, false);
+    save_states(kv, m);
 }
 
 void rt_kv_rewind(rt_kv *kv, const rt_model *m)
 {
-    kv->n = kv->marked;
-    copy_states(kv, m, true);
+    rt_kv_copy(kv, kv, m, kv->marked);
+}
+
+bool rt_kv_recurrent(const rt_model *m)
+{
+    return total_floats(m, 1, true) > 0;
+}
+
+void rt_kv_copy(rt_kv *to, const rt_kv *from, const rt_model *m, int64_t n)
+{
+    const float *saved = from->saved;
+    for (int l = 0; l < m->hp.n_layer; l++) {
+        if (rt_net_recurrent(m, l)) {
+            const int64_t size = rt_net_memory(m, l, from->cap);
+            memcpy(to->layer[l], saved, (size_t)size * sizeof(float));
+            saved += size;
+        } else if (to != from) {
+            rt_net_copy_rows(m, l, from->cap, n, to->layer[l], from->layer[l]);
+        }
+    }
+    to->n = n;
 }
 
 void rt_kv_clear(rt_kv *kv)

@@ -196,6 +196,13 @@ int64_t rt_attn_memory(const rt_hparams *hp, int layer, int64_t cap)
     return 2 * cap * hp->n_head_kv * hp->head_dim;
 }
 
+void rt_attn_copy_rows(const rt_hparams *hp, int64_t cap, int64_t n, float *to, const float *from)
+{
+    const int64_t width = hp->n_head_kv * hp->head_dim;
+    memcpy(to, from, (size_t)(n * width) * sizeof(float));
+    memcpy(to + cap * width, from + cap * width, (size_t)(n * width) * sizeof(float));
+}
+
 static void append_to_cache(const rt_block_run *r, const shape *s)
 {
     for (int64_t i = 0; i < r->b->n_spans; i++) {

@@ -292,6 +292,13 @@ int64_t rt_mla_memory(const rt_hparams *hp, int layer, int64_t cap)
     return cap * (rt_dim_size(RT_DIM_KVA, hp) + hp->index_dim);
 }
 
+void rt_mla_copy_rows(const rt_hparams *hp, int64_t cap, int64_t n, float *to, const float *from)
+{
+    const int64_t width = rt_dim_size(RT_DIM_KVA, hp);
+    memcpy(to, from, (size_t)(n * width) * sizeof(float));
+    memcpy(to + cap * width, from + cap * width, (size_t)(n * hp->index_dim) * sizeof(float));
+}
+
 static bool any_without_past(const rt_batch *b)
 {
     for (int64_t i = 0; i < b->n_spans; i++) {

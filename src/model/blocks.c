@@ -1,13 +1,16 @@
 /* The kinds of blocks there are. */
 #include "model/blocks.h"
 
+#include <string.h>
+
 const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer)
 {
     static const rt_block_kind kinds[RT_MIXER_COUNT] = {
         [RT_MIXER_ATTENTION] = {.name = "attention",
                                 .forward = rt_attn_forward,
                                 .backward = rt_attn_backward,
-                                .memory = rt_attn_memory},
+                                .memory = rt_attn_memory,
+                                .copy_rows = rt_attn_copy_rows},
         [RT_MIXER_LIGHTNING] = {.name = "lightning attention",
                                 .forward = rt_lightning_forward,
                                 .memory = rt_lightning_memory,
@@ -15,10 +18,12 @@ const rt_block_kind *rt_block_mixer(const rt_hparams *hp, int layer)
         [RT_MIXER_MLA] = {.name = "latent attention",
                           .forward = rt_mla_forward,
                           .backward = rt_mla_backward,
-                          .memory = rt_mla_memory},
+                          .memory = rt_mla_memory,
+                          .copy_rows = rt_mla_copy_rows},
         [RT_MIXER_MLA_INDEXED] = {.name = "latent attention to the keys of an indexer",
                                   .forward = rt_mla_indexed_forward,
-                                  .memory = rt_mla_memory},
+                                  .memory = rt_mla_memory,
+                                  .copy_rows = rt_mla_copy_rows},
         [RT_MIXER_WINDOWED] = {.name = "windowed shared-key attention",
                                .forward = rt_compressed_forward,
                                .memory = rt_compressed_memory},
@@ -59,6 +64,16 @@ int64_t rt_net_memory(const rt_model *m, int layer, int64_t cap)
 {
     const rt_block_kind *mixer = rt_block_mixer(&m->hp, layer);
     return mixer->memory != NULL ? mixer->memory(&m->hp, layer, cap) : 0;
+}
+
+void rt_net_copy_rows(const rt_model *m, int layer, int64_t cap, int64_t n, float *to, const float *from)
+{
+    const rt_block_kind *mixer = rt_block_mixer(&m->hp, layer);
+    if (mixer->copy_rows != NULL) {
+        mixer->copy_rows(&m->hp, cap, n, to, from);
+    } else {
+        memcpy(to, from, (size_t)rt_net_memory(m, layer, cap) * sizeof(float));
+    }
 }
 
 bool rt_net_recurrent(const rt_model *m, int layer)

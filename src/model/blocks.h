@@ -35,6 +35,8 @@ typedef struct rt_block_kind {
     rt_block_forward forward;
     rt_block_backward backward;                                      /* NULL: the kind cannot be trained */
     int64_t (*memory)(const rt_hparams *hp, int layer, int64_t cap); /* floats kept of a timeline, NULL: none */
+    /* The memory of the first n rows from one timeline to another of the same cap; NULL: all of it is copied. */
+    void (*copy_rows)(const rt_hparams *hp, int64_t cap, int64_t n, float *to, const float *from);
     bool recurrent; /* the memory is a state that cannot be wound back */
 } rt_block_kind;
 
@@ -44,12 +46,14 @@ const rt_block_kind *rt_block_ffn(const rt_hparams *hp, int layer);
 void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx);
 int64_t rt_attn_memory(const rt_hparams *hp, int layer, int64_t cap);
+void rt_attn_copy_rows(const rt_hparams *hp, int64_t cap, int64_t n, float *to, const float *from);
 void rt_lightning_forward(const rt_block_run *r, const float *x_in, float *x_out);
 int64_t rt_lightning_memory(const rt_hparams *hp, int layer, int64_t cap);
 void rt_mla_forward(const rt_block_run *r, const float *x_in, float *x_out);
 void rt_mla_backward(const rt_block_run *r, const float *x_in, float *dx);
 void rt_mla_indexed_forward(const rt_block_run *r, const float *x_in, float *x_out);
 int64_t rt_mla_memory(const rt_hparams *hp, int layer, int64_t cap);
+void rt_mla_copy_rows(const rt_hparams *hp, int64_t cap, int64_t n, float *to, const float *from);
 void rt_compressed_forward(const rt_block_run *r, const float *x_in, float *x_out);
 int64_t rt_compressed_memory(const rt_hparams *hp, int layer, int64_t cap);
 void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out);

@@ -15,6 +15,8 @@ typedef struct rt_kv {
 
 /* Floats layer `layer` keeps of a timeline of `cap` rows. */
 int64_t rt_net_memory(const rt_model *m, int layer, int64_t cap);
+/* What it keeps of the first n rows, from one timeline to another of the same cap. */
+void rt_net_copy_rows(const rt_model *m, int layer, int64_t cap, int64_t n, float *to, const float *from);
 /* The layer keeps a state: winding a timeline back needs a copy of it. */
 bool rt_net_recurrent(const rt_model *m, int layer);
 

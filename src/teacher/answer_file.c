@@ -1,5 +1,6 @@
-/* answer_file.c - batches: have them answered, enter them into the ledger, append them to the file, note how far both
- * go. A crash between any two of these is undone on the next call, by cutting file and ledger back to the note. */
+/* answer_file.c - answers wait for those before them; then, a batch at a time, they are entered into the ledger,
+ * appended to the file, and it is noted how far both go. A crash between any two of these is undone on the next call,
+ * by cutting file and ledger back to the note. */
 #include "teacher/answer_file.h"
 
 #include <errno.h>
@@ -8,20 +9,28 @@
 
 #include "text/utf8.h"
 
-typedef struct writer {
+/* Those ready but not entered yet, and those behind the first that is missing. */
+enum { RING = RT_ANSWER_BATCH + RT_ANSWER_AHEAD };
+
+struct rt_answer_file {
     const rt_answer_job *job;
     char *part, *done, *note, *ledger_path;
     rt_ledger *ledger;
     FILE *f;
     int64_t rows; /* answers in the file */
     int64_t bytes, tokens;
-    rt_str lines; /* of the batch */
-} writer;
+    rt_answer *waiting; /* [RING] answer i at i modulo that */
+    bool *there;        /* [RING] */
+    int64_t ready;      /* answers from `rows` on that are there without a gap */
+    bool broken;        /* file and ledger may no longer fit the note */
+    rt_str lines;       /* of the batch */
+    rt_progress bar;
+};
 
 /* --- the note: how far file and ledger belong together --------------------------------------------------------------
  */
 
-static rt_status save_note(const writer *w, rt_err *err)
+static rt_status save_note(const rt_answer_file *w, rt_err *err)
 {
     const rt_ledger_mark mark = rt_ledger_at(w->ledger);
     json_t *j = json_pack("{s:I, s:I, s:I, s:o}", "rows", (json_int_t)w->rows, "bytes", (json_int_t)w->bytes, "tokens",
@@ -31,7 +40,7 @@ static rt_status save_note(const writer *w, rt_err *err)
     return st;
 }
 
-static rt_status resume(writer *w, rt_err *err)
+static rt_status resume(rt_answer_file *w, rt_err *err)
 {
     rt_status st = RT_OK;
     json_t *j = NULL;
@@ -56,10 +65,10 @@ out:
     return st;
 }
 
-/* --- batches ---------------------------------------------------------------------------------------------------------
+/* --- answers ---------------------------------------------------------------------------------------------------------
  */
 
-static rt_status add_answer(writer *w, const rt_prompt_row *p, int64_t index, const rt_answer *a, rt_err *err)
+static rt_status add_answer(rt_answer_file *w, const rt_prompt_row *p, int64_t index, const rt_answer *a, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str text = {0}, origin = {0};
@@ -98,20 +107,23 @@ out:
     return st;
 }
 
-static rt_status run_batch(writer *w, int64_t n, rt_err *err)
+static void drop_answer(rt_answer_file *w, int64_t index)
+{
+    rt_str_release(&w->waiting[index % RING].text);
+    w->there[index % RING] = false;
+}
+
+/* The answers that are ready. */
+static rt_status enter(rt_answer_file *w, rt_err *err)
 {
     rt_status st = RT_OK;
-    const int64_t first = w->rows;
-    const rt_prompt_row *of[RT_ANSWER_BATCH] = {0};
-    rt_answer answers[RT_ANSWER_BATCH] = {0};
-    for (int64_t i = 0; i < n; i++) {
-        of[i] = &w->job->prompts->rows[(first + i) / w->job->answers];
-    }
-    RT_TRY(w->job->answer(w->job->ud, of, first, n, answers, err));
+    const int64_t first = w->rows, n = w->ready;
+    w->broken = true;
     rt_str_clear(&w->lines);
-    for (int64_t i = 0; i < n; i++) {
-        RT_TRY(answers[i].text.failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : RT_OK);
-        RT_TRY(add_answer(w, of[i], first + i, &answers[i], err));
+    for (int64_t i = first; i < first + n; i++) {
+        const rt_answer *a = &w->waiting[i % RING];
+        RT_TRY(a->text.failed ? rt_fail(err, RT_MEMORY, 0, "out of memory") : RT_OK);
+        RT_TRY(add_answer(w, rt_answer_prompt(w, i), i, a, err));
     }
     RT_TRY(rt_ledger_commit(w->ledger, NULL, err));
     rt_crash_point("write.ledger");
@@ -123,36 +135,61 @@ static rt_status run_batch(writer *w, int64_t n, rt_err *err)
     w->rows += n;
     w->bytes += (int64_t)w->lines.n;
     RT_TRY(save_note(w, err));
-out:
-    for (int64_t i = 0; i < n; i++) {
-        rt_str_release(&answers[i].text);
+    for (int64_t i = first; i < first + n; i++) {
+        drop_answer(w, i);
     }
+    w->ready = 0;
+    w->broken = false;
+out:
     return st;
 }
 
-static rt_status run_all(writer *w, int64_t total, rt_err *err)
+const rt_prompt_row *rt_answer_prompt(const rt_answer_file *f, int64_t index)
+{
+    return &f->job->prompts->rows[index / f->job->answers];
+}
+
+rt_status rt_answer_put(rt_answer_file *f, int64_t index, rt_answer *a, rt_err *err)
+{
+    RT_BUG_IF(index < f->rows || index - f->rows >= RING);
+    f->waiting[index % RING] = *a;
+    f->there[index % RING] = true;
+    *a = (rt_answer){0};
+    while (f->ready < RING && f->there[(f->rows + f->ready) % RING]) {
+        f->ready++;
+    }
+    const rt_status st = f->ready >= RT_ANSWER_BATCH ? enter(f, err) : RT_OK;
+    rt_progress_update(&f->bar, (double)(f->rows + f->ready), (double)f->job->prompts->n * f->job->answers,
+                       "%lld tokens", (long long)f->tokens);
+    return st;
+}
+
+static rt_status run_all(rt_answer_file *w, int64_t total, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_progress bar;
-    rt_progress_begin(&bar, "writing");
-    while (w->rows < total) {
-        if (rt_interrupted()) {
-            RT_FAIL_OUT(err, RT_CANCELLED, 0, "interrupted after %lld of %lld answers; the same command goes on",
-                        (long long)w->rows, (long long)total);
-        }
-        RT_TRY(run_batch(w, total - w->rows < RT_ANSWER_BATCH ? total - w->rows : RT_ANSWER_BATCH, err));
-        rt_progress_update(&bar, (double)w->rows, (double)total, "%lld tokens", (long long)w->tokens);
+    rt_progress_begin(&w->bar, "writing");
+    RT_TRY(RT_NEW(&w->waiting, RING, "answers", err));
+    RT_TRY(RT_NEW(&w->there, RING, "answers", err));
+    st = w->job->answer(w->job->ud, w, w->rows, total, err);
+    if (!w->broken && w->ready > 0) { /* also of a run that failed or was stopped */
+        const rt_status entered = enter(w, st == RT_OK ? err : NULL);
+        st = st == RT_OK ? entered : st;
     }
+    if (st == RT_CANCELLED) {
+        RT_FAIL_OUT(err, RT_CANCELLED, 0, "interrupted after %lld of %lld answers; the same command goes on",
+                    (long long)w->rows, (long long)total);
+    }
+    RT_TRY(st);
     RT_TRY(rt_ledger_finish(w->ledger, NULL, err));
     if (rename(w->part, w->done) != 0) {
         RT_FAIL_OUT(err, RT_IO, 0, "renaming '%s': %s", w->part, strerror(errno));
     }
 out:
-    rt_progress_end(&bar, "%lld answers", (long long)w->rows);
+    rt_progress_end(&w->bar, "%lld answers", (long long)w->rows);
     return st;
 }
 
-static rt_status open_writer(writer *w, const rt_answer_job *job, rt_err *err)
+static rt_status open_writer(rt_answer_file *w, const rt_answer_job *job, rt_err *err)
 {
     w->job = job;
     w->part = rt_path_join(job->dir, "answers.part.jsonl");
@@ -165,13 +202,18 @@ static rt_status open_writer(writer *w, const rt_answer_job *job, rt_err *err)
     return RT_OK;
 }
 
-static void close_writer(writer *w)
+static void close_writer(rt_answer_file *w)
 {
     if (w->f != NULL) {
         fclose(w->f);
     }
     rt_ledger_close(w->ledger);
     rt_str_release(&w->lines);
+    for (int64_t i = 0; w->there != NULL && i < RING; i++) {
+        drop_answer(w, i);
+    }
+    rt_free(w->waiting);
+    rt_free(w->there);
     rt_free(w->part);
     rt_free(w->done);
     rt_free(w->note);
@@ -181,7 +223,7 @@ static void close_writer(writer *w)
 rt_status rt_answer_file_write(const rt_answer_job *job, rt_answer_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
-    writer w = {0};
+    rt_answer_file w = {0};
     json_t *note = NULL;
     const double t0 = rt_now();
     RT_TRY(open_writer(&w, job, err));

@@ -12,10 +12,15 @@ typedef struct rt_answer {
     char stop[32]; /* why it ended */
 } rt_answer;
 
-enum { RT_ANSWER_BATCH = 32 };
-/* Answers of[0..n) to prompts, those with numbers first, first + 1, ...; `out` is empty. */
-typedef rt_status (*rt_answer_fn)(void *ud, const rt_prompt_row *const *of, int64_t first, int64_t n, rt_answer *out,
-                                  rt_err *err);
+typedef struct rt_answer_file rt_answer_file;
+enum { RT_ANSWER_BATCH = 32 /* entered together */, RT_ANSWER_AHEAD = 1024 };
+/* Answer number `index`; its text changes hands. Answers may come in any order, each less than RT_ANSWER_AHEAD behind
+ * the first that is missing. */
+RT_MUST_USE rt_status rt_answer_put(rt_answer_file *f, int64_t index, rt_answer *a, rt_err *err);
+/* The prompt of an answer. */
+const rt_prompt_row *rt_answer_prompt(const rt_answer_file *f, int64_t index);
+/* Puts the answers first, first + 1, ... end - 1. */
+typedef rt_status (*rt_answer_fn)(void *ud, rt_answer_file *f, int64_t first, int64_t end, rt_err *err);
 
 /* All borrowed. */
 typedef struct rt_answer_job {

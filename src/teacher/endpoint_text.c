@@ -64,22 +64,41 @@ static rt_status read_answer(const rt_endpoint_text_job *job, const json_t *j, r
     return RT_OK;
 }
 
-static rt_status answer(void *ud, const rt_prompt_row *const *of, int64_t first, int64_t n, rt_answer *out, rt_err *err)
+/* Answers [first, first + n), asked for together. */
+static rt_status ask_batch(const rt_endpoint_text_job *job, rt_answer_file *f, int64_t first, int64_t n, rt_err *err)
 {
     rt_status st = RT_OK;
-    const rt_endpoint_text_job *job = ud;
     rt_ask asks[RT_ANSWER_BATCH] = {0};
+    rt_answer answers[RT_ANSWER_BATCH] = {0};
     for (int64_t i = 0; i < n; i++) {
-        asks[i] = (rt_ask){.path = "/v1/chat/completions", .question = question_of(job, of[i], first + i)};
+        asks[i] = (rt_ask){.path = "/v1/chat/completions",
+                           .question = question_of(job, rt_answer_prompt(f, first + i), first + i)};
         RT_TRY(asks[i].question != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "no memory for a request"));
     }
     RT_TRY(rt_endpoint_ask(job->endpoint, asks, (size_t)n, err));
     for (int64_t i = 0; i < n; i++) {
-        RT_TRY(read_answer(job, asks[i].answer, &out[i], err));
+        RT_TRY(read_answer(job, asks[i].answer, &answers[i], err));
     }
     RT_TRY(rt_endpoint_identify(job->endpoint, err));
+    for (int64_t i = 0; i < n; i++) {
+        RT_TRY(rt_answer_put(f, first + i, &answers[i], err));
+    }
 out:
     rt_asks_release(asks, (size_t)n);
+    for (int64_t i = 0; i < n; i++) {
+        rt_str_release(&answers[i].text);
+    }
+    return st;
+}
+
+static rt_status answer(void *ud, rt_answer_file *f, int64_t first, int64_t end, rt_err *err)
+{
+    rt_status st = RT_OK;
+    while (st == RT_OK && first < end) {
+        const int64_t n = end - first < RT_ANSWER_BATCH ? end - first : RT_ANSWER_BATCH;
+        st = rt_interrupted() ? rt_fail(err, RT_CANCELLED, 0, "interrupted") : ask_batch(ud, f, first, n, err);
+        first += n;
+    }
     return st;
 }
 

@@ -17,6 +17,13 @@ typedef struct rt_write_job {
     rt_sampling sampling;
 } rt_write_job;
 
-RT_MUST_USE rt_status rt_write_answers(const rt_write_job *job, rt_answer_report *report, rt_err *err);
+typedef struct rt_write_report {
+    rt_answer_report file;
+    rt_generate_counts counts; /* of this call, like the rest */
+    int batch;                 /* answers at a time */
+    size_t bytes;              /* foreseen for them */
+} rt_write_report;
+
+RT_MUST_USE rt_status rt_write_answers(const rt_write_job *job, rt_write_report *report, rt_err *err);
 
 #endif

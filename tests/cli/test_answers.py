@@ -26,6 +26,11 @@ class Answers(ProgramTest):
                 self.assertEqual((self.dir / out / "answers.jsonl").read_bytes(), whole)
                 self.ok("ledger", "verify", f"{out}/ledger.jsonl")
 
+    def test_answers_to_a_prompt_read_it_once(self):
+        j = self.ok_json(*self.command("several", n=6), "--answers", 3)
+        self.assertEqual((j["answers"], j["written"]), (18, j["tokens"]))
+        self.assertEqual(j["prompt_tokens_reused"], 2 * j["prompt_tokens_read"])
+
     def test_a_row_that_is_no_prompt_is_named(self):
         prompts = self.write_lines("bad.jsonl", [{"prompt": "Why?"}, {"question": "Why?"}])
         self.refused(INPUT, "collect", self.model, "--targets", "text", "--prompts", prompts, "-o", "out",

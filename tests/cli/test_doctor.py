@@ -60,10 +60,11 @@ class Bench(ProgramTest):
 
     def test_one_part_is_measured_alone(self):
         model = self.tiny_model(source="llama")
-        for part, key in (("bare", None), ("teacher", "teacher_tokens_per_s"), ("step", "step_over_gemm"), ("io", "tokenizer_bytes_per_s")):
+        for part, key in (("bare", None), ("teacher", "teacher_tokens_per_s"), ("step", "step_over_gemm"), ("io", "tokenizer_bytes_per_s"),
+                          ("answers", "answers")):
             j = self.ok_json("bench", model, "--quick", "--threads", 1, "--only", part)
             self.assertGreater(j["bare_flops"]["F32"]["median"], 0)
-            for other in ("teacher_tokens_per_s", "step_over_gemm", "tokenizer_bytes_per_s"):
+            for other in ("teacher_tokens_per_s", "step_over_gemm", "tokenizer_bytes_per_s", "answers"):
                 self.assertEqual(j[other] is not None, other == key, (part, other))
         self.refused(USAGE, "bench", model, "--only", "half", says=("--only", "'half'", "decode"))
 

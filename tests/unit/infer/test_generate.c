@@ -230,12 +230,14 @@ static bool hear_token(void *ud, size_t index, const rt_generated *g)
     return !(index == l->stop_index && g->n == l->stop_at);
 }
 
-static void hear_end(void *ud, size_t index, const rt_generated *g)
+static rt_status hear_end(void *ud, size_t index, const rt_generated *g, rt_err *err)
 {
+    (void)err;
     listener *l = ud;
     l->ends[index]++;
     l->n_ended++;
     assert_int_equal(g->n, l->tokens[index]);
+    return RT_OK;
 }
 
 static void the_caller_hears_every_token_and_may_stop(void **state)
