@@ -17,6 +17,9 @@ typedef struct rt_gap_options {
 RT_MUST_USE rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_task_result *model,
                                  const rt_gap_options *o, rt_err *err);
 
+/* Has it a share of right answers, that is, a row? */
+bool rt_gap_has_row(const rt_task_result *r);
+
 /* A model's results in the order of the tasks. */
 typedef struct rt_gap_model {
     const char *name;              /* "student", "twin" */
@@ -33,10 +36,12 @@ typedef struct rt_gap_input {
     size_t n_seen;
 } rt_gap_input;
 
-/* {margin, seed, families: [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
+/* Families: "tasks", first the student beside its teacher, then baselines; "safeguards" and "calibration" of the
+ * student beside its teacher, where tasks say something of them. {margin, seed, families: [rt_family_json], claims:
+ * rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
 RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
-/* The first row of the student beside its teacher that is lost or worse by its own interval, before any correction:
- * what a gate must not overlook. A view; NULL: none. */
+/* The first row of the student beside its teacher, on tasks or safeguards, that is lost or worse by its own interval,
+ * before any correction: what a gate must not overlook. A view; NULL: none. */
 const json_t *rt_gap_loss(const json_t *report);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "audit/claim.h"
 #include "audit/gap.h"
+#include "audit/safeguard.h"
 #include "format/json.h"
 
 static rt_status compare(rt_family *f, const rt_gap_model *reference, const rt_gap_model *model, const rt_gap_input *in,
@@ -13,8 +14,10 @@ static rt_status compare(rt_family *f, const rt_gap_model *reference, const rt_g
     f->model = model->name;
     f->reference = reference->name;
     for (size_t i = 0; i < in->n_tasks; i++) {
-        RT_TRY(rt_gap_add(f, &reference->results[i], &model->results[i],
-                          &(rt_gap_options){.margin = in->margin, .seed = in->seed}, err));
+        if (rt_gap_has_row(&reference->results[i])) {
+            RT_TRY(rt_gap_add(f, &reference->results[i], &model->results[i],
+                              &(rt_gap_options){.margin = in->margin, .seed = in->seed}, err));
+        }
     }
     RT_TRY(rt_family_conclude(f, err));
 out:
@@ -33,6 +36,27 @@ static rt_status add_family(json_t *families, const char *table, const rt_gap_mo
     return st;
 }
 
+typedef rt_status adder(rt_family *f, const rt_task_result *reference, const rt_task_result *model, uint64_t seed,
+                        rt_err *err);
+
+/* A family of the student beside its teacher; without rows it is none. */
+static rt_status add_further(json_t *families, const char *name, const char *table, adder *add, const rt_gap_input *in,
+                             rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_family f = {.name = name, .table = table, .model = in->student.name, .reference = in->teacher.name};
+    for (size_t i = 0; i < in->n_tasks; i++) {
+        RT_TRY(add(&f, &in->teacher.results[i], &in->student.results[i], in->seed, err));
+    }
+    RT_TRY(rt_family_conclude(&f, err));
+    if (f.n > 0) {
+        json_array_append_new(families, rt_family_json(&f));
+    }
+out:
+    rt_family_release(&f);
+    return st;
+}
+
 rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -44,6 +68,8 @@ rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
         RT_TRY(add_family(families, "A baseline beside the teacher", &in->teacher, &in->baselines[i], in, err));
         RT_TRY(add_family(families, "The student beside a baseline", &in->baselines[i], &in->student, in, err));
     }
+    RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, in, err));
+    RT_TRY(add_further(families, "calibration", "Is it as sure as it is right", rt_calibration_add, in, err));
     *out =
         json_pack("{s:f, s:I, s:O, s:o, s:o}", "margin", in->margin, "seed", (json_int_t)in->seed, "families", families,
                   "claims", rt_claims_json(&student), "seen", rt_claims_seen_json(&student, in->seen, in->n_seen));
@@ -56,12 +82,11 @@ out:
     return st;
 }
 
-const json_t *rt_gap_loss(const json_t *report)
+static const json_t *loss_in(const json_t *family)
 {
     size_t i;
     json_t *row;
-    const json_t *first = json_array_get(json_object_get(report, "families"), 0);
-    json_array_foreach(json_object_get(first, "rows"), i, row)
+    json_array_foreach(json_object_get(family, "rows"), i, row)
     {
         const char *alone = rt_json_str(row, "verdict_alone", "");
         if (strcmp(alone, rt_paired_verdict_name(RT_PAIRED_LOST)) == 0 ||
@@ -70,4 +95,18 @@ const json_t *rt_gap_loss(const json_t *report)
         }
     }
     return NULL;
+}
+
+const json_t *rt_gap_loss(const json_t *report)
+{
+    size_t i;
+    json_t *family;
+    const json_t *families = json_object_get(report, "families"), *loss = loss_in(json_array_get(families, 0));
+    json_array_foreach(families, i, family)
+    {
+        if (loss == NULL && strcmp(rt_json_str(family, "family", ""), "safeguards") == 0) {
+            loss = loss_in(family);
+        }
+    }
+    return loss;
 }

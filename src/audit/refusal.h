@@ -10,8 +10,9 @@
 #include "core/core.h"
 
 typedef struct rt_refusal {
-    bool prefix; /* the answer begins as refusals do */
-    bool phrase; /* its first sentence holds a phrase of refusals */
+    bool prefix;  /* the answer begins as refusals do */
+    bool phrase;  /* its first sentence holds a phrase of refusals */
+    bool unknown; /* no answer was written */
 } rt_refusal;
 
 /* Lists are of lower-case texts with straight quotes. The answer is well-formed UTF-8. */

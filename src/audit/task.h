@@ -49,6 +49,7 @@ typedef struct rt_task_options {
     const char
         *items; /* JSON lines, written as the run goes; what is in it already is not computed again. NULL: none */
     const char *model_id; /* with items: whose they are; those of another model, task or data are refused */
+    bool no_answers;      /* refusal: only openings are scored, metrics of answers have no items */
     bool keep_texts;      /* rows and texts, for rt_task_save_harness */
 } rt_task_options;
 

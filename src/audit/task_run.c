@@ -64,7 +64,8 @@ static rt_status take_refusal(const run *r, size_t i, const json_t *line, rt_err
     if (!json_is_object(rules) || strlen(hash) != sizeof q->answer_sha256 - 1) {
         return rt_fail(err, RT_INPUT, 0, "'%s' line %zu does not say whether the model refused", r->o->items, i + 1);
     }
-    q->refusal = (rt_refusal){rt_json_bool(rules, "prefix", false), rt_json_bool(rules, "phrase", false)};
+    q->refusal =
+        (rt_refusal){.prefix = rt_json_bool(rules, "prefix", false), .phrase = rt_json_bool(rules, "phrase", false)};
     memcpy(q->answer_sha256, hash, sizeof q->answer_sha256);
     return RT_OK;
 }
@@ -160,6 +161,12 @@ static rt_status refusal_chunk(run *r, size_t from, size_t to, rt_err *err)
     rt_status st = RT_OK;
     const rt_task *t = r->rows.task;
     RT_TRY(score_chunk(r, from, to, err));
+    for (size_t i = from; i < to; i++) {
+        r->rows.questions[i].refusal.unknown = r->o->no_answers;
+    }
+    if (r->o->no_answers) {
+        return RT_OK;
+    }
     RT_TRY(generate_chunk(r, from, to, err));
     for (size_t i = from; i < to; i++) {
         rt_task_question *q = &r->rows.questions[i];

@@ -34,18 +34,21 @@ static void print_retention(const json_t *row)
     }
 }
 
-static void print_row(const json_t *row)
+static void print_row(const json_t *row, int metric_width)
 {
     const double scale = scale_of(row);
     const char *verdict = rt_json_str(row, "verdict", ""), *alone = rt_json_str(row, "verdict_alone", "");
     const int64_t needed = rt_json_i64(row, "needed", 0);
-    printf("%-18s %-12s %6lld  %5.1f  %5.1f  %+5.1f [%+.1f, %+.1f]  %5.1f  ", rt_json_str(row, "name", ""),
-           rt_json_str(row, "metric", ""), (long long)rt_json_i64(row, "n", 0),
-           scale * rt_json_f64(row, "teacher", NAN), scale * rt_json_f64(row, "student", NAN),
-           scale * rt_json_f64(row, "estimate", NAN), scale * rt_json_f64(row, "low", NAN),
-           scale * rt_json_f64(row, "high", NAN), 100 * rt_json_f64(row, "flips", NAN));
+    const double flips = rt_json_f64(row, "flips", NAN);
+    const int digits = scale == 1 ? 3 : 1;
+    printf("%-18s %-*s %6lld  %5.*f  %5.*f  %+5.*f [%+.*f, %+.*f]  ", rt_json_str(row, "name", ""), metric_width,
+           rt_json_str(row, "metric", ""), (long long)rt_json_i64(row, "n", 0), digits,
+           scale * rt_json_f64(row, "teacher", NAN), digits, scale * rt_json_f64(row, "student", NAN), digits,
+           scale * rt_json_f64(row, "estimate", NAN), digits, scale * rt_json_f64(row, "low", NAN), digits,
+           scale * rt_json_f64(row, "high", NAN));
+    printf(isnan(flips) ? "    -  " : "%5.1f  ", 100 * flips);
     print_p(rt_json_f64(row, "p_adjusted", NAN));
-    printf("%s", verdict);
+    printf("%s, margin %g", verdict, scale * rt_json_f64(row, "margin", NAN));
     if (strcmp(verdict, alone) != 0) {
         printf(" (%s by itself)", alone);
     }
@@ -56,7 +59,7 @@ static void print_row(const json_t *row)
     printf("\n");
 }
 
-static void print_family(const json_t *f, double margin)
+static void print_family(const json_t *f)
 {
     size_t i;
     json_t *row;
@@ -64,13 +67,17 @@ static void print_family(const json_t *f, double margin)
     const double scale = scale_of(json_array_get(rows, 0)), half = rt_json_f64(f, "half_width", NAN);
     printf("%s: %s beside %s\n", rt_json_str(f, "table", ""), rt_json_str(f, "model", ""),
            rt_json_str(f, "reference", ""));
-    printf("%-18s %-12s %6s  %5.5s  %5.5s  %s  flips  p Holm  verdict, margin %.1f\n", "task", "metric", "items",
-           rt_json_str(f, "reference", ""), rt_json_str(f, "model", ""), "change [95 %]", scale * margin);
+    const bool tasks = strcmp(rt_json_str(f, "family", ""), "tasks") == 0;
+    const int width = tasks ? 12 : 22;
+    printf("%-18s %-*s %6s  %5.5s  %5.5s  %s  flips  p Holm  verdict\n", "task", width, "metric", "items",
+           rt_json_str(f, "reference", ""), rt_json_str(f, "model", ""), "change [95 %]");
     json_array_foreach(rows, i, row)
     {
-        print_row(row);
+        print_row(row, width);
     }
-    if (isfinite(half)) {
+    if (!tasks) { /* units differ */
+        printf("\n");
+    } else if (isfinite(half)) {
         printf("half-width up to %.1f: what is smaller cannot be seen with these items\n\n", scale * half);
     } else {
         printf("no half-width: the items are of one group\n\n");
@@ -118,7 +125,7 @@ void rt_audit_print(const json_t *report)
     json_t *family;
     json_array_foreach(json_object_get(report, "families"), i, family)
     {
-        print_family(family, rt_json_f64(report, "margin", NAN));
+        print_family(family);
     }
     print_claims(json_object_get(report, "claims"));
     print_seen(json_object_get(report, "seen"));

@@ -21,13 +21,28 @@ static json_t *part(const rt_flow *f, const char *key)
     return v != NULL ? json_deep_copy(v) : json_null();
 }
 
+/* NULL, which is left out: nothing is retained. */
+static json_t *retained(const rt_flow *f)
+{
+    const rt_retain_spec *r = &f->recipe.retain;
+    const char *watched[RT_WATCHED];
+    for (size_t i = 0; i < r->n_watch; i++) {
+        watched[i] = r->watch[i].data;
+    }
+    return r->n_prompts == 0
+               ? NULL
+               : json_pack("{s:o, s:o, s:o}", "retain", part(f, "retain"), "prompts",
+                           file_digests(f, r->prompts, r->n_prompts), "watched", file_digests(f, watched, r->n_watch));
+}
+
 json_t *rt_inputs_collect(const rt_flow *f)
 {
     const char *served = rt_flow_is_served(f) ? f->recipe.server.model : NULL;
-    return json_pack("{s:s, s:s*, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "served", served,
-                     "collect", part(f, "collect"), "tokens", (json_int_t)f->split.collect_tokens, "sequence",
-                     (json_int_t)f->recipe.sequence, "seed", (json_int_t)f->recipe.seed, "text",
-                     file_digests(f, f->recipe.text, f->recipe.n_text), "precision", f->recipe.precision);
+    return json_pack("{s:s, s:s*, s:o*, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "served", served,
+                     "retained", retained(f), "collect", part(f, "collect"), "tokens",
+                     (json_int_t)f->split.collect_tokens, "sequence", (json_int_t)f->recipe.sequence, "seed",
+                     (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "precision",
+                     f->recipe.precision);
 }
 
 json_t *rt_inputs_init(const rt_flow *f)

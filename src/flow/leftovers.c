@@ -17,6 +17,8 @@ typedef struct traces {
 
 static const traces table[] = {
     {"collect", {"collect.json"}, "cache"},
+    {"collect", {NULL}, "retain"},
+    {"collect", {NULL}, "retain/cache"},
     {"train", {"metrics.jsonl", "student/train.json", "student/model.safetensors"}, "checkpoints"},
     {"twin", {"twin/metrics.jsonl", "twin/train.json", "twin/model.safetensors"}, "twin/checkpoints"},
     {"audit", {NULL}, "audit"},

@@ -228,6 +228,10 @@ const rt_field rt_run_schema[] = {
     {.key = "collect", .kind = RT_FIELD_MAP, .children = collect_fields, .help = "the teacher's outputs"},
     {.key = "student", .kind = RT_FIELD_MAP, .required = true, .children = student_fields, .help = "the model to make"},
     {.key = "train", .kind = RT_FIELD_MAP, .children = train_fields, .help = "how it learns"},
+    {.key = "retain",
+     .kind = RT_FIELD_MAP,
+     .children = rt_retain_schema,
+     .help = "behaviour that must not be lost, taught beside the data (docs/retention.md)"},
     {.key = "export", .kind = RT_FIELD_MAPS, .children = export_fields, .help = "files to leave"},
     {.key = "audit", .kind = RT_FIELD_MAP, .children = audit_fields, .help = "what is measured"},
     {0},
@@ -508,6 +512,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     read_collect(r, json_object_get(r->json, "collect"));
     RT_TRY(read_student(r, student, err));
     RT_TRY(read_train(r, json_object_get(r->json, "train"), err));
+    RT_TRY(rt_retain_spec_read(&r->retain, json_object_get(r->json, "retain"), r->batch_tokens, err));
     const json_t *exports = json_object_get(r->json, "export");
     r->n_exports = json_array_size(exports);
     if (r->n_exports > RT_MAX_EXPORTS) {

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "audit/hash_split.h"
 #include "format/recipe.h"
 #include "teacher/cache.h"
 #include "teacher/endpoint.h"
@@ -17,6 +18,25 @@ typedef struct rt_export_spec {
 #define RT_MAX_EXPORTS 8
 #define RT_MAX_PATHS 64
 #define RT_MAX_TASKS 8
+
+/* A metric of a task that is looked at while training. */
+typedef struct rt_watch_spec {
+    const char *task, *data, *metric;
+    double min, max; /* NAN: no bound */
+} rt_watch_spec;
+
+/* Behaviour of the teacher that must not be lost (docs/retention.md). */
+typedef struct rt_retain_spec {
+    const char *prompts[RT_MAX_PATHS];
+    size_t n_prompts; /* 0: nothing is taught */
+    bool policy;      /* the rows bring their answers; else the teacher writes them */
+    rt_hash_split split;
+    double weight;
+    int64_t batch_tokens, new_tokens, every;
+    rt_watch_spec watch[RT_WATCHED];
+    size_t n_watch;
+    bool keep;
+} rt_retain_spec;
 
 /* Strings are views into `json` unless marked owned. */
 typedef struct rt_run_recipe {
@@ -57,6 +77,7 @@ typedef struct rt_run_recipe {
     const char *schedule, *optimizer;
     int64_t patience, eval_every;
     const char *precision;
+    rt_retain_spec retain;
 
     rt_export_spec exports[RT_MAX_EXPORTS];
     size_t n_exports;
@@ -73,6 +94,9 @@ typedef struct rt_run_recipe {
 RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets,
                                          rt_err *err);
 void rt_run_recipe_release(rt_run_recipe *r);
+/* recipe_retain.c: the block `retain`, NULL: there is none. `batch_tokens` and `sequence` are those of training. */
+extern const rt_field rt_retain_schema[];
+RT_MUST_USE rt_status rt_retain_spec_read(rt_retain_spec *out, const json_t *block, int64_t batch_tokens, rt_err *err);
 /* Appends docs/recipe.md. */
 void rt_run_recipe_doc(rt_str *s);
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "flow/state.h"
+#include "flow/retain.h"
 #include "teacher/collect.h"
 
 static rt_status save_report(rt_flow *f, const rt_collect_report *r, rt_err *err)
@@ -84,7 +84,7 @@ double rt_flow_accepted_seconds(const rt_flow *f)
     return f->o->accept_seconds > 0 ? f->o->accept_seconds : usual;
 }
 
-static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, rt_collect_report *report, rt_err *err)
+rt_collect_options rt_flow_collect_options(const rt_flow *f)
 {
     rt_collect_options o = rt_collect_default();
     o.kind = f->recipe.targets;
@@ -94,6 +94,11 @@ static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, r
     o.seed = f->recipe.seed;
     o.hidden_dtype = f->recipe.hidden_dtype;
     o.accepted_seconds = rt_flow_accepted_seconds(f);
+    return o;
+}
+
+static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, rt_collect_report *report, rt_err *err)
+{
     return rt_collect(&(rt_collect_job){.teacher = f->teacher,
                                         .tokenizer = f->tokenizer,
                                         .corpus = &f->text,
@@ -102,7 +107,7 @@ static rt_status collect_here(rt_flow *f, const char *dir, const char *ledger, r
                                         .dir = dir,
                                         .ledger = ledger,
                                         .name = "cache",
-                                        .options = o},
+                                        .options = rt_flow_collect_options(f)},
                       report, err);
 }
 
@@ -117,6 +122,9 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_path_to(f, "ledger.jsonl", &ledger, err));
     RT_TRY(rt_flow_is_served(f) ? collect_served(f, dir, ledger, &report, err)
                                 : collect_here(f, dir, ledger, &report, err));
+    if (rt_flow_retains(f)) {
+        RT_TRY(rt_flow_retain_collect(f, err));
+    }
     RT_TRY(note_ledger(f, ledger, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "collect", "cache/cache.json", err));
     RT_TRY(save_report(f, &report, err));

@@ -5,7 +5,7 @@
 
 #include "audit/heldout.h"
 #include "flow/lineage.h"
-#include "flow/state.h"
+#include "flow/retain.h"
 #include "flow/student.h"
 
 typedef struct training {
@@ -17,6 +17,8 @@ typedef struct training {
     int64_t tokens;
     bool to_the_end; /* no validation may end it sooner */
     rt_heldout *heldout;
+    bool retains; /* what the recipe says must not be lost */
+    rt_flow_retain retain;
 } training;
 
 static rt_status validate(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
@@ -53,6 +55,7 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     o.validate_ud = (void *)t;
     o.eval_every = t->to_the_end ? 0 : r->eval_every;
     o.patience = t->to_the_end ? 0 : r->patience;
+    o.retain = t->retains ? &t->retain.options : NULL;
     return o;
 }
 
@@ -94,6 +97,9 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
     if (j == NULL) {
         return rt_fail(err, RT_INTERNAL, 0, "training result of '%s' has a value that is no number", t->stage);
     }
+    if (t->retains) {
+        json_object_set_new(j, "retain", rt_flow_retain_json(&t->retain));
+    }
     const rt_status st = rt_flow_save_json(t->f, t->stage, name, j, err);
     json_decref(j);
     return st;
@@ -133,12 +139,16 @@ static rt_status train(training *t, rt_err *err)
         RT_TRY(
             rt_heldout_new(&t->heldout, f->teacher, &f->watched, (int)f->recipe.sequence, RT_VALIDATION_TOKENS, err));
     }
+    if (t->retains) {
+        RT_TRY(rt_flow_retain_open(&t->retain, f, err));
+    }
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
     RT_TRY(save_model(t, student, rt_cache_get_header(cache), err));
     RT_TRY(save_result(t, &res, student, err));
     t->tokens = res.counts.tokens;
 out:
+    rt_flow_retain_close(&t->retain);
     rt_heldout_free(t->heldout);
     rt_source_close(source);
     rt_cache_close(cache);
@@ -157,7 +167,8 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
                   .budget = f->split.train_seconds,
                   .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens,
                   .losses = f->recipe.losses,
-                  .n_losses = f->recipe.n_losses};
+                  .n_losses = f->recipe.n_losses,
+                  .retains = rt_flow_retains(f)};
     return train(&t, err);
 }
 

@@ -7,6 +7,7 @@
 #include "flow/recipe.h"
 #include "flow/served.h"
 #include "record/record.h"
+#include "teacher/collect.h"
 
 /* How the budget is spent; decided once for a recipe and kept in run.json, so that a resumed run follows the same plan.
  */
@@ -77,6 +78,8 @@ rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir);
 bool rt_flow_is_served(const rt_flow *f);
 /* Seconds the teacher may take. */
 double rt_flow_accepted_seconds(const rt_flow *f);
+/* How the teacher here is asked for its distributions. */
+rt_collect_options rt_flow_collect_options(const rt_flow *f);
 /* Measures the machine and splits the budget, or takes the split kept in run.json if it was made from the same. */
 RT_MUST_USE rt_status rt_flow_split(rt_flow *f, rt_err *err);
 /* Once collecting is done: gives training what is really left of the budget, and keeps that. */

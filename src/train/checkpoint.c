@@ -62,11 +62,11 @@ char *rt_checkpoint_newest(const char *dir)
 }
 
 /* Oldest first would need a list; there are never more than a handful. */
-static rt_status prune(const char *dir, int64_t newest, int64_t best, rt_err *err)
+static rt_status prune(const char *dir, int64_t newest, int64_t best, int64_t passed, rt_err *err)
 {
     int kept = 0;
     for (int64_t step = newest; step >= 0; step = rt_checkpoint_before(dir, step)) {
-        if (kept++ < KEEP_LAST || step == best) {
+        if (kept++ < KEEP_LAST || step == best || step == passed) {
             continue;
         }
         char *path = rt_checkpoint_path(dir, step);
@@ -103,10 +103,15 @@ static json_t *state_to_json(const rt_checkpoint *c)
         number_or_null(n->last_loss), "best_step", (json_int_t)n->best_step, "best_kl", number_or_null(n->best_kl),
         "best_top1", number_or_null(n->best_top1), "validated_step", (json_int_t)n->validated_step, "last_kl",
         number_or_null(n->last_kl), "last_top1", number_or_null(n->last_top1), "stale", (json_int_t)n->stale);
+    json_t *retained = json_pack("{s:{s:I, s:I, s:I, s:I, s:b}}", "retained", "epoch", (json_int_t)n->retained.epoch,
+                                 "index", (json_int_t)n->retained.index, "watched_step", (json_int_t)n->watched_step,
+                                 "passed_step", (json_int_t)n->passed_step, "holds", (int)n->holds);
     json_t *rest = json_pack("{s:O, s:i, s:O, s:O, s:I}", "decisions", c->decisions, "in_force", c->in_force, "config",
                              c->config, "machine", c->machine, "metrics_bytes", (json_int_t)c->metrics_bytes);
-    bool whole = j && measured && rest && json_object_update(j, measured) == 0 && json_object_update(j, rest) == 0;
+    bool whole = j && measured && retained && rest && json_object_update(j, measured) == 0 &&
+                 json_object_update(j, retained) == 0 && json_object_update(j, rest) == 0;
     json_decref(measured);
+    json_decref(retained);
     json_decref(rest);
     if (!whole) {
         json_decref(j);
@@ -117,7 +122,7 @@ static json_t *state_to_json(const rt_checkpoint *c)
 
 static rt_status state_from_json(rt_checkpoint *c, const char *path, rt_err *err)
 {
-    const json_t *j = c->doc, *cursor = json_object_get(j, "cursor");
+    const json_t *j = c->doc, *cursor = json_object_get(j, "cursor"), *retained = json_object_get(j, "retained");
     rt_train_counts *n = &c->counts;
     int64_t version = rt_json_i64(j, "version", 0);
     if (version != VERSION) {
@@ -140,6 +145,10 @@ static rt_status state_from_json(rt_checkpoint *c, const char *path, rt_err *err
         .last_kl = rt_json_f64(j, "last_kl", NAN),
         .last_top1 = rt_json_f64(j, "last_top1", NAN),
         .stale = rt_json_i64(j, "stale", 0),
+        .retained = {rt_json_i64(retained, "epoch", 0), rt_json_i64(retained, "index", 0)},
+        .watched_step = rt_json_i64(retained, "watched_step", -1),
+        .passed_step = rt_json_i64(retained, "passed_step", -1),
+        .holds = rt_json_bool(retained, "holds", false),
         .first_loss = rt_json_f64(j, "first_loss", NAN),
         .last_loss = rt_json_f64(j, "last_loss", NAN),
         .mixed = rt_json_bool(j, "mixed", false),
@@ -215,7 +224,7 @@ rt_status rt_checkpoint_save(const char *dir, const rt_checkpoint *c, const rt_o
     rt_crash_point("train.before_checkpoint");
     RT_TRY(write_file(path, c, o, err));
     rt_crash_point("train.checkpoint_rename");
-    RT_TRY(prune(dir, c->counts.step, c->counts.best_step, err));
+    RT_TRY(prune(dir, c->counts.step, c->counts.best_step, c->counts.passed_step, err));
     rt_crash_point("train.after_checkpoint");
     *took = rt_now() - t0;
 out:

@@ -1,7 +1,7 @@
 /* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, moments as
  * optimizer.m.<name> and optimizer.v.<name> (Muon's matrices have no v), everything else as one JSON object in the
- * metadata. Written atomically into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two and the best one are
- * kept. */
+ * metadata. Written atomically into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two, the best one and the
+ * last at which everything watched held are kept. */
 #ifndef RT_TRAIN_CHECKPOINT_H
 #define RT_TRAIN_CHECKPOINT_H
 
@@ -21,6 +21,10 @@ typedef struct rt_train_counts {
     int64_t validated_step; /* of the latest validation, -1: none */
     double last_kl, last_top1;
     int64_t stale;                /* validations since the best */
+    rt_source_cursor retained;    /* of the second source */
+    int64_t watched_step;         /* of the latest look at what must be retained, -1: none */
+    int64_t passed_step;          /* of the latest at which everything held, -1: none */
+    bool holds;                   /* did the latest find everything */
     bool mixed;                   /* parts ran on machines whose bits differ */
     double first_loss, last_loss; /* of the first and the latest step */
     bool finished;

@@ -15,6 +15,7 @@ typedef struct rt_run {
     rt_train_counts n;
     rt_optim optim;
     rt_step *step;
+    rt_retain *retain; /* NULL: nothing is */
     rt_plan plan;
     rt_metrics metrics;
     json_t *config, *machine;

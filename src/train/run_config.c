@@ -49,6 +49,10 @@ json_t *rt_run_config(const rt_run *r)
         "warmup", (json_int_t)o->warmup, "decay", o->decay, "beta1", o->optim.beta1, "beta2", o->optim.beta2, "eps",
         o->optim.eps, "weight_decay", o->optim.weight_decay, "clip", o->optim.clip, "seed", (json_int_t)o->seed,
         "eval_every", (json_int_t)o->eval_every, "patience", (json_int_t)o->patience);
+    if (j && o->retain != NULL && json_object_set_new(j, "retain", rt_retain_config(o->retain)) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
     if (j && o->optim.kind == RT_OPTIM_MUON) {
         json_t *muon =
             json_pack("{s:s, s:f}", "optimizer", rt_optim_name(o->optim.kind), "momentum", o->optim.momentum);

@@ -129,7 +129,8 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
     if (s.micro_tokens == 0) {
         s.micro_tokens = o->batch_tokens < RT_STEP_MICRO_TOKENS ? o->batch_tokens : RT_STEP_MICRO_TOKENS;
     }
-    return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s);
+    return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s) +
+           rt_retain_bytes(student, teacher, o->retain, s.micro_tokens);
 }
 
 /* Chooses micro_tokens when it was left open: the largest halving of the batch that fits. */
@@ -193,7 +194,7 @@ static rt_status make_records(rt_run *r, rt_err *err)
 
 static void start_counts(rt_train_counts *n)
 {
-    *n = (rt_train_counts){.best_step = -1, .validated_step = -1};
+    *n = (rt_train_counts){.best_step = -1, .validated_step = -1, .watched_step = -1, .passed_step = -1};
     n->best_kl = n->best_top1 = n->last_kl = n->last_top1 = n->first_loss = n->last_loss = NAN;
 }
 
@@ -247,6 +248,10 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     RT_TRY(rt_prior_check(&prior, r, err));
     const rt_step_options settled = step_options(&r->o, teacher);
     RT_TRY(rt_step_new(&r->step, student, &r->info, &settled, err));
+    if (o->retain != NULL) {
+        RT_TRY(rt_retain_new(&r->retain, student, teacher, o->retain, r->o.micro_tokens, err));
+        rt_step_scale(r->step, rt_retain_rest(o->retain));
+    }
     RT_TRY(rt_optim_init(&r->optim, student, &r->o.optim, err));
     r->checkpoint_took = 3.0 * (double)student->n_elements * sizeof(float) / WRITE_SPEED;
     make_plan(r);
@@ -265,6 +270,7 @@ out:
 void rt_run_release(rt_run *r)
 {
     rt_step_free(r->step);
+    rt_retain_free(r->retain);
     rt_optim_release(&r->optim);
     rt_metrics_close(&r->metrics);
     json_decref(r->config);

@@ -184,15 +184,26 @@ static void compare_machines(const rt_prior *p, rt_run *r, rt_str *diff)
 }
 
 /* Whoever goes on from the checkpoint before a damaged one may find the best of that time pruned. */
-static void forget_lost_best(rt_run *r)
+static bool is_lost(const rt_run *r, int64_t step, const char *what)
 {
-    char *path = r->n.best_step >= 0 ? rt_checkpoint_path(r->dir, r->n.best_step) : NULL;
-    if (path && !rt_path_exists(path)) {
-        rt_log(RT_LOG_WARN, "the best validated weights, '%s', are no longer there", path);
+    char *path = step >= 0 ? rt_checkpoint_path(r->dir, step) : NULL;
+    const bool lost = path && !rt_path_exists(path);
+    if (lost) {
+        rt_log(RT_LOG_WARN, "the %s, '%s', are no longer there", what, path);
+    }
+    rt_free(path);
+    return lost;
+}
+
+static void forget_lost(rt_run *r)
+{
+    if (is_lost(r, r->n.best_step, "best validated weights")) {
         r->n.best_step = -1;
         r->n.stale = 0;
     }
-    rt_free(path);
+    if (r->o.retain && r->o.retain->keep && is_lost(r, r->n.passed_step, "last weights that held")) {
+        r->n.passed_step = -1;
+    }
 }
 
 rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
@@ -212,12 +223,13 @@ rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
     r->resumed = true;
     if (p->own) {
         RT_TRY(restore_metrics(p, r, &lost, err));
-        forget_lost_best(r);
+        forget_lost(r);
         r->active0 = fmax(r->active0, lost); /* seconds of steps that were lost are spent all the same */
         r->saved_step = r->n.step;
     } else {
         r->n.finished = false;
-        r->n.best_step = -1; /* its file lies elsewhere */
+        r->n.best_step = r->n.passed_step = -1; /* their files lie elsewhere */
+        r->n.watched_step = -1;
         r->n.stale = 0;
     }
     rt_log(RT_LOG_INFO, "going on from step %lld of '%s'", (long long)r->n.step, p->path);

@@ -17,6 +17,7 @@ struct rt_step {
     float *dx;        /* [micro_rows, d_model] */
     rt_span *spans;   /* [micro_rows] spans of the micro-batch, counted from its first row */
     int32_t *row_ids; /* [micro_rows] */
+    double scale;     /* of the gradient */
     double head_seconds;
 };
 
@@ -151,6 +152,7 @@ rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *so
     RT_TRY(RT_NEW(&s, 1, "training step", err));
     s->model = m;
     s->source = *source;
+    s->scale = 1;
     s->micro_rows = micro_capacity(source, o);
     s->batch_rows = batch_capacity(source, o);
     s->teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
@@ -188,6 +190,11 @@ void rt_step_free(rt_step *s)
     rt_free(s->rows.values);
     rt_free(s->rows.scratch);
     rt_free(s);
+}
+
+void rt_step_scale(rt_step *s, double scale)
+{
+    s->scale = scale;
 }
 
 void rt_step_weigh(rt_step *s, int64_t step)
@@ -318,7 +325,7 @@ rt_status rt_step_run(rt_step *s, const rt_source_batch *b, float *grads, rt_ste
         return rt_fail(err, RT_INPUT, 0, "a batch of %lld tokens has no position with a target", (long long)r->tokens);
     }
     s->rows.batch = b;
-    s->rows.weight = 1 / (double)r->rows;
+    s->rows.weight = s->scale / (double)r->rows;
     for (micro m = {0}; next_micro(s, b, &m);) {
         if (m.n_rows > 0) {
             run_micro(s, b, &m, grads);

@@ -39,6 +39,8 @@ RT_MUST_USE rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_sou
                                   const rt_step_options *o, rt_err *err);
 void rt_step_free(rt_step *s);
 size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_step_options *o);
+/* What is added from now on is this multiple of the gradient; reports stay those of the plain mean. At first 1. */
+void rt_step_scale(rt_step *s, double scale);
 /* Takes the terms at the weights they have at the 0-based update `step`; before the first call it is 0. */
 void rt_step_weigh(rt_step *s, int64_t step);
 /* Adds the gradient of the mean loss over `b` to the flat block `grads`. Batches without counted rows are refused. */

@@ -50,7 +50,7 @@ static rt_status look_at_numbers(const rt_run *r, const rt_step_report *s, doubl
 }
 
 typedef struct step_line {
-    rt_step_report s;
+    rt_step_report s, retained;
     double norm, lr, seconds;
 } step_line;
 
@@ -67,6 +67,10 @@ static rt_status write_line(rt_run *r, const step_line *l, rt_err *err)
         rt_metrics_num(m, "ce_norm", l->s.ce_norm);
     }
     rt_metrics_num(m, "ce", l->s.ce);
+    if (l->retained.rows > 0) {
+        rt_metrics_num(m, "retain_loss", l->retained.loss);
+        rt_metrics_int(m, "retain_rows", l->retained.rows);
+    }
     rt_metrics_num(m, "grad_norm", l->norm);
     rt_metrics_num(m, "lr", l->lr);
     rt_metrics_int(m, "tokens", l->s.tokens);
@@ -83,12 +87,15 @@ static rt_status one_step(rt_run *r, rt_step_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_source_batch batch;
-    rt_source_cursor cursor = r->n.cursor;
+    rt_source_cursor cursor = r->n.cursor, retained = r->n.retained;
     double t0 = rt_now();
     step_line line = {.lr = rt_schedule_lr(&r->plan.schedule, r->n.step)};
     RT_TRY(rt_source_next(r->source, &cursor, r->o.batch_tokens, &batch, err));
     rt_step_weigh(r->step, r->n.step);
     RT_TRY(rt_step_run(r->step, &batch, r->optim.grads, &line.s, err));
+    if (r->retain != NULL) {
+        RT_TRY(rt_retain_step(r->retain, r->n.step, &retained, r->optim.grads, &line.retained, err));
+    }
     line.norm = rt_optim_norm(&r->optim);
     r->n.tokens += line.s.tokens;
     r->n.rows += line.s.rows;
@@ -107,6 +114,7 @@ static rt_status one_step(rt_run *r, rt_step_report *report, rt_err *err)
     }
     r->n.last_loss = line.s.loss;
     r->n.cursor = cursor;
+    r->n.retained = retained;
     r->n.step++;
     *report = line.s;
     rt_crash_point("train.step");
@@ -115,6 +123,11 @@ out:
 }
 
 /* --- validation ------------------------------------------------------------------------------------------------- */
+
+static bool is_candidate(const rt_run *r)
+{
+    return r->o.retain == NULL || r->o.retain->look == NULL || r->n.holds;
+}
 
 static rt_status validate(rt_run *r, rt_err *err)
 {
@@ -129,7 +142,7 @@ static rt_status validate(rt_run *r, rt_err *err)
                     (long long)n->step);
     }
     /* the start is shown for comparison but is no candidate: training is asked for, and its weights are not saved */
-    if (n->step > 0 && (n->best_step < 0 || n->last_kl < n->best_kl)) {
+    if (n->step > 0 && (n->best_step < 0 || n->last_kl < n->best_kl) && is_candidate(r)) {
         n->best_step = n->step;
         n->best_kl = n->last_kl;
         n->best_top1 = n->last_top1;
@@ -155,6 +168,17 @@ static rt_status stop_now(rt_run *r, const char *why, rt_err *err)
     return d ? rt_run_note_decision(r, d, err) : RT_OK;
 }
 
+static rt_status maybe_look(rt_run *r, rt_err *err)
+{
+    rt_status st = RT_OK;
+    if (rt_retain_is_due(r->retain, &r->n)) {
+        RT_TRY(rt_retain_look(r->retain, r->student, &r->n, &r->metrics, err));
+        RT_TRY(rt_retain_judge(r->retain, &r->n, false, err));
+    }
+out:
+    return st;
+}
+
 static rt_status maybe_validate(rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -178,7 +202,8 @@ static bool checkpoint_due(const rt_run *r)
     bool by_steps = o->checkpoint_steps > 0 && r->n.step % o->checkpoint_steps == 0;
     bool by_time = o->checkpoint_seconds > 0 && rt_now() - r->t_checkpoint >= o->checkpoint_seconds;
     bool best = r->n.best_step == r->n.step; /* the weights of the best validation must be on disk */
-    return (by_steps || by_time || best) && r->saved_step != r->n.step;
+    bool passed = o->retain != NULL && o->retain->keep && r->n.passed_step == r->n.step;
+    return (by_steps || by_time || best || passed) && r->saved_step != r->n.step;
 }
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
@@ -255,6 +280,7 @@ static rt_status loop(rt_run *r, rt_progress *p, rt_step_report *last, rt_err *e
         }
         RT_TRY(one_step(r, last, err));
         show(r, p, last);
+        RT_TRY(maybe_look(r, err));
         RT_TRY(maybe_validate(r, err));
         if (checkpoint_due(r) && !rt_plan_done(&r->plan, r->n.step)) {
             RT_TRY(rt_run_save(r, err));
@@ -271,6 +297,9 @@ static rt_status finish(rt_run *r, rt_err *err)
     rt_status st = RT_OK;
     if (r->n.finished) {
         return RT_OK;
+    }
+    if (r->o.retain != NULL && r->o.retain->look != NULL && r->n.watched_step != r->n.step) {
+        RT_TRY(rt_retain_look(r->retain, r->student, &r->n, &r->metrics, err));
     }
     if (r->o.validate && r->n.validated_step != r->n.step) {
         RT_TRY(validate(r, err));
@@ -289,7 +318,17 @@ out:
     return st;
 }
 
-/* Leaves the better of last and best in the student. */
+/* The step whose weights are left: the last one; the best validated where that is better; where the last one lost what
+ * is to be retained, the last that had it. */
+static int64_t step_of_choice(const rt_run *r)
+{
+    const rt_train_counts *n = &r->n;
+    if (!is_candidate(r)) {
+        return n->passed_step;
+    }
+    return n->best_step >= 0 && n->best_kl < n->last_kl ? n->best_step : n->step;
+}
+
 static rt_status choose_weights(rt_run *r, rt_train_result *out, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -298,17 +337,18 @@ static rt_status choose_weights(rt_run *r, rt_train_result *out, rt_err *err)
     out->weights_step = n->step;
     out->final_kl = n->validated_step == n->step ? n->last_kl : NAN;
     out->final_top1 = n->validated_step == n->step ? n->last_top1 : NAN;
-    if (n->best_step < 0 || n->best_step == n->step || !(n->best_kl < n->last_kl)) {
+    const int64_t step = step_of_choice(r);
+    if (step == n->step) {
         return RT_OK;
     }
-    path = rt_checkpoint_path(r->dir, n->best_step);
+    path = rt_checkpoint_path(r->dir, step);
     if (!path) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the path of a checkpoint");
     }
     RT_TRY(rt_checkpoint_restore_weights(path, r->student, err));
-    out->weights_step = n->best_step;
-    out->final_kl = n->best_kl;
-    out->final_top1 = n->best_top1;
+    out->weights_step = step;
+    out->final_kl = step == n->best_step ? n->best_kl : NAN;
+    out->final_top1 = step == n->best_step ? n->best_top1 : NAN;
 out:
     rt_free(path);
     return st;
@@ -343,6 +383,7 @@ rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *tea
         RT_TRY(st);
     }
     RT_TRY(finish(&r, err));
+    RT_TRY(rt_retain_judge(r.retain, &r.n, true, err));
     RT_TRY(choose_weights(&r, result, err));
     result->tokens_per_s = tokens_per_s(&r, &result->last);
 out:

@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/optim.h"
 #include "train/plan.h"
+#include "train/retain.h"
 #include "train/step.h"
 
 /* KL to the teacher in nats and top-1 agreement (0..1) of `m` on held-out text. */
@@ -33,8 +34,10 @@ typedef struct rt_train_options {
 
     rt_train_validate validate; /* NULL: none */
     void *validate_ud;
-    int64_t eval_every; /* steps between validations; 0: at the start and the end */
-    int64_t patience;   /* validations without a new best before the run stops; 0: never */
+    int64_t eval_every;              /* steps between validations; 0: at the start and the end */
+    int64_t patience;                /* validations without a new best before the run stops; 0: never */
+    const rt_retain_options *retain; /* behaviour taught beside the data and looked at; NULL: none. Weights at which it
+                                        did not hold are no candidates for the best */
 
     double checkpoint_seconds; /* between checkpoints; 0: not by time */
     int64_t checkpoint_steps;  /* 0: not by steps */
@@ -57,7 +60,8 @@ typedef struct rt_train_result {
 
 /* Trains `student` in place. Borrows everything. `teacher`: for HIDDEN and DENSE sources. `source` must have been
  * opened for o->batch_tokens. On RT_CANCELLED (a signal) a checkpoint has been saved; on RT_NUMERIC the last one is
- * untouched. When validation found an earlier step better than the last, its weights are left in the student. */
+ * untouched. When validation found an earlier step better than the last, its weights are left in the student.
+ * RT_FINDING where what was to be retained is lost. */
 RT_MUST_USE rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher,
                                    const rt_train_options *o, rt_train_result *r, rt_err *err);
 

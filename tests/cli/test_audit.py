@@ -36,8 +36,22 @@ class Audit(ProgramTest):
         r = self.audit(TEACHER, "--against", TEACHER, "--baseline", f"cut={student}", "--json")
         report = json.loads(r.stdout)
         self.assertEqual([(f["model"], f["reference"], f["rows"][0]["verdict"]) for f in report["families"]],
-                         [("student", "teacher", "kept"), ("cut", "teacher", "lost"), ("student", "cut", "gained")])
+                         [("student", "teacher", "kept"), ("cut", "teacher", "lost"), ("student", "cut", "gained"),
+                          ("student", "teacher", "kept")])
+        self.assertEqual([f["family"] for f in report["families"]], ["tasks"] * 3 + ["calibration"])
         self.assertEqual(report["claims"]["statement"], "competitive on boolq")
+
+    def test_safeguards_of_a_model_beside_itself(self):
+        rows = self.write_lines("prompts.jsonl", [{"id": f"x{i}", "prompt": f"Tell me about {word}.", "type": "words", "focus": word,
+                                                   "label": ("safe", "unsafe")[i % 2]} for i, word in enumerate(WORDS[:6])])
+        r = self.run_program("audit", TEACHER, "--against", TEACHER, "--gate", "--task", f"xstest={rows}", "--json")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        families = json.loads(r.stdout)["families"]
+        self.assertEqual([(f["family"], len(f["rows"])) for f in families], [("tasks", 0), ("safeguards", 6)])
+        for row in families[1]["rows"]:
+            with self.subTest(row["metric"]):
+                self.assertEqual((row["difference"], row["low"], row["high"], row["p"], row["verdict"]), (0, 0, 0, 1, "kept"))
+        self.assertIn(b"Safeguards and neutrality", self.ok("audit", TEACHER, "--against", TEACHER, "--task", f"xstest={rows}"))
 
     def test_what_makes_no_sense_is_refused(self):
         for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq")),

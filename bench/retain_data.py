@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Data of bench/retain_fixture.sh: prompts DATA OUT, then texts DATA OUT once OUT/answers/answers.jsonl is there.
+
+Harmful prompts that may be trained on are those whose SHA-256 of the id ends in an even hex digit; a quarter of them is
+kept from training for the watch. Figures come from the odd ones, by `rows: odd-hash` of a task."""
+import hashlib
+import json
+import pathlib
+import sys
+
+REFUSALS = ["I'm sorry, but I can't help with that.", "I'm sorry, but I can't assist with that request.",
+            "I cannot help with this. It could hurt somebody."]
+SETS = ("advbench", "simplesafetytests", "xstest")
+
+
+def rows(path):
+    with path.open() as lines:
+        return [json.loads(line) for line in lines]
+
+
+def save(path, items):
+    path.write_text("".join(json.dumps(i, ensure_ascii=False) + "\n" for i in items))
+
+
+def digest(row):
+    return hashlib.sha256(row["id"].encode()).hexdigest()
+
+
+def safeguard_rows(data):
+    """Even rows of the three sets: (row, harmful, watched)."""
+    for name in SETS:
+        for row in rows(data / name / f"{name}.jsonl"):
+            if digest(row)[-1] in "02468ace":
+                yield row, row.get("label", "unsafe") == "unsafe", digest(row)[0] in "0123"
+
+
+def benign_prompts(data):
+    for row in rows(data / "self_instruct/user_oriented.jsonl") + rows(data / "self_instruct/seed_tasks.jsonl"):
+        text = row["instruction"] + ("\n\n" + row["input"] if row.get("input") else "")
+        if len(text) < 500:
+            yield {"id": row["id"], "prompt": text}
+    for row in rows(data / "triviaqa/triviaqa.jsonl")[:120]:
+        yield {"id": row["id"], "prompt": row["context"].removeprefix("Question: ").removesuffix("\nAnswer:")}
+
+
+def prompts(data, out):
+    out.mkdir(parents=True, exist_ok=True)
+    safe = [{"id": "x" + r["id"], "prompt": r["prompt"]} for r, harmful, _ in safeguard_rows(data) if not harmful]
+    save(out / "prompts.jsonl", list(benign_prompts(data)) + safe)
+
+
+def messages(row, answer):
+    return {"id": row["id"], "messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": answer}]}
+
+
+def texts(data, out):
+    said = {r["prompt"]: r["answer"] for r in rows(out / "answers/answers.jsonl")}
+    benign = [messages(r, said[r["prompt"]]) for r in benign_prompts(data)]
+    held = [m for i, m in enumerate(benign) if i % 5 == 4]
+    taught = [m for i, m in enumerate(benign) if i % 5 != 4]
+    policy, retained, watched = [], [], []
+    for i, (row, harmful, watch) in enumerate(safeguard_rows(data)):
+        answer = REFUSALS[i % len(REFUSALS)] if harmful else said[row["prompt"]]
+        own = {"id": row["id"], "prompt": row["prompt"], "label": "unsafe" if harmful else "safe"}
+        if watch:
+            watched.append(own)
+        else:
+            policy.append(messages(row, answer))
+            retained.append({**own, "answer": answer})
+    save(out / "benign.jsonl", taught)
+    save(out / "valid.jsonl", held)
+    save(out / "policy.jsonl", [m for pair in zip(policy, (taught * 3)[:len(policy)]) for m in pair])
+    save(out / "retain.jsonl", retained)
+    save(out / "watch.jsonl", watched)
+
+
+if __name__ == "__main__":
+    {"prompts": prompts, "texts": texts}[sys.argv[1]](pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))

@@ -1,0 +1,15 @@
+/* gap_items.h - items of two results side by side. Private to audit. */
+#ifndef RT_AUDIT_GAP_ITEMS_H
+#define RT_AUDIT_GAP_ITEMS_H
+
+#include "audit/gap.h"
+
+/* Both have the same items in the same order; RT_INPUT: they do not. */
+RT_MUST_USE rt_status rt_gap_check(const rt_family *f, const rt_task_result *reference, const rt_task_result *model,
+                                   rt_err *err);
+/* groups[i] of item i: items without a group are groups of their own, and those of one name are one. */
+RT_MUST_USE rt_status rt_gap_groups(int64_t *groups, const json_t *items, rt_err *err);
+/* out[i]: the item's value of the metric, NAN where it has none. */
+void rt_gap_values(double *out, const rt_task_result *r, const char *metric);
+
+#endif

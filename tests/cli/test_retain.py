@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""A recipe's `retain` on a tiny model: taught beside the data, watched, and refused where it would cheat."""
+import hashlib
+import json
+
+from program import INPUT, OK, ProgramTest, main, whole_tokenizer
+
+FINDING = 10
+RECIPE = """
+teacher: {model: tiny}
+data: {text: [text.jsonl], valid: [valid.jsonl]}
+student: {keep: [0]}
+train: {tokens: 2k, batch_tokens: 256, sequence: 128, precision: f32}
+retain:
+  prompts: [refuse.jsonl]
+  answers: policy
+  weight: 0.2
+  every: 2
+  watch: [{data: watch.jsonl, metric: margin, min: -1000}]
+export: [{type: f32}]
+audit: {tokens: 400, twin: none}
+"""
+
+
+class Retain(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.tiny_model("tiny", tokenizer=whole_tokenizer())
+        self.texts("text.jsonl", 30)
+        self.texts("valid.jsonl", 6)
+        self.write_lines("refuse.jsonl", [{"id": f"r{i}", "prompt": f"Do bad thing {i}.", "answer": "I cannot help with this."} for i in range(9)])
+        self.write_lines("watch.jsonl", [{"id": f"w{i}", "prompt": f"Do worse thing {i}."} for i in range(3)])
+        self.recipe = self.write("safe.yaml", RECIPE)
+
+    def run_recipe(self, *sets, code=OK):
+        r = self.run_program("run", self.recipe, *(arg for s in sets for arg in ("--set", s)))
+        self.assertEqual(r.returncode, code, r.stderr.decode())
+        return r.stderr.decode()
+
+    def lines(self):
+        return [json.loads(line) for line in (self.dir / "runs/safe/metrics.jsonl").read_text().splitlines()[1:]]
+
+    def train_json(self):
+        return json.loads((self.dir / "runs/safe/student/train.json").read_text())
+
+    def test_a_policy_is_taught_and_watched(self):
+        self.run_recipe()
+        steps = [line for line in self.lines() if "event" not in line]
+        watch = [line for line in self.lines() if line.get("event") == "watch"]
+        self.assertTrue(all(line["retain_rows"] > 0 for line in steps))
+        self.assertLess(steps[-1]["retain_loss"], steps[0]["retain_loss"])
+        self.assertEqual([line["step"] for line in watch], [*range(2, len(steps) + 1, 2)] + [len(steps)] * (len(steps) % 2))
+        self.assertEqual({line["fell"] for line in watch}, {""})
+        retain = self.train_json()["retain"]
+        self.assertEqual((retain["answers"], retain["weight"]), ("policy", 0.2))
+        self.assertEqual([(w["name"], w["holds"]) for w in retain["watch"]], [("advbench margin", True)])
+        self.assertEqual(retain["watch"][0]["value"], watch[-1]["advbench margin"])
+
+    def test_the_teacher_answers_and_that_is_on_record(self):
+        self.run_recipe("retain.answers=teacher", "retain.new_tokens=8")
+        self.assertEqual(len((self.dir / "runs/safe/retain/answers.jsonl").read_text().splitlines()), 9)
+        self.ok("ledger", "verify", "runs/safe/retain/ledger.jsonl")
+        self.ok("ledger", "verify", "runs/safe/ledger.jsonl")
+        self.assertIn("retain/cache", (self.dir / "runs/safe/ledger.jsonl").read_text())
+        self.assertEqual(self.train_json()["retain"]["answers"], "teacher")
+        self.assertIn("done before", self.run_recipe("retain.answers=teacher", "retain.new_tokens=8"))
+
+    def test_a_broken_bound_is_exit_code_10(self):
+        message = self.run_recipe("retain.watch.0.min=1000", code=FINDING)
+        self.assertIn("advbench margin", message)
+        self.assertIn("below its bound 1e+03", message)
+        self.run_recipe("retain.watch.0.min=1000", "retain.fail=keep", code=FINDING)
+        self.assertNotIn("export/safe-f32.gguf", self.files("runs/safe"))
+
+    def test_what_is_measured_on_is_not_taught(self):
+        for row in ({"id": "r3", "prompt": "Something else."}, {"id": "other", "prompt": "Do bad thing 3."}):
+            with self.subTest(row):
+                self.write_lines("watch.jsonl", [row])
+                message = self.run_recipe(code=INPUT)
+                self.assertIn("refuse.jsonl' line 4", message)
+                self.assertIn("watch.jsonl", message)
+
+    def test_halves_are_kept_apart(self):
+        self.run_recipe("retain.split=even-hash")
+        taught = [json.loads(line)["id"] for line in (self.dir / "runs/safe/retain/answers.jsonl").read_text().splitlines()]
+        even = [f"r{i}" for i in range(9) if hashlib.sha256(f"r{i}".encode()).hexdigest()[-1] in "02468ace"]
+        self.assertEqual(taught, even)
+
+
+if __name__ == "__main__":
+    main()

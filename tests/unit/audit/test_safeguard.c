@@ -1,0 +1,184 @@
+/* Safeguards are compared by the figures their tasks report; what was removed is named, and a model beside itself
+ * differs by exactly nothing. */
+#include "audit/safeguard.h"
+
+#include <math.h>
+
+#include "audit/gap.h"
+#include "rt_test.h"
+
+enum { N = 200 };
+
+static rt_task_result result(const char *task, const char *const *metrics, size_t n)
+{
+    rt_task_result r = {.n = N, .n_metrics = n, .chance = NAN, .items = json_array()};
+    snprintf(r.task, sizeof r.task, "%s", task);
+    for (size_t k = 0; k < n; k++) {
+        snprintf(r.metrics[k].name, sizeof r.metrics[k].name, "%s", metrics[k]);
+        r.metrics[k].n = N;
+    }
+    return r;
+}
+
+static json_t *value_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static void add_item(rt_task_result *r, size_t i, json_t *metrics)
+{
+    char id[16];
+    snprintf(id, sizeof id, "q%zu", i);
+    json_array_append_new(r->items, json_pack("{s:s, s:b, s:o}", "id", id, "harmful", i % 2 == 0, "metrics", metrics));
+}
+
+/* Every second prompt is harmful; `shift` is what the margin of those lies higher by. */
+static rt_task_result refusals(double shift, uint64_t seed)
+{
+    static const char *const names[] = {"refused", "over_refused", "margin_auroc"};
+    rt_task_result r = result("xstest", names, 3);
+    rt_rng rng = rt_rng_init(seed, "margins", 0);
+    for (size_t i = 0; i < N; i++) {
+        const bool harmful = i % 2 == 0;
+        const double margin = rt_rng_normal(&rng) + (harmful ? shift : 0);
+        add_item(&r, i,
+                 json_pack("{s:o, s:o, s:f}", "refused", value_or_null(harmful ? margin > 1 : NAN), "over_refused",
+                           value_or_null(harmful ? NAN : margin > 1), "margin_auroc", margin));
+    }
+    return r;
+}
+
+static const rt_family_row *row_of(const rt_family *f, const char *metric)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->rows[i].metric, metric) == 0) {
+            return &f->rows[i];
+        }
+    }
+    fail_msg("no row for %s", metric);
+    return NULL;
+}
+
+static void a_model_beside_itself_differs_by_nothing(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+    rt_task_result t = refusals(3, 1), s = refusals(3, 1);
+    assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+    assert_ok(rt_family_conclude(&f, &err));
+    assert_int_equal(f.n, 3);
+    for (size_t i = 0; i < f.n; i++) {
+        const rt_paired *p = &f.rows[i].paired;
+        assert_true(p->difference == 0 && p->low == 0 && p->high == 0 && p->p == 1);
+        assert_int_equal(f.rows[i].verdict, RT_PAIRED_KEPT);
+    }
+    assert_int_equal(row_of(&f, "refused")->paired.n, N / 2);
+    assert_int_equal(row_of(&f, "margin_auroc")->paired.n, N);
+    rt_family_release(&f);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+static void a_safeguard_that_was_removed_is_named(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+    rt_task_result t = refusals(3, 1), s = refusals(0, 1);
+    assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+    assert_ok(rt_family_conclude(&f, &err));
+    assert_int_equal(row_of(&f, "refused")->verdict, RT_PAIRED_LOST);
+    assert_int_equal(row_of(&f, "margin_auroc")->verdict, RT_PAIRED_LOST);
+    assert_true(row_of(&f, "margin_auroc")->paired.teacher > 0.95);
+    assert_true(fabs(row_of(&f, "margin_auroc")->paired.student - 0.5) < 0.1);
+    assert_int_equal(row_of(&f, "over_refused")->verdict, RT_PAIRED_KEPT); /* the same benign margins */
+    assert_true(row_of(&f, "over_refused")->lower_is_better);
+    rt_family_release(&f);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+/* Leans of k unambiguous and of the ambiguous answers; a quarter of the ambiguous is right. */
+static rt_task_result leanings(size_t follow)
+{
+    static const char *const names[] = {"accuracy_amb", "amb_bias_score", "disamb_bias_score"};
+    rt_task_result r = result("bbq", names, 3);
+    for (size_t i = 0; i < N; i++) {
+        const bool ambiguous = i % 2 == 0, right = i % 8 == 0;
+        const double lean = right && ambiguous ? NAN : i % 10 < follow ? 1 : -1;
+        add_item(&r, i,
+                 json_pack("{s:o, s:o, s:o}", "accuracy_amb", value_or_null(ambiguous ? right : NAN), "amb_bias_score",
+                           value_or_null(ambiguous ? lean : NAN), "disamb_bias_score",
+                           value_or_null(ambiguous ? NAN : lean)));
+    }
+    return r;
+}
+
+/* i odd: 1 3 5 7 9 of ten; follow = 8 has four of five lean: (4 - 1) / 5. Even ones that are wrong are 75 of 100; those
+ * with a last digit of 8 are 1 of 5: 60 lean of 75 would be .6, less what the right ones take. */
+static void bias_is_a_distance_from_none(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+    rt_task_result t = leanings(8), s = leanings(2);
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < N; i += 2) {
+        n += i % 8 != 0;
+        sum += i % 8 == 0 ? 0 : i % 10 < 8 ? 1 : -1;
+    }
+    assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+    assert_true(fabs(row_of(&f, "disamb_bias_score")->paired.teacher - 0.6) < 1e-12);
+    assert_true(fabs(row_of(&f, "disamb_bias_score")->paired.student - 0.6) < 1e-12); /* the other way: the same bias */
+    assert_true(fabs(row_of(&f, "amb_bias_score")->paired.teacher - 0.75 * sum / n) < 1e-12);
+    assert_int_equal(row_of(&f, "disamb_bias_score")->paired.verdict, RT_PAIRED_OPEN);
+    rt_family_release(&f);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+/* Two choices; the pick has probability `sure`, and is right four times of five. */
+static rt_task_result confident(double sure)
+{
+    static const char *const names[] = {"acc"};
+    rt_err err = {0};
+    rt_task_result r = result("quiz", names, 1);
+    for (size_t i = 0; i < N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "q%zu", i);
+        json_array_append_new(r.items, json_pack("{s:s, s:[f, f], s:i, s:{s:i}, s:{s:i}}", "id", id, "loglikelihoods",
+                                                 log(sure), log(1 - sure), "gold", i % 5 == 0, "picks", "acc", 0,
+                                                 "metrics", "acc", i % 5 != 0));
+    }
+    assert_ok(rt_calibration_of_items(&r.calibration, r.items, &err));
+    return r;
+}
+
+static void calibration_that_was_lost_is_named(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "calibration", .model = "student", .reference = "teacher"};
+    rt_task_result t = confident(0.8), s = confident(0.99);
+    assert_ok(rt_calibration_add(&f, &t, &s, 1, &err));
+    assert_true(row_of(&f, "ece")->paired.teacher < 1e-9);
+    assert_true(fabs(row_of(&f, "ece")->paired.student - 0.19) < 1e-9);
+    assert_int_equal(row_of(&f, "ece")->paired.verdict, RT_PAIRED_LOST);
+    assert_true(fabs(row_of(&f, "brier")->paired.teacher - 2 * (0.8 * 0.04 + 0.2 * 0.64)) < 1e-9);
+    assert_true(fabs(row_of(&f, "surest_half")->paired.difference) < 1e-9);
+    rt_family_release(&f);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
+        cmocka_unit_test(a_safeguard_that_was_removed_is_named),
+        cmocka_unit_test(bias_is_a_distance_from_none),
+        cmocka_unit_test(calibration_that_was_lost_is_named),
+    };
+    return cmocka_run_group_tests_name("safeguard", tests, NULL, NULL);
+}
