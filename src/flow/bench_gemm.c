@@ -7,11 +7,8 @@
 #include "model/head.h"
 #include "tensor/gemm.h"
 
-/* Matrices of one input whose outputs lie side by side are one product where they are neighbours in memory (q, k, v;
- * gate, up), as in model/rows.c. */
 typedef struct product {
-    const rt_param *first;
-    int64_t out, in;
+    rt_param w;    /* one matrix, or neighbours joined */
     int64_t width; /* of a row of the output */
 } product;
 
@@ -41,11 +38,21 @@ static int64_t row_width(const rt_model *m, const rt_param *p)
     }
 }
 
-/* `p` goes on where the product ends, in its row and in memory. */
-static bool joins(const rt_model *m, const product *a, const rt_param *p)
+/* Parameters from the one at `i` on whose outputs share a row, at most the q, k and v of a layer. */
+static int share_row(const rt_model *m, size_t i, const rt_param *w[3])
 {
-    return a->out < a->width && a->first->layer == p->layer && row_width(m, p) == a->width && p->dims[1] == a->in &&
-           a->first->offset + a->out * a->in == p->offset;
+    const rt_param *first = &m->params[i];
+    int64_t out = 0;
+    int n = 0;
+    for (; n < 3 && i + (size_t)n < m->n_params && out < row_width(m, first); n++) {
+        const rt_param *p = first + n;
+        if (n > 0 && (p->n_dims != 2 || p->layer != first->layer || row_width(m, p) != row_width(m, first))) {
+            break;
+        }
+        w[n] = p;
+        out += p->dims[0];
+    }
+    return n;
 }
 
 static rt_status list_products(rt_gemm_bench *b, rt_err *err)
@@ -55,19 +62,17 @@ static rt_status list_products(rt_gemm_bench *b, rt_err *err)
     RT_TRY(RT_NEW(&b->products, m->n_params, "matrix products", err));
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
-        product *last = b->n_products > 0 ? &b->products[b->n_products - 1] : NULL;
         if (p->expert >= 0) {
             RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "the products of a mixture of experts depend on its routing");
         }
         if (p->n_dims != 2 || p == m->embed || p == m->output) {
             continue;
         }
-        if (last != NULL && joins(m, last, p)) {
-            last->out += p->dims[0];
-        } else {
-            b->products[b->n_products++] =
-                (product){.first = p, .out = p->dims[0], .in = p->dims[1], .width = row_width(m, p)};
-        }
+        const rt_param *w[3];
+        int used;
+        const rt_param all = rt_param_join(w, share_row(m, i, w), &used);
+        b->products[b->n_products++] = (product){.w = all, .width = row_width(m, p)};
+        i += (size_t)used - 1;
     }
 out:
     return st;
@@ -75,8 +80,7 @@ out:
 
 static product head_product(const rt_model *m)
 {
-    return (product){
-        .first = m->output, .out = m->output->dims[0], .in = m->output->dims[1], .width = m->output->dims[0]};
+    return (product){.w = *m->output, .width = m->output->dims[0]};
 }
 
 /* Small values without structure: zeros would be multiplied faster than a step's numbers are. */
@@ -107,7 +111,7 @@ rt_status rt_gemm_bench_new(rt_gemm_bench **out, const rt_model *m, int64_t rows
     b->m = m;
     RT_TRY(list_products(b, err));
     for (int64_t i = 0; i < b->n_products; i++) {
-        inputs = largest(inputs, rows * b->products[i].in);
+        inputs = largest(inputs, rows * b->products[i].w.dims[1]);
         outputs = largest(outputs, rows * b->products[i].width);
     }
     RT_TRY(rt_new_big(&b->x, (size_t)(inputs * size), "matrix products", err));
@@ -139,19 +143,19 @@ void rt_gemm_bench_free(rt_gemm_bench *b)
 
 static const void *weights(const rt_gemm_bench *b, const product *p)
 {
-    return b->m->compute == RT_BF16 ? (const void *)p->first->wb : (const void *)p->first->w;
+    return b->m->compute == RT_BF16 ? (const void *)p->w.wb : (const void *)p->w.w;
 }
 
 static void forward(rt_gemm_bench *b, const product *p, int64_t rows)
 {
     rt_gemm_run(&(rt_gemm){.m = rows,
-                           .n = p->out,
-                           .k = p->in,
+                           .n = p->w.dims[0],
+                           .k = p->w.dims[1],
                            .type = b->m->compute,
                            .a = b->x,
-                           .lda = p->in,
+                           .lda = p->w.dims[1],
                            .b = weights(b, p),
-                           .ldb = p->in,
+                           .ldb = p->w.dims[1],
                            .trans_b = true,
                            .c = b->y,
                            .ldc = p->width});
@@ -159,32 +163,32 @@ static void forward(rt_gemm_bench *b, const product *p, int64_t rows)
 
 static void weight_gradient(rt_gemm_bench *b, const product *p, int64_t rows)
 {
-    rt_gemm_run(&(rt_gemm){.m = p->out,
-                           .n = p->in,
+    rt_gemm_run(&(rt_gemm){.m = p->w.dims[0],
+                           .n = p->w.dims[1],
                            .k = rows,
                            .type = b->m->compute,
                            .a = b->dy,
                            .lda = p->width,
                            .trans_a = true,
                            .b = b->x,
-                           .ldb = p->in,
-                           .c = b->dw + p->first->offset,
-                           .ldc = p->in,
+                           .ldb = p->w.dims[1],
+                           .c = b->dw + p->w.offset,
+                           .ldc = p->w.dims[1],
                            .accumulate = true});
 }
 
 static void input_gradient(rt_gemm_bench *b, const product *p, int64_t rows)
 {
     rt_gemm_run(&(rt_gemm){.m = rows,
-                           .n = p->in,
-                           .k = p->out,
+                           .n = p->w.dims[1],
+                           .k = p->w.dims[0],
                            .type = b->m->compute,
                            .a = b->dy,
                            .lda = p->width,
                            .b = weights(b, p),
-                           .ldb = p->in,
+                           .ldb = p->w.dims[1],
                            .c = b->dx,
-                           .ldc = p->in});
+                           .ldc = p->w.dims[1]});
 }
 
 static int64_t piece(int64_t rows, int64_t first, int64_t size)
@@ -226,7 +230,7 @@ static double best_rate(rt_gemm_bench *b, const product *p, int64_t rows, int ro
         run(b, p, rows);
         best = fmin(best, rt_now() - t0);
     }
-    return 2.0 * (double)rows * (double)p->out * (double)p->in / best;
+    return 2.0 * (double)rows * (double)p->w.dims[0] * (double)p->w.dims[1] / best;
 }
 
 int rt_gemm_bench_rates(rt_gemm_bench *b, int64_t micro, int rounds, rt_bench_product *out, int most)
@@ -237,7 +241,7 @@ int rt_gemm_bench_rates(rt_gemm_bench *b, int64_t micro, int rounds, rt_bench_pr
         const product p = is_head ? head_product(b->m) : b->products[i];
         bool known = false;
         for (int k = 0; k < n; k++) {
-            known |= out[k].out == p.out && out[k].in == p.in;
+            known |= out[k].out == p.w.dims[0] && out[k].in == p.w.dims[1];
         }
         if (known) {
             continue;
@@ -246,8 +250,8 @@ int rt_gemm_bench_rates(rt_gemm_bench *b, int64_t micro, int rounds, rt_bench_pr
         out[n++] = (rt_bench_product){.type = b->m->compute,
                                       .path = rt_gemm_backend(),
                                       .rows = rows,
-                                      .out = p.out,
-                                      .in = p.in,
+                                      .out = p.w.dims[0],
+                                      .in = p.w.dims[1],
                                       .forward = best_rate(b, &p, rows, rounds, forward),
                                       .dx = best_rate(b, &p, rows, rounds, input_gradient),
                                       .dw = best_rate(b, &p, rows, rounds, weight_gradient)};

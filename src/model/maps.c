@@ -55,18 +55,20 @@ static void run_coded(maps_job *j)
     rt_team_for(tasks, multiply, j);
 }
 
-/* Maps from the first on whose weights and outputs follow each other are one product; returns how many. */
+/* The first map and those that are one product with it: outputs side by side, weights joined. Returns how many. */
 static int run_together(const rt_linear_map *map, int n_maps, const void *x, rt_dtype t, int64_t ldx, int64_t n,
                         rt_net_mode mode)
 {
-    rt_param all = *map->w;
-    int used = 1;
-    for (; used < n_maps && map[used].ldy == map->ldy && map[used].y == map->y + all.dims[0] &&
-           rt_param_follows(map[used - 1].w, map[used].w);
-         used++) {
-        all.dims[0] += map[used].w->dims[0];
-        all.n += map[used].w->n;
+    const rt_param *w[RT_MAX_MAPS] = {map->w};
+    int side_by_side = 1, used;
+    for (; side_by_side < n_maps; side_by_side++) {
+        const rt_linear_map *last = &map[side_by_side - 1], *next = last + 1;
+        if (next->ldy != map->ldy || next->y != last->y + last->w->dims[0]) {
+            break;
+        }
+        w[side_by_side] = next->w;
     }
+    const rt_param all = rt_param_join(w, side_by_side, &used);
     rt_linear(map->y, map->ldy, x, t, ldx, &all, n, mode);
     return used;
 }

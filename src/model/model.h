@@ -93,6 +93,9 @@ bool rt_param_decays(const rt_param *p);
 /* Operand of a product in the compute type. The router always runs in f32, its choices are discrete; and what connects
  * streams, for all their values pass through it. */
 bool rt_param_is_operand(const rt_param *p);
+/* The first of w[0..count-1], which share their input, and those that lie behind it in memory in every form that
+ * products read or write: one matrix, and so one product. *used: how many. */
+rt_param rt_param_join(const rt_param *const *w, int count, int *used);
 /* Dequantised copy of one parameter into dst[p->n]. */
 void rt_param_read(const rt_param *p, float *dst);
 

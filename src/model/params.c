@@ -311,6 +311,23 @@ bool rt_param_decays(const rt_param *p)
     return p->n_dims == 2 && p->role != RT_ROLE_EMBED && p->role != RT_ROLE_OUTPUT;
 }
 
+static bool follows(const rt_param *a, const rt_param *b)
+{
+    const bool w = a->w != NULL && a->w + a->n == b->w, wb = a->wb != NULL && a->wb + a->n == b->wb;
+    return a->dims[1] == b->dims[1] && a->offset + a->n == b->offset && a->frozen == b->frozen && (w || a->w == b->w) &&
+           (wb || a->wb == b->wb) && (w || wb);
+}
+
+rt_param rt_param_join(const rt_param *const *w, int count, int *used)
+{
+    rt_param all = *w[0];
+    for (*used = 1; *used < count && follows(w[*used - 1], w[*used]); ++*used) {
+        all.dims[0] += w[*used]->dims[0];
+        all.n += w[*used]->n;
+    }
+    return all;
+}
+
 void rt_param_read(const rt_param *p, float *dst)
 {
     if (p->w != NULL) {

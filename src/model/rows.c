@@ -96,30 +96,12 @@ void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const 
                            .accumulate = true});
 }
 
-bool rt_param_follows(const rt_param *a, const rt_param *b)
-{
-    const bool w = a->w != NULL && a->w + a->n == b->w, wb = a->wb != NULL && a->wb + a->n == b->wb;
-    return a->dims[1] == b->dims[1] && a->offset + a->n == b->offset && (w || a->w == b->w) && (wb || a->wb == b->wb) &&
-           (w || wb);
-}
-
-/* w[0] and those of the others that follow it, as one matrix; *used: how many. */
-static rt_param stacked(const rt_param *const *w, int count, int *used)
-{
-    rt_param all = *w[0];
-    for (*used = 1; *used < count && rt_param_follows(w[*used - 1], w[*used]); ++*used) {
-        all.dims[0] += w[*used]->dims[0];
-        all.n += w[*used]->n;
-    }
-    return all;
-}
-
 void rt_linear_stack_dx(float *dx, const void *dy, rt_dtype t, int64_t lddy, const rt_param *const *w, int count,
                         int64_t n)
 {
     bool accumulate = false;
     for (int used = 0; count > 0; w += used, count -= used) {
-        const rt_param all = stacked(w, count, &used);
+        const rt_param all = rt_param_join(w, count, &used);
         rt_linear_dx(dx, accumulate, dy, t, lddy, &all, n);
         dy = rt_operand_at((void *)dy, t, all.dims[0]);
         accumulate = true;
@@ -130,7 +112,7 @@ void rt_linear_stack_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, 
                         const rt_param *const *w, int count, int64_t n)
 {
     for (int used = 0; count > 0; w += used, count -= used) {
-        const rt_param all = stacked(w, count, &used);
+        const rt_param all = rt_param_join(w, count, &used);
         rt_linear_dw(grads, dy, t, lddy, x, ldx, &all, n);
         dy = rt_operand_at((void *)dy, t, all.dims[0]);
     }

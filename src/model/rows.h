@@ -15,8 +15,6 @@ void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_
 void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
                   int64_t n);
 
-/* `b` lies behind `a` in memory, in every form that products read or write, so that both are one matrix. */
-bool rt_param_follows(const rt_param *a, const rt_param *b);
 /* Gradients of maps w[0..count-1] of one input whose outputs lie side by side in dy; dx is overwritten. Matrices that
  * follow each other are one product. */
 void rt_linear_stack_dx(float *dx, const void *dy, rt_dtype t, int64_t lddy, const rt_param *const *w, int count,
