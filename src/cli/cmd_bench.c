@@ -233,11 +233,12 @@ int rt_cmd_bench(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    bool quick = false;
+    bool quick = false, recompute = false;
     const char *only = NULL;
     unsigned parts;
     const rt_opt opts[] = {
         {"quick", 0, RT_OPT_FLAG, &quick, NULL, "a minute at most: smaller batches, fewer repetitions"},
+        {"recompute", 0, RT_OPT_FLAG, &recompute, NULL, "steps run layers again in the backward pass"},
         {"only", 0, RT_OPT_STR, &only, "PART",
          "one part: bare (loops alone), teacher, io, decode, answers, step, length"},
         {0},
@@ -260,8 +261,10 @@ int rt_cmd_bench(int argc, char **argv)
     RT_TRY(rt_tokenizer_open(&t, model, &c.err));
     RT_TRY(ask_gate(&c, model, &permit));
     RT_TRY(rt_cli_open_model(&c, model, &m));
-    RT_TRY(rt_bench_run(&(rt_bench_job){.teacher = m, .tokenizer = t, .permit = permit, .parts = parts, .quick = quick},
-                        &b, &c.err));
+    RT_TRY(rt_bench_run(
+        &(rt_bench_job){
+            .teacher = m, .tokenizer = t, .permit = permit, .parts = parts, .recompute = recompute, .quick = quick},
+        &b, &c.err));
     (c.common.json ? print_json : print_text)(&b, m, model);
 out:
     rt_permit_free(permit);

@@ -18,7 +18,7 @@ static const char *const about =
     "example:  retort train student --cache cache --tokens 200k -o run";
 
 typedef struct train_args {
-    const char *cache, *loss, *out, *teacher, *schedule, *optimizer;
+    const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute;
     double loss_temperature;
     bool ignore_memory;
     rt_train_options o;
@@ -55,6 +55,10 @@ static rt_status prepare(rt_cli *c, train_args *a)
     }
     if (!rt_optim_from_name(a->optimizer, &a->o.optim.kind)) {
         return rt_fail(&c->err, RT_USAGE, 0, "option '--optimizer': '%s' is not one of adamw, muon", a->optimizer);
+    }
+    if (!rt_recompute_from_name(a->recompute, &a->o.recompute)) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--recompute': '%s' is not one of auto, none, layers",
+                       a->recompute);
     }
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
@@ -115,6 +119,7 @@ int rt_cmd_train(int argc, char **argv)
     train_args a = {.loss = "forward_kl",
                     .schedule = "wsd",
                     .optimizer = "adamw",
+                    .recompute = "auto",
                     .loss_temperature = 1.0,
                     .o = rt_train_default()};
     const rt_opt opts[] = {
@@ -136,6 +141,8 @@ int rt_cmd_train(int argc, char **argv)
         {"warmup", 0, RT_OPT_INT, &a.o.warmup, "STEPS", "default: 2 % of the run, at least 50 steps, at most a tenth"},
         {"decay", 0, RT_OPT_NUM, &a.o.decay, "SHARE", "wsd: share of the run that falls (default 0.25)"},
         {"checkpoint-steps", 0, RT_OPT_INT, &a.o.checkpoint_steps, "N", "steps between checkpoints (default: by time)"},
+        {"recompute", 0, RT_OPT_STR, &a.recompute, "WHAT",
+         "layers (run again going back: less memory), none, auto (default: if short)"},
         {"ignore-memory", 0, RT_OPT_FLAG, &a.ignore_memory, NULL,
          "begin although the prediction exceeds this machine's memory"},
         {0},

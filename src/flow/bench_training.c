@@ -19,11 +19,12 @@ static rt_status open_source(const rt_bench_work *b, rt_source **out, rt_err *er
                             : rt_source_from_corpus(out, &b->packed, RT_SOURCE_LABELS, NULL, NULL, &o, err);
 }
 
-static rt_step_options options_for(rt_loss_kind kind, int64_t tokens)
+static rt_step_options options_for(const rt_bench_work *b, rt_loss_kind kind, int64_t tokens)
 {
     return (rt_step_options){.losses[0] = {.loss = {.kind = kind, .temperature = 1.0}, .weight = 1.0},
                              .n_losses = 1,
                              .batch_tokens = tokens,
+                             .recompute = b->job->recompute,
                              .micro_tokens = tokens < RT_STEP_MICRO_TOKENS ? tokens : RT_STEP_MICRO_TOKENS};
 }
 
@@ -116,7 +117,7 @@ static rt_status time_length(rt_bench_work *b, const rt_model *student, float *g
     const int64_t length = rt_bench_lengths[which], tokens = length > b->tokens ? length : b->tokens;
     const rt_source_info info = {
         .kind = RT_SOURCE_LABELS, .n_vocab = student->hp.n_vocab, .sequence = (int)length, .temperature = 1};
-    const rt_step_options o = options_for(RT_LOSS_CE, tokens);
+    const rt_step_options o = options_for(b, RT_LOSS_CE, tokens);
     rt_bench_length *out = &b->out->lengths[which];
     made_up m = {0};
     rt_step *step = NULL;
@@ -175,7 +176,7 @@ static rt_status measure_steps(rt_bench_work *b, const rt_model *student, rt_opt
     rt_source *source = NULL;
     rt_step *step = NULL;
     rt_gemm_bench *gemm = NULL;
-    const rt_step_options options = options_for(b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE, b->tokens);
+    const rt_step_options options = options_for(b, b->cache != NULL ? RT_LOSS_FORWARD_KL : RT_LOSS_CE, b->tokens);
     RT_TRY(open_source(b, &source, err));
     RT_TRY(rt_step_new(&step, student, rt_source_get_info(source), &options, err));
     b->out->predicted_bytes = rt_model_trainable_bytes(student) + rt_optim_bytes(student, &optim->o) +

@@ -3,6 +3,7 @@
 
 #include "flow/state.h"
 #include "model/models.h"
+#include "train/step.h"
 
 /* Bytes a token of each kind of target, as measured on prose (docs/cache.md). */
 static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teacher)
@@ -41,13 +42,15 @@ static json_t *stage_seconds(const rt_flow *f, int64_t collect, double train)
 /* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
 static double peak_bytes(const rt_flow *f, double elements)
 {
-    const int64_t rows = f->recipe.batch_tokens < 4096 ? f->recipe.batch_tokens : 4096;
+    const int64_t most = f->recipe.batch_tokens < RT_STEP_MICRO_TOKENS ? f->recipe.batch_tokens : RT_STEP_MICRO_TOKENS;
+    const int64_t rows = most > f->recipe.sequence ? most : f->recipe.sequence;
+    const bool again = strcmp(f->recipe.recompute, "layers") == 0;
     const int layers = f->recipe.n_keep > 0 ? f->recipe.n_keep : f->recipe.layers;
     const double share = (double)layers / (double)f->teacher->hp.n_layer;
     const double teacher =
         f->teacher->stream != NULL ? (double)rt_model_streamed(f->teacher).bytes : (double)f->teacher->n_elements * 2.0;
     return elements * 18.0 + teacher + (double)rt_head_bytes(f->teacher, NULL, true) +
-           share * (double)rt_acts_bytes(f->teacher, rows, f->recipe.sequence, RT_NET_TRAIN);
+           share * (double)rt_acts_bytes(f->teacher, rows, f->recipe.sequence, again ? RT_NET_RECOMPUTE : RT_NET_TRAIN);
 }
 
 rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)

@@ -150,6 +150,11 @@ static const rt_field train_fields[] = {
      .choices = "adamw|muon",
      .dflt = "adamw",
      .help = "update rule; muon: of the matrices inside, the rest by AdamW"},
+    {.key = "recompute",
+     .kind = RT_FIELD_ENUM,
+     .choices = "auto|none|layers",
+     .dflt = "auto",
+     .help = "layers run again in the backward pass: less memory, more time; auto: where memory is short"},
     {.key = "lr", .kind = RT_FIELD_NUM, .min = 1e-8, .max = 1, .dflt = "6e-4", .help = "peak learning rate"},
     {.key = "schedule",
      .kind = RT_FIELD_ENUM,
@@ -410,6 +415,7 @@ static rt_status read_train(rt_run_recipe *r, const json_t *t, rt_err *err)
     r->lr = rt_json_f64(t, "lr", 6e-4);
     r->schedule = rt_json_str(t, "schedule", "wsd");
     r->optimizer = rt_json_str(t, "optimizer", "adamw");
+    r->recompute = rt_json_str(t, "recompute", "auto");
     r->warmup_steps = (double)rt_json_i64(t, "warmup", -1);
     r->decay = rt_json_f64(t, "decay", 0.25);
     r->weight_decay = rt_json_f64(t, "weight_decay", 0.1);

@@ -74,7 +74,7 @@ typedef struct rt_run_recipe {
     double loss_temperature;
     int64_t batch_tokens, sequence, tokens; /* tokens 0: planner or one pass */
     double lr, warmup_steps, decay, weight_decay, clip;
-    const char *schedule, *optimizer;
+    const char *schedule, *optimizer, *recompute;
     int64_t patience, eval_every;
     const char *precision;
     rt_retain_spec retain;

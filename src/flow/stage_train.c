@@ -45,6 +45,7 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     o.batch_tokens = r->batch_tokens;
     (void)rt_schedule_from_name(r->schedule, &o.schedule);
     (void)rt_optim_from_name(r->optimizer, &o.optim.kind);
+    (void)rt_recompute_from_name(r->recompute, &o.recompute);
     o.lr = r->lr;
     o.warmup = (int64_t)r->warmup_steps;
     o.decay = r->decay;

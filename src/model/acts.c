@@ -105,11 +105,11 @@ static void carve_compressed(rt_carver *c, const rt_model *m, int64_t n, size_t 
     a->timeline = rt_carve_floats(c, most);
 }
 
+/* All but the layer's input. */
 static void carve_layer(rt_carver *c, const rt_model *m, int64_t n, bool dense, bool moe, rt_layer_acts *a)
 {
     const rt_hparams *hp = &m->hp;
     const int64_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
-    a->x = rt_carve_floats(c, n * rt_net_width(m));
     if (hp->kv_lora > 0) {
         carve_mla(c, hp, n, &a->mla);
     } else {
@@ -140,19 +140,40 @@ static int attention_width(const rt_hparams *hp)
     return (int)larger(larger(hp->head_dim, hp->head_dim_v), hp->kv_lora > 0 ? kv_width(hp) : 0);
 }
 
-static void carve_all(rt_carver *c, rt_acts *a, bool train)
+static int64_t layers_kept(const rt_acts *a)
+{
+    return rt_net_trains(a->mode) ? a->m->hp.n_layer : 1;
+}
+
+static void carve_layers(rt_carver *c, rt_acts *a)
+{
+    const rt_hparams *hp = &a->m->hp;
+    const int64_t n = a->max_rows;
+    rt_layer_acts one = {0};
+    if (a->mode != RT_NET_TRAIN) {
+        carve_layer(c, a->m, n, true, has_moe(hp), &one);
+    }
+    for (int64_t l = 0; l < layers_kept(a); l++) {
+        if (a->mode == RT_NET_TRAIN) {
+            one = (rt_layer_acts){0};
+            carve_layer(c, a->m, n, !hp->layer_moe[l], hp->layer_moe[l], &one);
+        }
+        one.x = rt_carve_floats(c, n * rt_net_width(a->m));
+        if (c->base != NULL) {
+            a->layers[l] = one;
+        }
+    }
+}
+
+static void carve_all(rt_carver *c, rt_acts *a)
 {
     const rt_hparams *hp = &a->m->hp;
     const int64_t n = a->max_rows, q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
     const int64_t ff = larger(hp->d_ff, hp->d_shared), mid = larger(ff, rt_dim_size(RT_DIM_O, hp));
     const int64_t mixer = hp->kv_lora > 0 ? mla_width(hp) : q + 2 * kv, wide = larger(2 * ff, mixer);
     const size_t op = (size_t)rt_dtype_block_bytes(a->type);
-    const bool moe = has_moe(hp);
-    for (int64_t l = 0; l < (train ? hp->n_layer : 1); l++) {
-        rt_layer_acts unused = {0};
-        const bool dense = train ? !hp->layer_moe[l] : true;
-        carve_layer(c, a->m, n, dense, train ? hp->layer_moe[l] : moe, c->base != NULL ? &a->layers[l] : &unused);
-    }
+    const bool moe = has_moe(hp), train = rt_net_trains(a->mode);
+    carve_layers(c, a);
     a->x = rt_carve_floats(c, n * rt_net_width(a->m));
     if (hp->hyper.n > 0) {
         a->x_end = rt_carve_floats(c, n * hp->d_model);
@@ -218,7 +239,7 @@ size_t rt_acts_bytes(const rt_model *m, int64_t max_rows, int64_t max_span, rt_n
 {
     rt_acts a = describe(m, max_rows, max_span, mode);
     rt_carver c = {0};
-    carve_all(&c, &a, mode == RT_NET_TRAIN);
+    carve_all(&c, &a);
     return c.used;
 }
 
@@ -227,15 +248,14 @@ rt_status rt_acts_new(rt_acts **out, const rt_model *m, int64_t max_rows, int64_
 {
     rt_status st = RT_OK;
     rt_acts *a = NULL;
-    const bool train = mode == RT_NET_TRAIN;
-    if (train) {
+    if (rt_net_trains(mode)) {
         RT_TRY(rt_params_in_memory(m, err));
     }
     RT_TRY(RT_NEW(&a, 1, "activations", err));
     *a = describe(m, max_rows, max_span, mode);
-    RT_TRY(RT_NEW(&a->layers, (size_t)(train ? m->hp.n_layer : 1), "activations", err));
+    RT_TRY(RT_NEW(&a->layers, (size_t)layers_kept(a), "activations", err));
     RT_TRY(rt_new_big(&a->block, rt_acts_bytes(m, max_rows, max_span, mode), "activations", err));
-    carve_all(&(rt_carver){.base = a->block}, a, train);
+    carve_all(&(rt_carver){.base = a->block}, a);
     *out = a;
     a = NULL;
 out:
@@ -259,7 +279,7 @@ float *rt_acts_x(rt_acts *a)
 
 const float *rt_acts_layer_input(const rt_acts *a, int layer)
 {
-    RT_BUG_IF(a->mode != RT_NET_TRAIN);
+    RT_BUG_IF(!rt_net_trains(a->mode));
     return layer == a->m->hp.n_layer ? a->x : a->layers[layer].x;
 }
 

@@ -75,7 +75,7 @@ struct rt_acts {
     rt_net_mode mode;
     int64_t max_rows, max_span;
     rt_dtype type;         /* of GEMM operands: the model's compute type; F32 in RT_NET_ROWS mode */
-    rt_layer_acts *layers; /* [n_layer] in TRAIN mode, else one that all share */
+    rt_layer_acts *layers; /* [n_layer] in training modes, else one that all share; RECOMPUTE: all but x is shared */
     float *x;              /* [N, D] after the last layer */
 
     float *x_end;                  /* [N, D] of several streams (then x is [N, n, D]) what the head reads */

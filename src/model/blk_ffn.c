@@ -4,15 +4,21 @@
 
 #include <string.h>
 
+void rt_glu_expand(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up)
+{
+    const rt_param *const *w = r->layer->p + gate; /* gate, up */
+    const rt_linear_map maps[] = {{gate_up, 2 * f, w[0]}, {gate_up + f, 2 * f, w[1]}};
+    rt_block_maps(r, maps, 2, x, r->m->hp.d_model, r->b->n_rows);
+}
+
 void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up, float *y)
 {
     rt_acts *a = r->a;
-    const rt_param *const *w = r->layer->p + gate; /* gate, up, down */
+    const rt_param *down = r->layer->p[gate + 2];
     const int64_t n = r->b->n_rows, d = r->m->hp.d_model;
-    const rt_linear_map maps[] = {{gate_up, 2 * f, w[0]}, {gate_up + f, 2 * f, w[1]}};
-    rt_block_maps(r, maps, 2, x, d, n);
+    rt_glu_expand(r, x, gate, f, gate_up);
     rt_rows_glu(a->op_mid, a->type, gate_up, &r->m->hp.glu, n, f);
-    rt_block_maps(r, &(rt_linear_map){y, d, w[2]}, 1, a->op_mid, f, n);
+    rt_block_maps(r, &(rt_linear_map){y, d, down}, 1, a->op_mid, f, n);
 }
 
 void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
@@ -34,6 +40,10 @@ void rt_ffn_forward(const rt_block_run *r, const float *x_in, float *x_out)
 {
     rt_acts *a = r->a;
     rt_rows_norm(a->op_d, a->type, x_in, r->layer->p[RT_ROLE_FFN_NORM], r->m, r->b->n_rows);
+    if (r->again && r->la->ffn_out == NULL) {
+        rt_glu_expand(r, a->op_d, RT_ROLE_FFN_GATE, r->m->hp.d_ff, r->la->gate_up);
+        return;
+    }
     rt_glu_forward(r, a->op_d, RT_ROLE_FFN_GATE, r->m->hp.d_ff, r->la->gate_up, a->f_d);
     rt_block_residual(r, RT_ROLE_FFN_POST_NORM, r->la->ffn_out, a->f_d, x_in, x_out);
 }

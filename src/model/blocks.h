@@ -22,6 +22,7 @@ typedef struct rt_block_run {
     int l;
     const float *stream; /* the residual the block reads, where x_in is a sum over several streams */
     float *grads;        /* flat block, backward only */
+    bool again; /* forward for the sake of the backward pass: the block's output is known and may be left as it is */
 } rt_block_run;
 
 /* x_out = x_in + block(x_in); x_out may be x_in. What backward needs is left in la. */
@@ -64,6 +65,8 @@ void rt_moe_backward(const rt_block_run *r, const float *x_in, float *dx);
 /* Gated unit over the operand x [n_rows, D] with the three matrices whose roles begin at `gate` (gate, up, down), of
  * width f: y [n_rows, D]; gate_up [n_rows, 2f] is kept for backward. */
 void rt_glu_forward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up, float *y);
+/* Its first half, all that backward asks for: gate and up. */
+void rt_glu_expand(const rt_block_run *r, const void *x, rt_role gate, int64_t f, float *gate_up);
 /* dy, x: operands. Weight gradients are added, dx is written. */
 void rt_glu_backward(const rt_block_run *r, const void *x, rt_role gate, int64_t f, const float *gate_up,
                      const void *dy, float *dx);

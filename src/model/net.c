@@ -80,7 +80,7 @@ static void fill_rotations(const rt_model *m, rt_acts *a, const rt_batch *b)
 static rt_block_run layer_run(const rt_model *m, rt_acts *a, const rt_batch *b, int l)
 {
     return (rt_block_run){
-        .m = m, .a = a, .b = b, .layer = &m->layers[l], .l = l, .la = &a->layers[a->mode == RT_NET_TRAIN ? l : 0]};
+        .m = m, .a = a, .b = b, .layer = &m->layers[l], .l = l, .la = &a->layers[rt_net_trains(a->mode) ? l : 0]};
 }
 
 /* hyper: role of what connects the block to several streams, in architectures that have them. */
@@ -90,10 +90,10 @@ static void run_block(const rt_block_kind *k, rt_block_run *r, rt_role hyper, co
     k->forward(r, r->layer->p[hyper] != NULL ? rt_hyper_enter(r, hyper, x_in) : x_in, x_out);
 }
 
-static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, const float *x_in, float *x_mid,
-                      float *x_out)
+static void run_layer(rt_block_run r, const float *x_in, float *x_mid, float *x_out)
 {
-    rt_block_run r = layer_run(m, a, b, l);
+    const rt_model *m = r.m;
+    const int l = r.l;
     if (m->stream != NULL) {
         rt_stream_layer(m, l);
     }
@@ -103,14 +103,14 @@ static void run_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int l, c
 
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x)
 {
-    RT_BUG_IF(a->mode == RT_NET_TRAIN);
+    RT_BUG_IF(rt_net_trains(a->mode));
     fill_rotations(m, a, b);
-    run_layer(m, a, b, layer, x, x, x);
+    run_layer(layer_run(m, a, b, layer), x, x, x);
 }
 
 void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
 {
-    const bool train = a->mode == RT_NET_TRAIN;
+    const bool train = rt_net_trains(a->mode);
     const int n_layer = (int)m->hp.n_layer;
     RT_BUG_IF(b->n_rows > a->max_rows);
     fill_rotations(m, a, b);
@@ -118,9 +118,9 @@ void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
     for (int l = 0; l < n_layer; l++) {
         if (train) {
             float *out = l + 1 < n_layer ? a->layers[l + 1].x : a->x;
-            run_layer(m, a, b, l, a->layers[l].x, a->layers[l].x_mid, out);
+            run_layer(layer_run(m, a, b, l), a->layers[l].x, a->layers[l].x_mid, out);
         } else {
-            run_layer(m, a, b, l, a->x, a->x, a->x);
+            run_layer(layer_run(m, a, b, l), a->x, a->x, a->x);
         }
     }
     if (m->hp.hyper.n > 0) {
@@ -135,9 +135,14 @@ void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
 
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx)
 {
-    RT_BUG_IF(a->mode != RT_NET_TRAIN);
-    for (int l = (int)m->hp.n_layer - 1; l >= 0; l--) {
+    const int n_layer = (int)m->hp.n_layer;
+    RT_BUG_IF(!rt_net_trains(a->mode));
+    for (int l = n_layer - 1; l >= 0; l--) {
         rt_block_run r = layer_run(m, a, b, l);
+        if (a->mode == RT_NET_RECOMPUTE && l + 1 < n_layer) { /* what the last layer left is still there */
+            r.again = true;
+            run_layer(r, r.la->x, r.la->x_mid, a->layers[l + 1].x);
+        }
         r.grads = grads;
         rt_block_ffn(&m->hp, l)->backward(&r, r.la->x_mid, dx);
         rt_block_mixer(&m->hp, l)->backward(&r, r.la->x, dx);

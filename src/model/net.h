@@ -33,10 +33,15 @@ typedef struct rt_batch {
 } rt_batch;
 
 typedef enum rt_net_mode {
-    RT_NET_FORWARD, /* nothing is kept for a backward pass */
-    RT_NET_TRAIN,   /* activations kept */
+    RT_NET_FORWARD,   /* nothing is kept for a backward pass */
+    RT_NET_TRAIN,     /* activations kept */
+    RT_NET_RECOMPUTE, /* of each layer its input kept: the backward pass runs it again; the same bits as RT_NET_TRAIN */
     RT_NET_ROWS /* few rows: every row computed in an order of its own, bits independent of the other rows (decoding) */
 } rt_net_mode;
+static inline bool rt_net_trains(rt_net_mode mode)
+{
+    return mode == RT_NET_TRAIN || mode == RT_NET_RECOMPUTE;
+}
 
 /* Activation memory for up to max_rows rows. One per thread of control. */
 typedef struct rt_acts rt_acts;
@@ -58,13 +63,13 @@ int64_t rt_net_width(const rt_model *m);
 void rt_net_embed(const rt_model *m, const rt_batch *b, float *x);
 void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, float *x);
 
-/* After rt_net_forward in RT_NET_TRAIN mode with the same batch. dx: gradient of the loss with respect to rt_acts_x,
+/* After rt_net_forward in a training mode with the same batch. dx: gradient of the loss with respect to rt_acts_x,
  * overwritten. Adds parameter gradients to the flat block `grads` (params[i].offset). */
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx);
 
-/* Tests and measures, TRAIN mode: input of layer l, [n_rows, rt_net_width] (l == n_layer: what follows the last). */
+/* Training modes: input of layer l, [n_rows, rt_net_width] (l == n_layer: what follows the last). */
 const float *rt_acts_layer_input(const rt_acts *a, int layer);
-/* Router logits [n_rows, n_expert] of a mixture layer after a TRAIN forward, else NULL. */
+/* Tests and measures. Router logits [n_rows, n_expert] of a mixture layer after a TRAIN forward, else NULL. */
 const float *rt_acts_router_logits(const rt_acts *a, int layer);
 /* Experts [n_rows, n_expert_used] chosen there, in no particular order, and the weights of their outputs. */
 const int32_t *rt_acts_router_choice(const rt_acts *a, int layer, const float **weight);

@@ -33,6 +33,10 @@ typedef struct rt_run {
 /* run_open.c: checks, memory, configuration, buffers, and the state of an earlier call when there is one. */
 RT_MUST_USE rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_model *teacher,
                                   const rt_train_options *o, rt_err *err);
+/* Settles micro_tokens and recompute where they were left open: half a micro-batch again and again while what is needed
+ * is more than `available` (-1: unknown), then layers run again. Returns what is needed beside the model. */
+size_t rt_run_fit(rt_train_options *o, const rt_model *student, const rt_source_info *source, const rt_model *teacher,
+                  int64_t available);
 void rt_run_release(rt_run *r);
 double rt_run_active(const rt_run *r);
 

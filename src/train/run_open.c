@@ -114,12 +114,33 @@ static void make_plan(rt_run *r)
 
 /* --- memory ----------------------------------------------------------------------------------------------------- */
 
+static const char *const recompute_names[] = {"auto", "none", "layers"};
+
+bool rt_recompute_from_name(const char *name, rt_recompute *out)
+{
+    for (size_t i = 0; i < sizeof recompute_names / sizeof recompute_names[0]; i++) {
+        if (strcmp(name, recompute_names[i]) == 0) {
+            *out = (rt_recompute)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static rt_step_options step_options(const rt_train_options *o, const rt_model *teacher)
 {
-    rt_step_options s = {
-        .n_losses = o->n_losses, .batch_tokens = o->batch_tokens, .micro_tokens = o->micro_tokens, .teacher = teacher};
+    rt_step_options s = {.n_losses = o->n_losses,
+                         .batch_tokens = o->batch_tokens,
+                         .micro_tokens = o->micro_tokens,
+                         .recompute = o->recompute == RT_RECOMPUTE_LAYERS,
+                         .teacher = teacher};
     memcpy(s.losses, o->losses, sizeof s.losses);
     return s;
+}
+
+static int64_t usual_micro_tokens(const rt_train_options *o)
+{
+    return o->batch_tokens < RT_STEP_MICRO_TOKENS ? o->batch_tokens : RT_STEP_MICRO_TOKENS;
 }
 
 size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher,
@@ -127,35 +148,53 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
 {
     rt_step_options s = step_options(o, teacher);
     if (s.micro_tokens == 0) {
-        s.micro_tokens = o->batch_tokens < RT_STEP_MICRO_TOKENS ? o->batch_tokens : RT_STEP_MICRO_TOKENS;
+        s.micro_tokens = usual_micro_tokens(o);
     }
     return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s) +
            rt_retain_bytes(student, teacher, o->retain, s.micro_tokens);
 }
 
-/* Chooses micro_tokens when it was left open: the largest halving of the batch that fits. */
+size_t rt_run_fit(rt_train_options *o, const rt_model *student, const rt_source_info *source, const rt_model *teacher,
+                  int64_t available)
+{
+    const bool halve = o->micro_tokens == 0, choose = o->recompute == RT_RECOMPUTE_AUTO;
+    if (halve) {
+        o->micro_tokens = usual_micro_tokens(o);
+    }
+    if (choose) {
+        o->recompute = RT_RECOMPUTE_NONE;
+    }
+    for (;;) {
+        const size_t need = rt_train_bytes(student, source, teacher, o);
+        if (available < 0 || need <= (size_t)available) {
+            return need;
+        }
+        if (halve && o->micro_tokens / 2 >= source->sequence) {
+            o->micro_tokens /= 2;
+        } else if (choose && o->recompute == RT_RECOMPUTE_NONE) {
+            o->recompute = RT_RECOMPUTE_LAYERS;
+        } else {
+            return need;
+        }
+    }
+}
+
 static rt_status fit_memory(rt_run *r, rt_err *err)
 {
-    int64_t available = rt_mem_available();
-    bool chosen = r->o.micro_tokens == 0;
-    if (chosen) {
-        r->o.micro_tokens = r->o.batch_tokens < RT_STEP_MICRO_TOKENS ? r->o.batch_tokens : RT_STEP_MICRO_TOKENS;
-    }
-    size_t need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
-    while (chosen && available >= 0 && need > (size_t)available && r->o.micro_tokens / 2 >= r->info.sequence) {
-        r->o.micro_tokens /= 2;
-        need = rt_train_bytes(r->student, &r->info, r->teacher, &r->o);
-    }
+    const int64_t available = rt_mem_available();
+    const size_t need = rt_run_fit(&r->o, r->student, &r->info, r->teacher, available);
     r->predicted_bytes = need + rt_model_trainable_bytes(r->student);
-    rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f",
+    rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f%s",
            (double)r->predicted_bytes / 1e6, (double)rt_model_trainable_bytes(r->student) / 1e6,
            (double)rt_optim_bytes(r->student, &r->o.optim) / 1e6, (long long)r->o.micro_tokens,
-           (double)(need - rt_optim_bytes(r->student, &r->o.optim)) / 1e6);
+           (double)(need - rt_optim_bytes(r->student, &r->o.optim)) / 1e6,
+           r->o.recompute == RT_RECOMPUTE_LAYERS ? ", layers run again in the backward pass" : "");
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
         return rt_fail(err, RT_MEMORY, 0,
-                       "training needs %.2f GB more memory, the machine has %.2f GB: take a smaller student, shorter "
+                       "training needs %.2f GB more memory, the machine has %.2f GB: take %sa smaller student, shorter "
                        "sequences or fewer tokens a step",
-                       (double)need / 1e9, (double)available / 1e9);
+                       (double)need / 1e9, (double)available / 1e9,
+                       r->o.recompute == RT_RECOMPUTE_NONE ? "recompute: layers, " : "");
     }
     return RT_OK;
 }

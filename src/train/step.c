@@ -40,6 +40,11 @@ static int64_t batch_capacity(const rt_source_info *source, const rt_step_option
     return o->batch_tokens > source->sequence ? o->batch_tokens : source->sequence;
 }
 
+static rt_net_mode net_mode(const rt_step_options *o)
+{
+    return o->recompute ? RT_NET_RECOMPUTE : RT_NET_TRAIN;
+}
+
 static bool sees_teacher_logits(const rt_source_info *source, const rt_step_options *o)
 {
     return rt_losses_distil(o->losses, o->n_losses) &&
@@ -52,7 +57,7 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
     const rt_model *teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
     size_t scratch = (size_t)rt_team_threads() * RT_STEP_SCRATCH * (size_t)m->hp.n_vocab * sizeof(float);
     size_t per_token = (size_t)m->hp.d_model * sizeof(float) + sizeof(rt_span) + sizeof(int32_t);
-    return rt_acts_bytes(m, micro_rows, source->sequence, RT_NET_TRAIN) + rt_head_bytes(m, teacher, true) + scratch +
+    return rt_acts_bytes(m, micro_rows, source->sequence, net_mode(o)) + rt_head_bytes(m, teacher, true) + scratch +
            (size_t)micro_rows * per_token + (size_t)batch_capacity(source, o) * sizeof(rt_row_value);
 }
 
@@ -161,7 +166,7 @@ rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *so
     memcpy(s->rows.losses, o->losses, sizeof s->rows.losses);
     rt_step_weigh(s, 0);
     s->rows.distils = rt_losses_distil(o->losses, o->n_losses);
-    RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, RT_NET_TRAIN, err));
+    RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, net_mode(o), err));
     RT_TRY(rt_head_new(&s->head, m, s->teacher, true, err));
     RT_TRY(RT_NEW(&s->dx, (size_t)(s->micro_rows * m->hp.d_model), "gradient of the residual stream", err));
     RT_TRY(RT_NEW(&s->spans, (size_t)s->micro_rows, "spans", err));

@@ -15,6 +15,7 @@ typedef struct rt_step_options {
     int n_losses;
     int64_t batch_tokens;    /* largest batch */
     int64_t micro_tokens;    /* largest micro-batch; raised to the longest sequence */
+    bool recompute;          /* layers are run again in the backward pass instead of keeping what they made */
     const rt_model *teacher; /* HIDDEN: its head; DENSE: the source's teacher; else NULL */
 } rt_step_options;
 

@@ -12,6 +12,11 @@
 /* KL to the teacher in nats and top-1 agreement (0..1) of `m` on held-out text. */
 typedef rt_status (*rt_train_validate)(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err);
 
+/* Layers kept whole for the backward pass, or run again in it (net.h): the same bits, less memory, more time. AUTO: run
+ * again where nothing else makes the run fit into memory. */
+typedef enum rt_recompute { RT_RECOMPUTE_AUTO, RT_RECOMPUTE_NONE, RT_RECOMPUTE_LAYERS } rt_recompute;
+bool rt_recompute_from_name(const char *name, rt_recompute *out); /* "auto", "none", "layers" */
+
 typedef struct rt_train_options {
     const char *run_dir; /* metrics.jsonl and checkpoints/ go here */
     rt_train_loss losses[RT_TRAIN_LOSSES];
@@ -24,6 +29,7 @@ typedef struct rt_train_options {
 
     int64_t batch_tokens; /* a step, at most; whole sequences */
     int64_t micro_tokens; /* 0: what fits into memory, up to 1024 */
+    rt_recompute recompute;
 
     rt_schedule_kind schedule;
     double lr, lr_floor; /* peak; share of it left at the end */
@@ -65,7 +71,7 @@ typedef struct rt_train_result {
 RT_MUST_USE rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher,
                                    const rt_train_options *o, rt_train_result *r, rt_err *err);
 
-/* Bytes a run takes beside the model itself. */
+/* Bytes a run takes beside the model itself; layers are kept unless it says otherwise. */
 size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher,
                       const rt_train_options *o);
 

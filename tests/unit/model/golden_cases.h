@@ -7,7 +7,7 @@
 
 /* A case: what the loader opens, golden.safetensors or a fixture of hashed weights, and where gradients of every
  * parameter are, if anywhere. */
-enum { TESTS_A_CASE = 4 };
+enum { TESTS_A_CASE = 5 };
 typedef struct golden_case {
     char name[64], weights[600], golden[600], gradients[600];
     char titles[TESTS_A_CASE][128]; /* of the tests */

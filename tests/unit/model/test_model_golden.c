@@ -51,7 +51,7 @@ typedef struct run_state {
     sweep_log log;
 } run_state;
 
-static void run(run_state *s, const golden_case *c, objective goal)
+static void run_in_mode(run_state *s, const golden_case *c, objective goal, rt_net_mode mode)
 {
     rt_err err = {0};
     fixture_open(&s->f, c);
@@ -59,7 +59,7 @@ static void run(run_state *s, const golden_case *c, objective goal)
     const int64_t n = s->f.batch.n_rows, v = m->hp.n_vocab, d = m->hp.d_model;
     const bool gradients = goal != OBJECTIVE_NONE && m->trainable;
     assert_true(n <= (int64_t)(sizeof s->log.value / sizeof s->log.value[0]));
-    assert_ok(rt_acts_new(&s->acts, m, n, s->f.t, RT_NET_TRAIN, &err));
+    assert_ok(rt_acts_new(&s->acts, m, n, s->f.t, mode, &err));
     assert_ok(rt_head_new(&s->head, m, NULL, gradients, &err));
     s->dx = gradients ? rt_calloc((size_t)(n * d), sizeof(float)) : NULL;
     s->grads = gradients ? rt_calloc((size_t)m->n_elements, sizeof(float)) : NULL;
@@ -80,6 +80,11 @@ static void run(run_state *s, const golden_case *c, objective goal)
     if (gradients) {
         rt_net_backward(m, s->grads, s->acts, &s->f.batch, s->dx);
     }
+}
+
+static void run(run_state *s, const golden_case *c, objective goal)
+{
+    run_in_mode(s, c, goal, RT_NET_TRAIN);
 }
 
 static void run_release(run_state *s)
@@ -332,6 +337,21 @@ static void gradient_of_cross_entropy_equals_torch(void **state)
     check_objective(*state, OBJECTIVE_CE, "loss_ce", 1.0, 2);
 }
 
+static void layers_run_again_give_the_same_gradient(void **state)
+{
+    run_state kept = {0}, again = {0};
+    run(&kept, *state, OBJECTIVE_CE);
+    run_in_mode(&again, *state, OBJECTIVE_CE, RT_NET_RECOMPUTE);
+    const rt_model *m = kept.f.m;
+    const int64_t n = kept.f.batch.n_rows;
+    if (kept.grads != NULL) {
+        assert_memory_equal(kept.grads, again.grads, (size_t)m->n_elements * sizeof(float));
+    }
+    assert_true(rt_acts_bytes(m, n, kept.f.t, RT_NET_RECOMPUTE) < rt_acts_bytes(m, n, kept.f.t, RT_NET_TRAIN));
+    run_release(&kept);
+    run_release(&again);
+}
+
 static void gradient_of_forward_kl_equals_torch(void **state)
 {
     check_objective(*state, OBJECTIVE_KL, "loss_kl_T2", 4.0, 0);
@@ -365,6 +385,7 @@ static int add_tests(struct CMUnitTest *tests, golden_case *c)
         cmocka_unit_test_prestate(forward_equals_transformers, c),
         cmocka_unit_test_prestate(greedy_tokens_equal_transformers, c),
         cmocka_unit_test_prestate(gradient_of_cross_entropy_equals_torch, c),
+        cmocka_unit_test_prestate(layers_run_again_give_the_same_gradient, c),
         cmocka_unit_test_prestate(gradient_of_forward_kl_equals_torch, c),
     };
     const int n = TESTS_A_CASE - !has_kl(c);

@@ -1,4 +1,5 @@
 /* Whole runs on the toy: what training does, when it stops, what it refuses. */
+#include "train/run.h"
 #include "unit/train/toy.h"
 
 typedef struct toy {
@@ -402,6 +403,35 @@ static void a_prediction_above_the_machine_is_refused(void **state)
     toy_close(&t);
 }
 
+/* First smaller micro-batches, then layers run again: each only where what comes before does not fit. */
+static void short_memory_halves_micro_batches_then_recomputes(void **state)
+{
+    (void)state;
+    toy t = toy_open(RT_SOURCE_SAMPLE);
+    rt_source_info info = *rt_source_get_info(t.source);
+    rt_train_options o = t.o, kept, again;
+    info.sequence = 48; /* a micro-batch holds one at least */
+    o.batch_tokens = 96;
+    o.micro_tokens = 0;
+    const size_t whole = rt_run_fit(&o, t.student, &info, t.teacher, -1);
+    assert_int_equal(o.micro_tokens, 96);
+    assert_int_equal(o.recompute, RT_RECOMPUTE_NONE);
+    kept = again = o;
+    kept.micro_tokens = again.micro_tokens = 0;
+    kept.recompute = again.recompute = RT_RECOMPUTE_AUTO;
+    const size_t halves = rt_run_fit(&kept, t.student, &info, t.teacher, (int64_t)whole - 1);
+    assert_int_equal(kept.micro_tokens, 48);
+    assert_int_equal(kept.recompute, RT_RECOMPUTE_NONE);
+    assert_true(halves < whole);
+    const size_t least = rt_run_fit(&again, t.student, &info, t.teacher, (int64_t)halves - 1);
+    assert_int_equal(again.micro_tokens, 48);
+    assert_int_equal(again.recompute, RT_RECOMPUTE_LAYERS);
+    assert_true(least < halves);
+    kept.recompute = RT_RECOMPUTE_NONE; /* asked for: held to, whatever it takes */
+    assert_int_equal(rt_run_fit(&kept, t.student, &info, t.teacher, 1), halves);
+    toy_close(&t);
+}
+
 static void impossible_settings_are_refused_by_name(void **state)
 {
     (void)state;
@@ -444,6 +474,7 @@ int main(void)
         cmocka_unit_test(missing_targets_abort),
         cmocka_unit_test(a_distillation_that_does_nothing_aborts),
         cmocka_unit_test(a_prediction_above_the_machine_is_refused),
+        cmocka_unit_test(short_memory_halves_micro_batches_then_recomputes),
         cmocka_unit_test(impossible_settings_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);
