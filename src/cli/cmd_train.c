@@ -71,7 +71,8 @@ static rt_status prepare(rt_cli *c, train_args *a)
 
 static bool needs_teacher(const rt_cache *cache, const train_args *a)
 {
-    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN && rt_losses_distil(a->o.losses, a->o.n_losses);
+    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN &&
+           (rt_losses_distil(a->o.losses, a->o.n_losses) || rt_losses_compare_states(a->o.losses, a->o.n_losses));
 }
 
 static rt_status train(rt_cli *c, train_args *a)

@@ -109,10 +109,13 @@ static const rt_field student_fields[] = {
     {0},
 };
 #define RT_LOSS(name, recipe, power, distils, formula) "|" recipe
+#define RT_STATE_LOSS(name, recipe, formula) "|" recipe
 static const char loss_names[] =
 #include "tensor/loss.def"
+#include "tensor/state_loss.def"
     ;
 #undef RT_LOSS
+#undef RT_STATE_LOSS
 static const rt_field loss_fields[] = {
     {.key = "kind",
      .kind = RT_FIELD_ENUM,
@@ -128,6 +131,9 @@ static const rt_field loss_fields[] = {
      .max = 1,
      .help = "jsd: weight of the teacher, default: 0.5; skewed losses: share of the other side, default: 0.1"},
     {.key = "smoothing", .kind = RT_FIELD_NUM, .min = 0, .max = 0.99, .help = "ce: label smoothing; default: 0"},
+    {.key = "project",
+     .kind = RT_FIELD_BOOL,
+     .help = "hidden_cosine, hidden_mse: learn a map between states of equal width too"},
     {0},
 };
 static const rt_field train_fields[] = {
@@ -372,17 +378,33 @@ static rt_status read_term(const rt_run_recipe *r, const json_t *j, rt_train_los
 {
     rt_status st = RT_OK;
     rt_loss_kind kind = RT_LOSS_FORWARD_KL;
-    (void)rt_loss_from_name(rt_json_str(j, "kind", ""), &kind); /* the schema has seen to it */
-    *l = rt_train_loss_of(kind, r->loss_temperature);
+    rt_state_loss state = RT_STATE_NONE;
+    const char *name = rt_json_str(j, "kind", ""); /* the schema has seen to it */
+    (void)rt_loss_from_name(name, &kind);
+    *l = rt_state_loss_from_name(name, &state) ? rt_train_state_loss_of(state)
+                                               : rt_train_loss_of(kind, r->loss_temperature);
     if (l->loss.mix == 0.0 && json_object_get(j, "mix") != NULL) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0, "'mix' says nothing about loss '%s'", rt_loss_name(kind));
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "'mix' says nothing about loss '%s'", name);
     }
+    if (state == RT_STATE_NONE && json_object_get(j, "project") != NULL) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "'project' says nothing about loss '%s'", name);
+    }
+    l->project = rt_json_bool(j, "project", false);
     l->weight = rt_json_f64(j, "weight", 1.0);
     l->to = rt_json_f64(j, "to", 0.0);
     l->over = rt_json_i64(j, "over", 0);
     l->loss.mix = rt_json_f64(j, "mix", l->loss.mix);
     l->loss.label_smoothing = rt_json_f64(j, "smoothing", 0.0);
     RT_TRY(rt_train_loss_check(l, err));
+    if (state != RT_STATE_NONE) {
+        if (r->targets != RT_CACHE_HIDDEN) {
+            RT_FAIL_OUT(err, RT_RECIPE, 0, "loss '%s' needs the teacher's states: `collect.targets: hidden`", name);
+        }
+        if (l->loss.label_smoothing != 0.0) {
+            RT_FAIL_OUT(err, RT_RECIPE, 0, "'smoothing' says nothing about loss '%s'", name);
+        }
+        return RT_OK;
+    }
     RT_TRY(rt_loss_check(&l->loss, rt_loss_distils(kind) ? target_kind(r->targets) : RT_TARGET_LABEL, r->temperature,
                          err));
 out:

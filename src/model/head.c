@@ -121,7 +121,8 @@ static void visit_row(void *ud, int64_t task, int thread)
     j->s->visit(j->s->ud, &row);
 }
 
-static void teacher_logits(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
+/* Returns its states. */
+static const float *teacher_logits(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
 {
     const rt_model *t = s->teacher;
     const float *hidden = h->t_hidden;
@@ -132,9 +133,11 @@ static void teacher_logits(rt_head *h, const rt_head_sweep *s, int64_t first, in
         rt_rows_norm(h->t_hidden, RT_F32, h->t_x, t->output_norm, t, n);
     }
     project(t, h->t_logits, hidden, h->t_operand, &h->q8, n, s->mode);
+    return hidden;
 }
 
-static void backward(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n)
+/* teacher: its states where the sweep has one. */
+static void backward(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t n, const float *teacher)
 {
     const rt_model *m = s->model;
     const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
@@ -142,6 +145,9 @@ static void backward(rt_head *h, const rt_head_sweep *s, int64_t first, int64_t 
     const void *x = h->type == RT_BF16 ? h->operand : h->hidden;
     rt_linear_dw(s->grads, dz, h->type, v, x, d, m->output, n);
     rt_linear_dx(h->dhidden, false, dz, h->type, v, m->output, n);
+    if (s->visit_states != NULL) {
+        s->visit_states(s->ud, &(rt_head_states){first, n, h->hidden, teacher, h->dhidden});
+    }
     memset(h->dx, 0, (size_t)(n * d) * sizeof(float));
     rt_rows_norm_backward(h->dx, s->grads, h->dhidden, h->x, m->output_norm, m, n, h->partial);
     for (int64_t i = 0; i < n; i++) {
@@ -154,15 +160,16 @@ void rt_head_run(rt_head *h, const rt_head_sweep *s)
     const rt_model *m = s->model;
     for (int64_t first = 0; first < s->n_rows; first += h->chunk) {
         const int64_t n = s->n_rows - first < h->chunk ? s->n_rows - first : h->chunk;
+        const float *teacher = NULL;
         gather(h->x, s->x, s, first, n, m->hp.d_model);
         rt_rows_norm(h->hidden, RT_F32, h->x, m->output_norm, m, n);
         project(m, h->logits, h->hidden, h->operand, &h->q8, n, s->mode);
         if (s->teacher != NULL) {
-            teacher_logits(h, s, first, n);
+            teacher = teacher_logits(h, s, first, n);
         }
         rt_team_for(n, visit_row, &(visit_job){h, s, first});
         if (s->grads != NULL) {
-            backward(h, s, first, n);
+            backward(h, s, first, n, teacher);
         }
     }
 }

@@ -23,6 +23,16 @@ typedef struct rt_head_row {
 /* Called from several threads at once, each row exactly once; must not fail: note troubles in `ud`. */
 typedef void (*rt_head_visitor)(void *ud, const rt_head_row *row);
 
+/* States after the final norm of rows index0 .. index0+n-1 of a gradient sweep with a teacher, and its own. */
+typedef struct rt_head_states {
+    int64_t index0, n;
+    const float *hidden;  /* [n, d_model] */
+    const float *teacher; /* [n, d_model of the teacher] */
+    float *dhidden;       /* [n, d_model] gradient by `hidden`, to be added to */
+} rt_head_states;
+/* Called once a chunk, after its rows, by the thread that runs the sweep. */
+typedef void (*rt_head_states_visitor)(void *ud, const rt_head_states *s);
+
 typedef struct rt_head_sweep {
     const rt_model *model;
     const float *x;      /* [*, d_model] residual stream before the final norm */
@@ -30,6 +40,7 @@ typedef struct rt_head_sweep {
     int64_t n_rows;
     rt_net_mode mode; /* RT_NET_ROWS: bits of a row independent of the others; no gradient */
     rt_head_visitor visit;
+    rt_head_states_visitor visit_states; /* NULL: none */
     void *ud;
     /* gradients: both set or both NULL */
     float *dx;    /* [*, d_model]: rows visited are overwritten, the others are the caller's (zero them) */

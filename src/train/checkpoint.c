@@ -173,6 +173,9 @@ void rt_checkpoint_release(rt_checkpoint *c)
     *c = (rt_checkpoint){0};
 }
 
+/* What is kept of a projection, by the prefix of its tensors. */
+static const char *const projection_parts[] = {"", "optimizer.m.", "optimizer.v."};
+
 /* --- saving ----------------------------------------------------------------------------------------------------- */
 
 static void add_moment(rt_st_writer *w, const char *prefix, const rt_param *p, const float *block)
@@ -180,6 +183,19 @@ static void add_moment(rt_st_writer *w, const char *prefix, const rt_param *p, c
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, p->name);
     rt_st_add(w, name, RT_F32, p->n_dims, p->dims, block + p->offset);
+}
+
+static void add_projections(rt_st_writer *w, const rt_projections *all)
+{
+    for (int i = 0; all && i < all->n; i++) {
+        const rt_projection *p = &all->list[i];
+        const float *const parts[] = {p->w, p->m, p->v};
+        for (int k = 0; k < 3; k++) {
+            char name[128];
+            snprintf(name, sizeof name, "%s%s", projection_parts[k], p->name);
+            rt_st_add(w, name, RT_F32, 2, p->dims, parts[k]);
+        }
+    }
 }
 
 static rt_status write_file(const char *path, const rt_checkpoint *c, const rt_optim *o, rt_err *err)
@@ -204,6 +220,7 @@ static rt_status write_file(const char *path, const rt_checkpoint *c, const rt_o
             add_moment(w, "optimizer.v.", p, o->v);
         }
     }
+    add_projections(w, o->projections);
     RT_TRY(rt_st_write(w, path, err));
 out:
     rt_st_writer_free(w);
@@ -254,10 +271,17 @@ out:
     return st;
 }
 
-static rt_status copy_tensor(const rt_safetensors *f, const char *path, const char *prefix, const rt_param *p,
+typedef struct tensor_shape {
+    const char *name;
+    int n_dims;
+    const int64_t *dims;
+} tensor_shape;
+
+static rt_status copy_shaped(const rt_safetensors *f, const char *path, const char *prefix, const tensor_shape *p,
                              float *dst, rt_err *err)
 {
     char name[128];
+    int64_t n = 1;
     snprintf(name, sizeof name, "%s%s", prefix, p->name);
     const rt_tensor_info *t = rt_safetensors_find(f, name);
     if (!t) {
@@ -266,13 +290,34 @@ static rt_status copy_tensor(const rt_safetensors *f, const char *path, const ch
     bool fits = t->dtype == RT_F32 && t->n_dims == p->n_dims;
     for (int i = 0; fits && i < p->n_dims; i++) {
         fits = t->dims[i] == p->dims[i];
+        n *= p->dims[i];
     }
     if (!fits) {
         return rt_fail(err, RT_INPUT, 0, "checkpoint '%s': tensor '%s' has another shape than the student's", path,
                        name);
     }
-    memcpy(dst, t->data, (size_t)p->n * sizeof(float));
+    memcpy(dst, t->data, (size_t)n * sizeof(float));
     return RT_OK;
+}
+
+static rt_status copy_tensor(const rt_safetensors *f, const char *path, const char *prefix, const rt_param *p,
+                             float *dst, rt_err *err)
+{
+    return copy_shaped(f, path, prefix, &(tensor_shape){p->name, p->n_dims, p->dims}, dst, err);
+}
+
+static rt_status copy_projections(const rt_safetensors *f, const char *path, const rt_projections *all, rt_err *err)
+{
+    rt_status st = RT_OK;
+    for (int i = 0; all && i < all->n; i++) {
+        const rt_projection *p = &all->list[i];
+        float *const parts[] = {p->w, p->m, p->v};
+        for (int k = 0; k < 3; k++) {
+            RT_TRY(copy_shaped(f, path, projection_parts[k], &(tensor_shape){p->name, 2, p->dims}, parts[k], err));
+        }
+    }
+out:
+    return st;
 }
 
 static rt_status restore(const char *path, rt_model *m, rt_optim *o, rt_err *err)
@@ -289,6 +334,9 @@ static rt_status restore(const char *path, rt_model *m, rt_optim *o, rt_err *err
         if (o && rt_optim_of(o, p) == RT_OPTIM_ADAMW) {
             RT_TRY(copy_tensor(f, path, "optimizer.v.", p, o->v + p->offset, err));
         }
+    }
+    if (o) {
+        RT_TRY(copy_projections(f, path, o->projections, err));
     }
     rt_model_refresh(m);
 out:

@@ -1,7 +1,7 @@
 /* checkpoint.h - the whole state of training in one safetensors file: parameters under their own names, moments as
- * optimizer.m.<name> and optimizer.v.<name> (Muon's matrices have no v), everything else as one JSON object in the
- * metadata. Written atomically into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two, the best one and the
- * last at which everything watched held are kept. */
+ * optimizer.m.<name> and optimizer.v.<name> (Muon's matrices have no v), projections likewise, everything else as one
+ * JSON object in the metadata. Written atomically into <run>/checkpoints/step-NNNNNNNN.safetensors; the last two, the
+ * best one and the last at which everything watched held are kept. */
 #ifndef RT_TRAIN_CHECKPOINT_H
 #define RT_TRAIN_CHECKPOINT_H
 

@@ -20,6 +20,16 @@ rt_train_loss rt_train_loss_of(rt_loss_kind k, double temperature)
         .loss = {.kind = k, .temperature = rt_loss_distils(k) ? temperature : 1.0, .mix = usual_mix(k)}, .weight = 1.0};
 }
 
+rt_train_loss rt_train_state_loss_of(rt_state_loss k)
+{
+    return (rt_train_loss){.loss = {.temperature = 1.0}, .state = k, .weight = 1.0};
+}
+
+const char *rt_train_loss_name(const rt_train_loss *l)
+{
+    return l->state != RT_STATE_NONE ? rt_state_loss_name(l->state) : rt_loss_name(l->loss.kind);
+}
+
 double rt_train_loss_weight(const rt_train_loss *l, int64_t step)
 {
     if (l->over == 0) {
@@ -31,7 +41,7 @@ double rt_train_loss_weight(const rt_train_loss *l, int64_t step)
 
 rt_status rt_train_loss_check(const rt_train_loss *l, rt_err *err)
 {
-    const char *name = rt_loss_name(l->loss.kind);
+    const char *name = rt_train_loss_name(l);
     const double largest = fmax(l->weight, l->over > 0 ? l->to : 0.0);
     if (!(l->weight >= 0.0) || !(l->to >= 0.0) || !(largest > 0.0) || !isfinite(largest)) {
         return rt_fail(err, RT_USAGE, 0, "loss '%s' has weight %g, expected a positive number", name, l->weight);
@@ -47,7 +57,16 @@ bool rt_losses_distil(const rt_train_loss *l, int n)
 {
     bool any = false;
     for (int i = 0; i < n; i++) {
-        any = any || rt_loss_distils(l[i].loss.kind);
+        any = any || (l[i].state == RT_STATE_NONE && rt_loss_distils(l[i].loss.kind));
+    }
+    return any;
+}
+
+bool rt_losses_compare_states(const rt_train_loss *l, int n)
+{
+    bool any = false;
+    for (int i = 0; i < n; i++) {
+        any = any || l[i].state != RT_STATE_NONE;
     }
     return any;
 }
@@ -62,6 +81,9 @@ static rt_status unknown_loss(const char *name, rt_err *err)
     for (int k = 0; k < RT_LOSS_COUNT; k++) {
         rt_str_printf(&known, "%s%s", k > 0 ? ", " : "", rt_loss_name((rt_loss_kind)k));
     }
+    for (int k = RT_STATE_NONE + 1; k < RT_STATE_LOSS_COUNT; k++) {
+        rt_str_printf(&known, ", %s", rt_state_loss_name((rt_state_loss)k));
+    }
     rt_status st = rt_fail(err, RT_USAGE, 0, "'%s' is no loss; there are %s", name, rt_str_cstr(&known));
     rt_str_release(&known);
     return st;
@@ -70,19 +92,25 @@ static rt_status unknown_loss(const char *name, rt_err *err)
 /* "0.9" or "mix=0.3" */
 static rt_status parse_field(rt_train_loss *l, const char *field, rt_err *err)
 {
+    const bool state = l->state != RT_STATE_NONE, mixed = !state && mixes(l->loss.kind);
+    const bool labelled = !state && l->loss.kind == RT_LOSS_CE;
     const struct {
         const char *key;
         double *to;
         bool fits;
     } keys[] = {{"weight", &l->weight, true},
                 {"to", &l->to, true},
-                {"mix", &l->loss.mix, mixes(l->loss.kind)},
-                {"smoothing", &l->loss.label_smoothing, l->loss.kind == RT_LOSS_CE}};
-    const char *eq = strchr(field, '='), *name = rt_loss_name(l->loss.kind);
+                {"mix", &l->loss.mix, mixed},
+                {"smoothing", &l->loss.label_smoothing, labelled}};
+    const char *eq = strchr(field, '=');
     if (!eq && rt_parse_f64(field, &l->weight)) {
         return RT_OK;
     }
     if (eq && strncmp(field, "over=", 5) == 0 && rt_parse_count(eq + 1, &l->over)) {
+        return RT_OK;
+    }
+    if (state && (strcmp(field, "project=1") == 0 || strcmp(field, "project=0") == 0)) {
+        l->project = eq[1] == '1';
         return RT_OK;
     }
     for (size_t i = 0; eq && i < sizeof keys / sizeof keys[0]; i++) {
@@ -93,21 +121,29 @@ static rt_status parse_field(rt_train_loss *l, const char *field, rt_err *err)
         }
     }
     return rt_fail(err, RT_USAGE, 0,
-                   "'%s' says nothing about loss '%s': expected a weight, or one of weight, to, over%s%s as key=number",
-                   field, name, mixes(l->loss.kind) ? ", mix" : "", l->loss.kind == RT_LOSS_CE ? ", smoothing" : "");
+                   "'%s' says nothing about loss '%s': expected a weight, or one of weight, to, over%s as key=number",
+                   field, rt_train_loss_name(l),
+                   mixed      ? ", mix"
+                   : labelled ? ", smoothing"
+                   : state    ? ", project"
+                              : "");
 }
 
 static rt_status parse_term(rt_train_loss *l, char *term, double temperature, rt_err *err)
 {
     rt_loss_kind kind;
+    rt_state_loss state;
     char *colon = strchr(term, ':');
     if (colon) {
         *colon = '\0';
     }
-    if (!rt_loss_from_name(term, &kind)) {
+    if (rt_state_loss_from_name(term, &state)) {
+        *l = rt_train_state_loss_of(state);
+    } else if (rt_loss_from_name(term, &kind)) {
+        *l = rt_train_loss_of(kind, temperature);
+    } else {
         return unknown_loss(term, err);
     }
-    *l = rt_train_loss_of(kind, temperature);
     while (colon) {
         char *field = colon + 1;
         colon = strchr(field, ':');
@@ -151,12 +187,15 @@ rt_status rt_losses_parse(rt_train_loss out[RT_TRAIN_LOSSES], int *n, const char
 void rt_losses_print(rt_str *s, const rt_train_loss *l, int n)
 {
     for (int i = 0; i < n; i++, l++) {
-        rt_str_printf(s, "%s%s", i > 0 ? "," : "", rt_loss_name(l->loss.kind));
+        rt_str_printf(s, "%s%s", i > 0 ? "," : "", rt_train_loss_name(l));
         if (l->weight != 1.0) {
             rt_str_printf(s, ":%.15g", l->weight);
         }
         if (l->over > 0) {
             rt_str_printf(s, ":to=%.15g:over=%lld", l->to, (long long)l->over);
+        }
+        if (l->project) {
+            rt_str_puts(s, ":project=1");
         }
         if (l->loss.mix != usual_mix(l->loss.kind)) {
             rt_str_printf(s, ":mix=%.15g", l->loss.mix);
@@ -195,8 +234,13 @@ void rt_losses_formula(rt_str *s, const rt_train_loss *l, int n)
             print_weight(s, l);
             rt_str_puts(s, factor != 1.0 ? " T^2 (" : " (");
         }
-        rt_str_puts(s, rt_loss_formula(l->loss.kind));
-        print_numbers(s, &l->loss);
+        if (l->state != RT_STATE_NONE) {
+            rt_str_printf(s, "%s, y = %sstudent's, t = teacher's state after the final norm",
+                          rt_state_loss_formula(l->state), l->project ? "W x " : "");
+        } else {
+            rt_str_puts(s, rt_loss_formula(l->loss.kind));
+            print_numbers(s, &l->loss);
+        }
         rt_str_puts(s, plain ? "" : ")");
     }
 }

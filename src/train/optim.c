@@ -123,7 +123,7 @@ double rt_optim_norm(rt_optim *o)
     for (int64_t i = 0; i < o->n_tasks; i++) {
         sum += o->partial[i];
     }
-    return sqrt(sum);
+    return sqrt(sum + (o->projections != NULL ? rt_projections_squares(o->projections) : 0));
 }
 
 typedef struct update_job {
@@ -177,4 +177,7 @@ void rt_optim_update(rt_optim *o, double lr, double norm)
     job.decayed.weight_decay = (float)o->o.weight_decay;
     rt_team_for(o->n_tasks, update_task, &job);
     update_matrices(o, lr, scale);
+    if (o->projections != NULL) {
+        rt_projections_update(o->projections, &job.plain);
+    }
 }

@@ -5,6 +5,7 @@
 #define RT_TRAIN_OPTIM_H
 
 #include "train/muon.h"
+#include "train/projection.h"
 
 typedef enum rt_optim_kind { RT_OPTIM_ADAMW, RT_OPTIM_MUON, RT_OPTIM_COUNT } rt_optim_kind;
 const char *rt_optim_name(rt_optim_kind k); /* "adamw" */
@@ -26,8 +27,9 @@ typedef struct rt_optim {
     int64_t t;            /* updates done */
     struct rt_optim_task *tasks;
     int64_t n_tasks;
-    double *partial; /* [n_tasks] */
-    rt_muon muon;    /* empty for AdamW */
+    double *partial;             /* [n_tasks] */
+    rt_muon muon;                /* empty for AdamW */
+    rt_projections *projections; /* borrows: moved along with the model; NULL: none */
 } rt_optim;
 
 RT_MUST_USE rt_status rt_optim_init(rt_optim *o, rt_model *m, const rt_optim_options *options, rt_err *err);
@@ -36,7 +38,7 @@ size_t rt_optim_bytes(const rt_model *m, const rt_optim_options *options);
 /* Which rule moves the parameter. */
 rt_optim_kind rt_optim_of(const rt_optim *o, const rt_param *p);
 
-/* Euclidean norm of the whole gradient, before clipping. */
+/* Euclidean norm of the whole gradient, projections included, before clipping. */
 double rt_optim_norm(rt_optim *o);
 /* One update with the gradient scaled to the clip; `norm` from rt_optim_norm. Rewrites the bf16 copies, leaves grads
  * zero. */

@@ -14,6 +14,7 @@ typedef struct rt_run {
 
     rt_train_counts n;
     rt_optim optim;
+    rt_projections projections;
     rt_step *step;
     rt_retain *retain; /* NULL: nothing is */
     rt_plan plan;

@@ -9,11 +9,13 @@ static json_t *losses_to_json(const rt_train_options *o)
     json_t *list = json_array();
     for (int i = 0; list && i < o->n_losses; i++) {
         const rt_train_loss *l = &o->losses[i];
-        json_t *one = json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", rt_loss_name(l->loss.kind), "weight", l->weight,
-                                "temperature", l->loss.temperature, "mix", l->loss.mix, "label_smoothing",
-                                l->loss.label_smoothing);
-        const bool whole = one && (l->over == 0 || (json_object_set_new(one, "to", json_real(l->to)) == 0 &&
-                                                    json_object_set_new(one, "over", json_integer(l->over)) == 0));
+        json_t *one =
+            json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", rt_train_loss_name(l), "weight", l->weight, "temperature",
+                      l->loss.temperature, "mix", l->loss.mix, "label_smoothing", l->loss.label_smoothing);
+        const bool named = !l->project || (one && json_object_set_new(one, "project", json_true()) == 0);
+        const bool whole = one && named &&
+                           (l->over == 0 || (json_object_set_new(one, "to", json_real(l->to)) == 0 &&
+                                             json_object_set_new(one, "over", json_integer(l->over)) == 0));
         if (!whole) {
             json_decref(one);
             one = NULL;

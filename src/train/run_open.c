@@ -150,7 +150,9 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
     if (s.micro_tokens == 0) {
         s.micro_tokens = usual_micro_tokens(o);
     }
+    const int64_t d_teacher = teacher != NULL ? teacher->hp.d_model : student->hp.d_model;
     return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s) +
+           rt_projections_bytes(o->losses, o->n_losses, d_teacher, student->hp.d_model) +
            rt_retain_bytes(student, teacher, o->retain, s.micro_tokens);
 }
 
@@ -285,13 +287,19 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     }
     RT_TRY(make_records(r, err));
     RT_TRY(rt_prior_check(&prior, r, err));
-    const rt_step_options settled = step_options(&r->o, teacher);
+    if (teacher != NULL) {
+        RT_TRY(rt_projections_init(&r->projections, o->losses, o->n_losses, teacher->hp.d_model, student->hp.d_model,
+                                   o->seed, err));
+    }
+    rt_step_options settled = step_options(&r->o, teacher);
+    settled.projections = &r->projections;
     RT_TRY(rt_step_new(&r->step, student, &r->info, &settled, err));
     if (o->retain != NULL) {
         RT_TRY(rt_retain_new(&r->retain, student, teacher, o->retain, r->o.micro_tokens, err));
         rt_step_scale(r->step, rt_retain_rest(o->retain));
     }
     RT_TRY(rt_optim_init(&r->optim, student, &r->o.optim, err));
+    r->optim.projections = &r->projections;
     r->checkpoint_took = 3.0 * (double)student->n_elements * sizeof(float) / WRITE_SPEED;
     make_plan(r);
     RT_TRY(rt_prior_restore(&prior, r, err));
@@ -311,6 +319,7 @@ void rt_run_release(rt_run *r)
     rt_step_free(r->step);
     rt_retain_free(r->retain);
     rt_optim_release(&r->optim);
+    rt_projections_release(&r->projections);
     rt_metrics_close(&r->metrics);
     json_decref(r->config);
     json_decref(r->machine);

@@ -4,13 +4,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/step_rows.h"
+#include "train/step_states.h"
 
 struct rt_step {
     const rt_model *model, *teacher;
     rt_source_info source;
-    rt_train_loss losses[RT_TRAIN_LOSSES]; /* as given; the rows have them at their present weights */
+    rt_train_loss losses[RT_TRAIN_LOSSES]; /* as given; rows and states have them at their present weights */
+    int n_losses;
     rt_step_rows rows;
+    rt_step_states states;
     int64_t batch_rows, micro_rows; /* capacities in tokens */
     rt_acts *acts;
     rt_head *head;
@@ -47,7 +49,7 @@ static rt_net_mode net_mode(const rt_step_options *o)
 
 static bool sees_teacher_logits(const rt_source_info *source, const rt_step_options *o)
 {
-    return rt_losses_distil(o->losses, o->n_losses) &&
+    return (rt_losses_distil(o->losses, o->n_losses) || rt_losses_compare_states(o->losses, o->n_losses)) &&
            (source->kind == RT_SOURCE_HIDDEN || source->kind == RT_SOURCE_DENSE);
 }
 
@@ -57,6 +59,7 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
     const rt_model *teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
     size_t scratch = (size_t)rt_team_threads() * RT_STEP_SCRATCH * (size_t)m->hp.n_vocab * sizeof(float);
     size_t per_token = (size_t)m->hp.d_model * sizeof(float) + sizeof(rt_span) + sizeof(int32_t);
+    scratch += teacher != NULL ? rt_step_states_bytes(o->losses, o->n_losses, teacher->hp.d_model) : 0;
     return rt_acts_bytes(m, micro_rows, source->sequence, net_mode(o)) + rt_head_bytes(m, teacher, true) + scratch +
            (size_t)micro_rows * per_token + (size_t)batch_capacity(source, o) * sizeof(rt_row_value);
 }
@@ -75,6 +78,29 @@ static rt_target_kind target_kind(rt_source_kind k)
     return RT_TARGET_DENSE;
 }
 
+/* Terms between states need the teacher's, and leave the head to another term. */
+static rt_status check_states(const rt_source_info *source, const rt_step_options *o, rt_err *err)
+{
+    int others = 0;
+    const char *name = NULL;
+    for (int i = 0; i < o->n_losses; i++) {
+        const bool state = o->losses[i].state != RT_STATE_NONE;
+        name = state ? rt_train_loss_name(&o->losses[i]) : name;
+        others += !state;
+    }
+    if (name != NULL && source->kind != RT_SOURCE_HIDDEN && source->kind != RT_SOURCE_DENSE) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "loss '%s' needs the teacher's states, which these targets do not hold: collect 'hidden' "
+                       "targets",
+                       name);
+    }
+    if (name != NULL && others == 0) {
+        return rt_fail(err, RT_USAGE, 0, "loss '%s' does not train the head: add a term over the vocabulary to it",
+                       name);
+    }
+    return RT_OK;
+}
+
 static rt_status check_losses(const rt_source_info *source, const rt_step_options *o, rt_err *err)
 {
     if (o->n_losses < 1 || o->n_losses > RT_TRAIN_LOSSES) {
@@ -85,6 +111,9 @@ static rt_status check_losses(const rt_source_info *source, const rt_step_option
         rt_status st = rt_train_loss_check(l, err);
         if (st != RT_OK) {
             return st;
+        }
+        if (l->state != RT_STATE_NONE) {
+            continue;
         }
         bool distils = rt_loss_distils(l->loss.kind);
         if (distils && source->kind == RT_SOURCE_LABELS) {
@@ -139,6 +168,7 @@ rt_status rt_step_check(const rt_model *m, const rt_source_info *source, const r
 {
     rt_status st = RT_OK;
     RT_TRY(check_losses(source, o, err));
+    RT_TRY(check_states(source, o, err));
     RT_TRY(check_vocabulary(m, source, o, err));
     RT_TRY(check_context(m, "student", source, err));
     if (source->kind == RT_SOURCE_DENSE && o->teacher) {
@@ -161,11 +191,14 @@ rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *so
     s->micro_rows = micro_capacity(source, o);
     s->batch_rows = batch_capacity(source, o);
     s->teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
-    s->rows = (rt_step_rows){.n_losses = o->n_losses, .n_vocab = m->hp.n_vocab};
+    s->rows = (rt_step_rows){.n_vocab = m->hp.n_vocab};
+    s->n_losses = o->n_losses;
     memcpy(s->losses, o->losses, sizeof s->losses);
-    memcpy(s->rows.losses, o->losses, sizeof s->rows.losses);
     rt_step_weigh(s, 0);
     s->rows.distils = rt_losses_distil(o->losses, o->n_losses);
+    if (s->states.n_losses > 0) {
+        RT_TRY(rt_step_states_init(&s->states, &s->rows, o->projections, m->hp.d_model, s->teacher->hp.d_model, err));
+    }
     RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, net_mode(o), err));
     RT_TRY(rt_head_new(&s->head, m, s->teacher, true, err));
     RT_TRY(RT_NEW(&s->dx, (size_t)(s->micro_rows * m->hp.d_model), "gradient of the residual stream", err));
@@ -194,6 +227,7 @@ void rt_step_free(rt_step *s)
     rt_free(s->row_ids);
     rt_free(s->rows.values);
     rt_free(s->rows.scratch);
+    rt_step_states_release(&s->states);
     rt_free(s);
 }
 
@@ -204,8 +238,12 @@ void rt_step_scale(rt_step *s, double scale)
 
 void rt_step_weigh(rt_step *s, int64_t step)
 {
-    for (int i = 0; i < s->rows.n_losses; i++) {
-        s->rows.losses[i].weight = rt_train_loss_weight(&s->losses[i], step);
+    s->rows.n_losses = s->states.n_losses = 0;
+    for (int i = 0; i < s->n_losses; i++) {
+        const bool state = s->losses[i].state != RT_STATE_NONE;
+        rt_train_loss *l = state ? &s->states.losses[s->states.n_losses++] : &s->rows.losses[s->rows.n_losses++];
+        *l = s->losses[i];
+        l->weight = rt_train_loss_weight(l, step);
     }
 }
 
@@ -258,6 +296,7 @@ static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, floa
         .n_rows = m->n_rows,
         .mode = RT_NET_TRAIN,
         .visit = rt_step_visit,
+        .visit_states = s->states.n_losses > 0 ? rt_step_visit_states : NULL,
         .ud = &s->rows,
         .dx = s->dx,
         .grads = grads,
@@ -282,8 +321,8 @@ static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, floa
 static void count_rows(rt_step *s, const rt_source_batch *b, rt_step_report *r)
 {
     for (int64_t i = 0; i < b->n_rows; i++) {
-        bool counted = rt_step_has_target(b, i, s->rows.distils, s->source.d_model);
-        s->rows.values[i] = (rt_row_value){.kl = NAN, .counted = counted};
+        bool counted = rt_step_has_target(b, i, s->rows.distils || s->states.n_losses > 0, s->source.d_model);
+        s->rows.values[i] = (rt_row_value){.kl = NAN, .state = NAN, .counted = counted};
         r->rows += counted;
     }
     r->missing = b->n_rows - r->rows;
@@ -292,7 +331,7 @@ static void count_rows(rt_step *s, const rt_source_batch *b, rt_step_report *r)
 /* In row order, whoever computed them. */
 static void sum_values(const rt_step *s, int64_t n_rows, rt_step_report *r)
 {
-    double kl = 0, ce = 0, kd_square = 0, ce_square = 0;
+    double kl = 0, ce = 0, state = 0, kd_square = 0, ce_square = 0;
     for (int64_t i = 0; i < n_rows; i++) {
         const rt_row_value *v = &s->rows.values[i];
         if (!v->counted) {
@@ -301,6 +340,7 @@ static void sum_values(const rt_step *s, int64_t n_rows, rt_step_report *r)
         r->loss_sum += v->loss;
         kl += v->kl;
         ce += v->ce;
+        state += v->state;
         kd_square += v->kd_square;
         ce_square += v->ce_square;
         r->probed += s->rows.distils && i % RT_STEP_PROBE == 0;
@@ -309,6 +349,7 @@ static void sum_values(const rt_step *s, int64_t n_rows, rt_step_report *r)
     r->loss = r->loss_sum / n;
     r->kl = s->rows.distils ? kl / n : NAN;
     r->ce = ce / n;
+    r->state = s->states.n_losses > 0 ? state / n : NAN;
     if (r->probed) {
         r->kd_norm = sqrt(kd_square / (double)r->probed);
         r->ce_norm = sqrt(ce_square / (double)r->probed);

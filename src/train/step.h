@@ -5,7 +5,7 @@
 #define RT_TRAIN_STEP_H
 
 #include "teacher/source.h"
-#include "train/losses.h"
+#include "train/projection.h"
 
 /* Micro-batches larger than this gain little speed and cost activations. */
 #define RT_STEP_MICRO_TOKENS 1024
@@ -13,10 +13,11 @@
 typedef struct rt_step_options {
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
-    int64_t batch_tokens;    /* largest batch */
-    int64_t micro_tokens;    /* largest micro-batch; raised to the longest sequence */
-    bool recompute;          /* layers are run again in the backward pass instead of keeping what they made */
-    const rt_model *teacher; /* HIDDEN: its head; DENSE: the source's teacher; else NULL */
+    int64_t batch_tokens;        /* largest batch */
+    int64_t micro_tokens;        /* largest micro-batch; raised to the longest sequence */
+    bool recompute;              /* layers are run again in the backward pass instead of keeping what they made */
+    rt_projections *projections; /* of the terms that need one, made for these models; NULL: none does */
+    const rt_model *teacher;     /* HIDDEN: its head; DENSE: the source's teacher; else NULL */
 } rt_step_options;
 
 typedef struct rt_step_report {
@@ -25,6 +26,7 @@ typedef struct rt_step_report {
     double loss_sum, loss; /* weighted sum of the terms over the rows; divided by rows */
     double kl;             /* mean value of the first term that compares with the teacher, NAN: none */
     double ce;             /* mean -log q(label) */
+    double state;          /* mean value of the first term between states, NAN: none */
     int64_t probed;        /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
     double kd_norm,
         ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */

@@ -11,6 +11,7 @@
 /* What visitors write about a row; summed afterwards in row order, so threads do not matter. */
 typedef struct rt_row_value {
     double loss, kl, ce;
+    double state;                /* value of the first term between states, NAN: none */
     double kd_square, ce_square; /* probed rows */
     bool counted;
 } rt_row_value;
@@ -23,9 +24,10 @@ typedef struct rt_step_rows {
     int64_t n_vocab;
     double weight; /* 1 / counted rows of the step */
     const rt_source_batch *batch;
-    int64_t first;        /* row of the batch that is row 0 of the sweep */
-    rt_row_value *values; /* [batch rows] */
-    float *scratch;       /* [threads][RT_STEP_SCRATCH][n_vocab] */
+    int64_t first;                 /* row of the batch that is row 0 of the sweep */
+    rt_row_value *values;          /* [batch rows] */
+    float *scratch;                /* [threads][RT_STEP_SCRATCH][n_vocab] */
+    struct rt_step_states *states; /* NULL: no term compares states */
 } rt_step_rows;
 #define RT_STEP_SCRATCH 3
 

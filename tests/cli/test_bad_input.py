@@ -168,6 +168,8 @@ class Recipes(ProgramTest):
             ("loss: [{kind: forward_kl, weight: 0}]", "targets: topk", "weight 0, expected a positive number"),
             ("loss: [{kind: lk}, {kind: ce, mix: 0.1}]", "targets: topk", "'mix' says nothing about loss 'ce'"),
             ("loss: [{kind: ce, smoothing: 0.1}, {kind: jsd, smoothing: 0.1}]", "targets: topk", "does not apply"),
+            ("loss: [{kind: forward_kl}, {kind: hidden_mse}]", "targets: topk", "'hidden_mse' needs the teacher's states"),
+            ("loss: [{kind: forward_kl, project: true}]", "targets: hidden", "'project' says nothing about loss"),
         ):
             path = self.recipe(f"{text}collect: {{{collect}}}\ntrain: {{{train}}}\n")
             self.refused(USAGE, "run", path, says=says)

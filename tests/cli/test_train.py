@@ -26,6 +26,22 @@ class Train(ProgramTest):
         self.assertEqual([t["name"] for t in terms], ["lk", "jsd", "ce"])
         self.assertEqual((terms[1]["mix"], terms[2]["weight"], terms[2]["to"], terms[2]["over"]), (0.3, 0.1, 0, 2))
 
+    def test_states_teach_through_a_map_that_the_student_does_not_keep(self):
+        self.collected("--targets", "hidden")
+        plain = self.train("plain", "--teacher", self.teacher)
+        header = self.train("states", "--teacher", self.teacher, "--loss", "forward_kl,hidden_cosine:0.5:project=1")
+        self.assertNotIn("1 - y.t", plain["formula"])
+        self.assertIn("0.5 (1 - y.t / (|y| |t|), y = W x student's", header["formula"])
+        self.assertEqual(header["config"]["loss"][1]["project"], True)
+        self.assertNotEqual(self.weights("states"), self.weights("plain"))
+        self.assertEqual(len(self.weights("states")), len(self.weights("plain")))
+        with open(self.dir / "states/metrics.jsonl", encoding="utf-8") as lines:
+            steps = [line for line in map(json.loads, lines) if "loss" in line]
+        self.assertGreater(steps[0]["state"], 0)
+        newest = sorted((self.dir / "states/checkpoints").glob("step-*.safetensors"))[-1].read_bytes()
+        for name in (b'"projection.1"', b'"optimizer.m.projection.1"', b'"optimizer.v.projection.1"'):
+            self.assertIn(name, newest)
+
     def test_muon_moves_the_student_elsewhere_and_is_recorded(self):
         self.collected("--draws", 4)
         self.assertNotIn("optimizer", self.train("adamw")["config"])
@@ -41,6 +57,7 @@ class Train(ProgramTest):
             (INPUT, ("--loss", "forward_kl", "--temperature", 2), "made at temperature 1"),
             (USAGE, ("--loss", "kl"), ("option '--loss'", "'kl' is no loss", "forward_kl")),
             (USAGE, ("--loss", "ce:0.1:mix=2"), "'mix=2' says nothing about loss 'ce'"),
+            (USAGE, ("--loss", "forward_kl,hidden_mse"), ("'hidden_mse' needs the teacher's states", "collect 'hidden'")),
             (USAGE, ("--optimizer", "sgd"), ("option '--optimizer'", "'sgd' is not one of adamw, muon")),
         ):
             with self.subTest(options):

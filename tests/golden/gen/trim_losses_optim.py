@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What gen_losses.py and gen_optim.py write beyond golden.tar.xz, cut down to small files beside it:
-loss_values.safetensors, the values by row of further losses, and muon.safetensors, five steps of both trajectories
-(gradients and start as F32, which hold them exactly).
+loss_values.safetensors, the values by row of further losses, hidden_states.safetensors, the terms between states, and
+muon.safetensors, five steps of both trajectories (gradients and start as F32, which hold them exactly).
 usage: trim_losses_optim.py LOSSES_FOLDER OPTIM_FOLDER OUT_FOLDER"""
 import json
 import struct
@@ -19,7 +19,7 @@ def load(path):
     header = json.loads(data[8 : 8 + n])
     header.pop("__metadata__", None)
     return {name: (t["shape"], data[8 + n + t["data_offsets"][0] : 8 + n + t["data_offsets"][1]])
-            for name, t in header.items() if t["dtype"] == "F64"}
+            for name, t in header.items()}
 
 
 def save(path, tensors):
@@ -47,6 +47,15 @@ def first(tensor, steps):
 losses, optim, out = (Path(arg) for arg in sys.argv[1:])
 rows = {name: ("F64", *load(losses / f"{name}.safetensors")["value_rows"]) for name in VALUES}
 save(out / "loss_values.safetensors", rows)
+
+states = {}
+for name in ("hidden_cosine", "hidden_mse"):
+    f = load(losses / f"{name}.safetensors")
+    for key in ("row_mask", "student_hidden", "teacher_hidden", "proj"):
+        states[key] = ("F32", *f[key])
+    for key in ("value", "value_rows", "grad_student_hidden", "grad_proj"):
+        states[f"{name}.{key}"] = ("F64", *f[key])
+save(out / "hidden_states.safetensors", states)
 
 muon = {}
 for variant in ("original", "match_rms_adamw"):

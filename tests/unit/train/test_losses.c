@@ -21,6 +21,8 @@ static void a_loss_is_read_back_as_it_was_written(void **state)
         "jsd:mix=0.3,ce:0.5:to=0:over=200,z_loss:0.0001",
         "skew_reverse_kl:2,lk,acceptance:0.25,tvd",
         "ce:smoothing=0.1",
+        "forward_kl,hidden_cosine:0.1:to=0:over=200",
+        "lk,hidden_mse:0.5:project=1",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         rt_train_loss l[RT_TRAIN_LOSSES];
@@ -67,6 +69,9 @@ static void what_is_no_loss_is_refused_with_the_reason(void **state)
         {"forward_kl:mix=0.3", "'mix=0.3' says nothing about loss 'forward_kl'"},
         {"jsd:smoothing=0.3", "'smoothing=0.3' says nothing about loss 'jsd'"},
         {"ce:much", "expected a weight, or one of weight, to, over, smoothing as key=number"},
+        {"hidden_mse:mix=0.3", "'mix=0.3' says nothing about loss 'hidden_mse'"},
+        {"hidden_cosine:project=2", "weight, to, over, project as key=number"},
+        {"forward_kl:project=1", "'project=1' says nothing about loss 'forward_kl'"},
         {"ce,ce,ce,ce,ce", "more than 4 terms"},
         {"a_name_that_goes_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on", "no term"},
     };
@@ -113,6 +118,9 @@ static void the_formula_tells_every_term_weight_and_factor(void **state)
     expect_formula("forward_kl", 2, "sum p (log p - log q)");
     expect_formula("forward_kl:0.9,ce:0.1", 2, "0.9 T^2 (sum p (log p - log q)) + 0.1 (-log q[y], T = 1)");
     expect_formula("ce:smoothing=0.1", 1, "-log q[y], T = 1, label smoothing 0.1");
+    expect_formula("forward_kl,hidden_mse:0.1:project=1", 1,
+                   "1 (sum p (log p - log q)) + 0.1 (mean (y - t)^2, y = W x student's, t = teacher's state after "
+                   "the final norm)");
     expect_formula("skew_forward_kl,ce:1:to=0:over=9", 1,
                    "1 (KL(p | a p + (1-a) q), a = 0.1) + 1->0 (-log q[y], T = 1)");
 }

@@ -8,6 +8,7 @@
 enum { RUN_STEPS = 14 };
 
 static rt_optim_kind optimizer = RT_OPTIM_ADAMW; /* of the runs of a test */
+static bool with_states;                         /* a term between states through a learned map, beside the usual one */
 
 static rt_train_options options_of(const char *dir)
 {
@@ -21,6 +22,10 @@ static rt_train_options options_of(const char *dir)
     o.checkpoint_seconds = 0;
     o.checkpoint_steps = 3;
     o.eval_every = 4;
+    if (with_states) {
+        o.losses[o.n_losses] = rt_train_state_loss_of(RT_STATE_COSINE);
+        o.losses[o.n_losses++].project = true;
+    }
     return o;
 }
 
@@ -36,15 +41,17 @@ static rt_status judge(void *ud, const rt_model *m, double *kl, double *top1, rt
 
 /* --- the child -------------------------------------------------------------------------------------------------- */
 
-static int train_as_child(const char *dir, const char *threads, const char *raise_at, const char *rule)
+static int train_as_child(const char *dir, const char *threads, const char *raise_at, const char *rule,
+                          const char *losses)
 {
     rt_err err = {0};
     rt_train_result r;
     (void)rt_optim_from_name(rule, &optimizer);
+    with_states = strcmp(losses, "states") == 0;
     rt_interrupt_install();
     rt_team_set_threads(atoi(threads));
     rt_model *teacher = toy_teacher(), *student = toy_student();
-    rt_source *source = toy_source(RT_SOURCE_SAMPLE, teacher);
+    rt_source *source = toy_source(with_states ? RT_SOURCE_HIDDEN : RT_SOURCE_SAMPLE, teacher);
     source->raise_at = atoi(raise_at);
     rt_train_options o = options_of(dir);
     o.validate = judge;
@@ -75,7 +82,8 @@ static int run_child(const char *dir, int threads, const char *crash, int raise_
             setenv("RETORT_CRASH_AT", crash, 1);
         }
         setenv("RETORT_LOG", "warn", 1);
-        execl("/proc/self/exe", "test_resume", "child", dir, count, at, rt_optim_name(optimizer), (char *)NULL);
+        execl("/proc/self/exe", "test_resume", "child", dir, count, at, rt_optim_name(optimizer),
+              with_states ? "states" : "usual", (char *)NULL);
         _exit(127);
     }
     int status;
@@ -215,6 +223,23 @@ static void a_run_with_muon_goes_on_with_the_same_bits(void **state)
         rt_test_scratch_drop(dir);
     }
     optimizer = RT_OPTIM_ADAMW;
+}
+
+/* The map and its moments are part of the state; the student has none of it. */
+static void a_run_with_a_learned_map_goes_on_with_the_same_bits(void **state)
+{
+    (void)state;
+    with_states = true;
+    reference ref = undisturbed();
+    static const char *const crashes[] = {"train.step:5", "train.step:11", "train.checkpoint_rename:2"};
+    for (int i = 0; i < 3; i++) {
+        char *dir = rt_test_scratch();
+        assert_int_equal(run_child(dir, 1 + i % 2, crashes[i], 0), -SIGKILL);
+        assert_int_equal(run_child(dir, 2 - i % 2, NULL, 0), 0);
+        expect_same(dir, &ref, crashes[i]);
+        rt_test_scratch_drop(dir);
+    }
+    with_states = false;
 }
 
 static void a_signal_saves_and_the_run_goes_on(void **state)
@@ -524,13 +549,14 @@ static int one_thread(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 6 && strcmp(argv[1], "child") == 0) {
-        return train_as_child(argv[2], argv[3], argv[4], argv[5]);
+    if (argc == 7 && strcmp(argv[1], "child") == 0) {
+        return train_as_child(argv[2], argv[3], argv[4], argv[5], argv[6]);
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_twenty_points_the_run_ends_with_the_same_bits),
         cmocka_unit_test(killed_again_and_again_the_run_still_ends_the_same),
         cmocka_unit_test(a_run_with_muon_goes_on_with_the_same_bits),
+        cmocka_unit_test(a_run_with_a_learned_map_goes_on_with_the_same_bits),
         cmocka_unit_test(a_signal_saves_and_the_run_goes_on),
         cmocka_unit_test(only_two_checkpoints_and_the_best_are_kept),
         cmocka_unit_test(changed_data_settings_and_student_are_refused_by_name),
