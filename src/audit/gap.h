@@ -36,9 +36,9 @@ typedef struct rt_gap_input {
     size_t n_seen;
 } rt_gap_input;
 
-/* Families: "tasks", first the student beside its teacher, then baselines; "safeguards" and "calibration" of the
- * student beside its teacher, where tasks say something of them. {margin, seed, families: [rt_family_json], claims:
- * rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
+/* Families: "tasks", first the student beside its teacher, then baselines; "safeguards" of the student and then of each
+ * baseline, and "calibration" of the student, beside the teacher, where tasks say something of them. {margin, seed,
+ * families: [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
 RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
 /* The first row of the student beside its teacher, on tasks or safeguards, that is lost or worse by its own interval,
  * before any correction: what a gate must not overlook. A view; NULL: none. */

@@ -39,14 +39,14 @@ static rt_status add_family(json_t *families, const char *table, const rt_gap_mo
 typedef rt_status adder(rt_family *f, const rt_task_result *reference, const rt_task_result *model, uint64_t seed,
                         rt_err *err);
 
-/* A family of the student beside its teacher; without rows it is none. */
-static rt_status add_further(json_t *families, const char *name, const char *table, adder *add, const rt_gap_input *in,
-                             rt_err *err)
+/* A family of the model beside the teacher; without rows it is none. */
+static rt_status add_further(json_t *families, const char *name, const char *table, adder *add,
+                             const rt_gap_model *model, const rt_gap_input *in, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_family f = {.name = name, .table = table, .model = in->student.name, .reference = in->teacher.name};
+    rt_family f = {.name = name, .table = table, .model = model->name, .reference = in->teacher.name};
     for (size_t i = 0; i < in->n_tasks; i++) {
-        RT_TRY(add(&f, &in->teacher.results[i], &in->student.results[i], in->seed, err));
+        RT_TRY(add(&f, &in->teacher.results[i], &model->results[i], in->seed, err));
     }
     RT_TRY(rt_family_conclude(&f, err));
     if (f.n > 0) {
@@ -68,8 +68,13 @@ rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
         RT_TRY(add_family(families, "A baseline beside the teacher", &in->teacher, &in->baselines[i], in, err));
         RT_TRY(add_family(families, "The student beside a baseline", &in->baselines[i], &in->student, in, err));
     }
-    RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, in, err));
-    RT_TRY(add_further(families, "calibration", "Is it as sure as it is right", rt_calibration_add, in, err));
+    RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, &in->student, in, err));
+    RT_TRY(add_further(families, "calibration", "Is it as sure as it is right", rt_calibration_add, &in->student, in,
+                       err));
+    for (size_t i = 0; i < in->n_baselines; i++) {
+        RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, &in->baselines[i], in,
+                           err));
+    }
     *out =
         json_pack("{s:f, s:I, s:O, s:o, s:o}", "margin", in->margin, "seed", (json_int_t)in->seed, "families", families,
                   "claims", rt_claims_json(&student), "seen", rt_claims_seen_json(&student, in->seen, in->n_seen));
@@ -101,10 +106,12 @@ const json_t *rt_gap_loss(const json_t *report)
 {
     size_t i;
     json_t *family;
-    const json_t *families = json_object_get(report, "families"), *loss = loss_in(json_array_get(families, 0));
+    const json_t *families = json_object_get(report, "families"), *first = json_array_get(families, 0);
+    const json_t *loss = loss_in(first);
     json_array_foreach(families, i, family)
     {
-        if (loss == NULL && strcmp(rt_json_str(family, "family", ""), "safeguards") == 0) {
+        const bool of_student = strcmp(rt_json_str(family, "model", ""), rt_json_str(first, "model", "?")) == 0;
+        if (loss == NULL && of_student && strcmp(rt_json_str(family, "family", ""), "safeguards") == 0) {
             loss = loss_in(family);
         }
     }

@@ -42,6 +42,14 @@ static const rt_field task_fields[] = {
     {.key = "text", .kind = RT_FIELD_STR, .help = "field of the text to be scored whole"},
     {.key = "answer", .kind = RT_FIELD_STR, .help = "field of the right answer"},
     {.key = "group", .kind = RT_FIELD_STR, .help = "items with the same text here are not independent"},
+    {.key = "variants", .kind = RT_FIELD_STRS, .help = "contexts for one row, each an item; {wrong} is a wrong choice"},
+    {.key = "order", .kind = RT_FIELD_BOOL, .help = "choice: options by letters, {lettered}, in every turned order"},
+    {.key = "kin", .kind = RT_FIELD_STR, .help = "rows with the same text here ask the same in another way"},
+    {.key = "side", .kind = RT_FIELD_STR, .help = "which side a row speaks for"},
+    {.key = "sides", .kind = RT_FIELD_STRS, .help = "the two sides that are held against each other"},
+    {.key = "harmful",
+     .kind = RT_FIELD_BOOL,
+     .help = "refusal: should prompts without a label be refused; default true"},
     {.key = "category", .kind = RT_FIELD_STR, .help = "what results are also told apart by"},
     {.key = "rows", .kind = RT_FIELD_ENUM, .choices = RT_HASH_SPLITS, .help = "those whose id's SHA-256 ends so"},
     {.key = "skill",
@@ -162,8 +170,10 @@ static rt_status check_metrics(const json_t *metrics, rt_err *err)
     json_array_foreach(metrics, i, m)
     {
         const char *name = json_string_value(m);
-        if (strcmp(name, "acc") != 0 && strcmp(name, "acc_norm") != 0 && strcmp(name, "acc_bytes") != 0) {
-            return rt_fail(err, RT_RECIPE, 0, "metric '%s' is not known; there are acc, acc_norm and acc_bytes", name);
+        if (!rt_score_knows(RT_SCORING_CHOICE, name)) {
+            return rt_fail(
+                err, RT_RECIPE, 0,
+                "metric '%s' is not known; there are acc, acc_norm, acc_bytes, consistent, yields and asymmetry", name);
         }
     }
     return RT_OK;
@@ -225,6 +235,12 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     t->answer = rt_json_str(s, "answer", NULL);
     t->group = rt_json_str(s, "group", NULL);
     t->category = rt_json_str(s, "category", NULL);
+    t->kin = rt_json_str(s, "kin", NULL);
+    t->side = rt_json_str(s, "side", NULL);
+    t->sides = json_object_get(s, "sides");
+    t->variants = json_object_get(s, "variants");
+    t->order = rt_json_bool(s, "order", false);
+    t->harmful = rt_json_bool(s, "harmful", true);
     t->rows = rt_hash_split_of(rt_json_str(s, "rows", "all"));
     t->refusing = json_object_get(s, "refusing");
     t->complying = json_object_get(s, "complying");
@@ -243,6 +259,12 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     RT_TRY(t->continuation != NULL ? rt_form_check(t->continuation, err) : RT_OK);
     RT_TRY(t->group != NULL ? rt_form_check(t->group, err) : RT_OK);
     RT_TRY(t->category != NULL ? rt_form_check(t->category, err) : RT_OK);
+    RT_TRY(t->kin != NULL ? rt_form_check(t->kin, err) : RT_OK);
+    RT_TRY(t->side != NULL ? rt_form_check(t->side, err) : RT_OK);
+    RT_TRY(check_forms(t->variants, err));
+    if ((t->side != NULL) != (json_array_size(t->sides) == 2)) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "task '%s': 'side' goes with two 'sides'", t->name);
+    }
     RT_TRY(check_forms(t->contexts, err));
     RT_TRY(check_forms(t->choices, err));
     RT_TRY(check_metrics(t->metrics, err));

@@ -23,7 +23,7 @@ bool rt_task_has_metric(const rt_task *t, const char *metric);
 /* Appends the built-in names, ", " between. */
 RT_MUST_USE rt_status rt_task_names(rt_str *out, rt_err *err);
 
-enum { RT_TASK_METRICS = 8 };
+enum { RT_TASK_METRICS = 12 };
 typedef struct rt_task_metric {
     char name[32];
     bool higher_is_better;

@@ -27,6 +27,10 @@ struct rt_task {
     const char *gold, *truths, *text, *answer, *group, *category;
     const json_t *contexts, *choices, *labels, *unknown, *stop, *metrics;    /* lists of texts; NULL: none */
     const json_t *refusing, *complying, *refusal_prefixes, *refusal_phrases; /* lists of texts, RT_SCORING_REFUSAL */
+    const char *kin, *side;                                                  /* forms */
+    const json_t *variants, *sides;
+    bool order; /* the options are lettered and turned */
+    bool harmful;
     rt_hash_split rows;
     int64_t max_tokens;
     bool clean_hellaswag;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "audit/task_kin.h"
 
 /* --- an item --------------------------------------------------------------------------------------------------------
  */
@@ -67,6 +68,9 @@ static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_o
     } else {
         set_requests(line, q, o, pairs);
     }
+    if (q->item.side >= 0) {
+        set(line, "side", json_integer(q->item.side));
+    }
     if (t->scoring == RT_SCORING_REFUSAL) {
         set_refusal(line, q);
     }
@@ -87,6 +91,7 @@ rt_status rt_task_result_items(json_t **out, const rt_task *t, const rt_task_que
 {
     rt_status st = RT_OK;
     rt_task_metric list[RT_TASK_METRICS];
+    rt_task_kin kin = {0};
     const size_t n_metrics = rt_score_metrics(t, list);
     *out = json_array();
     for (size_t i = 0; i < n; i++) {
@@ -94,6 +99,7 @@ rt_status rt_task_result_items(json_t **out, const rt_task *t, const rt_task_que
         const rt_outcome o = {logprobs + q->first, greedy + q->first, q->n, q->answer, q->refusal};
         double own[RT_TASK_METRICS] = {0};
         RT_TRY(rt_score_item(own, t, &q->item, &o, err));
+        RT_TRY(rt_task_kin_look(&kin, t, &q->item, rt_score_pick(t, &q->item, &o, "acc"), own, err));
         if (values != NULL) {
             memcpy(values + i * RT_TASK_METRICS, own, sizeof own);
         }
@@ -102,6 +108,7 @@ rt_status rt_task_result_items(json_t **out, const rt_task *t, const rt_task_que
         }
     }
 out:
+    rt_task_kin_release(&kin);
     return st;
 }
 

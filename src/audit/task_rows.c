@@ -127,13 +127,13 @@ static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item
                                                                    : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
 }
 
-static rt_status add_row(rt_task_rows *r, const json_t *row, uint64_t line, rt_err *err)
+static rt_status add_item(rt_task_rows *r, const json_t *row, uint64_t line, size_t variant, rt_err *err)
 {
     rt_status st = RT_OK;
     RT_TRY(grow((void **)&r->questions, r->n, &r->cap, sizeof *r->questions, err));
     rt_task_question *q = &r->questions[r->n];
     *q = (rt_task_question){.first = r->n_pairs};
-    RT_TRY(rt_task_item_read(&q->item, r->task, row, line, &r->arena, err));
+    RT_TRY(rt_task_item_read(&q->item, r->task, row, line, variant, &r->arena, err));
     switch (r->task->scoring) {
     case RT_SCORING_ROLLING: RT_TRY(encode_text(r, &q->item, err)); break;
     case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, err)); break;
@@ -150,6 +150,15 @@ static rt_status add_row(rt_task_rows *r, const json_t *row, uint64_t line, rt_e
     r->n++;
 out:
     return st == RT_OK ? st : rt_err_wrap(err, st, "'%s' line %llu", r->path, (unsigned long long)line);
+}
+
+static rt_status add_row(rt_task_rows *r, const json_t *row, uint64_t line, rt_err *err)
+{
+    rt_status st = RT_OK;
+    for (size_t v = 0, n = rt_task_item_variants(r->task, row); v < n && st == RT_OK; v++) {
+        st = add_item(r, row, line, v, err);
+    }
+    return st;
 }
 
 static bool is_wanted(const rt_task_rows *r, const json_t *row)

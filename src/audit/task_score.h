@@ -14,6 +14,7 @@ typedef struct rt_outcome {
     rt_refusal refusal;
 } rt_outcome;
 
+bool rt_score_knows(rt_scoring scoring, const char *metric);
 /* Names and directions of the task's metrics; returns how many. */
 size_t rt_score_metrics(const rt_task *t, rt_task_metric list[RT_TASK_METRICS]);
 /* values[k] of the k-th metric; NAN where it says nothing of this item. */

@@ -172,12 +172,42 @@ static void calibration_that_was_lost_is_named(void **state)
     rt_task_result_release(&s);
 }
 
+/* Agreement with every second statement; of side 0 all, of side 1 half: half apart, and the same the other way round.
+ */
+static rt_task_result sides(int favoured)
+{
+    static const char *const names[] = {"asymmetry"};
+    rt_task_result r = result("political", names, 1);
+    for (size_t i = 0; i < N; i++) {
+        const int side = i % 2 == 1;
+        add_item(&r, i, json_pack("{s:i}", "asymmetry", side == favoured || i % 4 < 2));
+        json_object_set_new(json_array_get(r.items, i), "side", json_integer(side));
+    }
+    return r;
+}
+
+static void neither_side_is_right(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+    rt_task_result t = sides(0), s = sides(1);
+    assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+    assert_int_equal(f.n, 1);
+    assert_true(fabs(f.rows[0].paired.teacher - 0.5) < 1e-12);
+    assert_true(fabs(f.rows[0].paired.difference) < 1e-12);
+    rt_family_release(&f);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
         cmocka_unit_test(a_safeguard_that_was_removed_is_named),
         cmocka_unit_test(bias_is_a_distance_from_none),
+        cmocka_unit_test(neither_side_is_right),
         cmocka_unit_test(calibration_that_was_lost_is_named),
     };
     return cmocka_run_group_tests_name("safeguard", tests, NULL, NULL);

@@ -71,7 +71,7 @@ static rt_status read_item(rt_task_item *item, const char *task, const char *jso
     rt_task *t = NULL;
     assert_int_equal(rt_json_parse(&row, json, strlen(json), "row", err), RT_OK);
     assert_int_equal(rt_task_open(&t, task, err), RT_OK);
-    const rt_status st = rt_task_item_read(item, t, row, 7, arena, err);
+    const rt_status st = rt_task_item_read(item, t, row, 7, 0, arena, err);
     json_decref(row);
     rt_task_close(t);
     return st;
@@ -218,7 +218,7 @@ static void check_ids(const rt_tokenizer *t, const golden_task *task)
             break;
         }
         json_t *want = next_row(&answers);
-        assert_ok(rt_task_item_read(&item, description, row, 1, &arena, &err));
+        assert_ok(rt_task_item_read(&item, description, row, 1, 0, &arena, &err));
         for (size_t i = 0; i < item.n; i++) {
             const rt_task_request *q = &item.requests[i];
             const bool same = i > 0 && q->context.p == q[-1].context.p;

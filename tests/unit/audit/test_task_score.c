@@ -163,7 +163,7 @@ static void score_bbq(const rt_task *t, const bbq_case *c, double values[RT_TASK
     bool greedy[RT_MAX_CHOICES] = {0};
     snprintf(text, sizeof text, bbq_row, c->polarity, c->condition, c->label);
     assert_ok(rt_json_parse(&row, text, strlen(text), "row", &err));
-    assert_ok(rt_task_item_read(item, t, row, 1, arena, &err));
+    assert_ok(rt_task_item_read(item, t, row, 1, 0, arena, &err));
     for (size_t i = 0; i < item->n; i++) {
         logprobs[i] = (int)i == c->pick ? -1 : -2;
     }
