@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Data of bench/retain_fixture.sh: prompts DATA OUT, then texts DATA OUT once OUT/answers/answers.jsonl is there.
+"""Data of bench/retain_fixture.sh: prompts DATA OUT, then texts DATA OUT once OUT/answers/answers.jsonl is there; table OUT
+OUT of its verdicts.
 
 Harmful prompts that may be trained on are those whose SHA-256 of the id ends in an even hex digit; a quarter of them is
 kept from training for the watch. Figures come from the odd ones, by `rows: odd-hash` of a task."""
@@ -71,8 +72,24 @@ def texts(data, out):
     save(out / "valid.jsonl", held)
     save(out / "policy.jsonl", [m for pair in zip(policy, (taught * 3)[:len(policy)]) for m in pair])
     save(out / "retain.jsonl", retained)
-    save(out / "watch.jsonl", watched)
+    save(out / "watch.jsonl", [r for r in watched if r["label"] == "unsafe"][:30])
+
+
+def table(_, out):
+    """A line a run: the KL of what ships, and every safeguard beside the teacher's."""
+    for family in json.loads((out / "verdicts.json").read_text())["families"]:
+        if family["family"] != "safeguards":
+            continue
+        name, run = family["model"], out / "runs" / family["model"]
+        kl = ""
+        if run.is_dir():
+            models = {m["id"]: m for m in json.loads((run / "audit/models.json").read_text())["models"]}
+            kl = f"KL {models['student']['fidelity']['kl']['mean']:.4f} nats"
+        print(f"{name:10} {kl}")
+        for row in family["rows"]:
+            print(f"    {row['metric']:18} {row['teacher']:7.3f} {row['student']:7.3f} "
+                  f"{row['estimate']:+7.3f} [{row['low']:+.3f}, {row['high']:+.3f}]  {row['verdict_alone']}")
 
 
 if __name__ == "__main__":
-    {"prompts": prompts, "texts": texts}[sys.argv[1]](pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))
+    {"prompts": prompts, "texts": texts, "table": table}[sys.argv[1]](pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))

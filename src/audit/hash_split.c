@@ -8,11 +8,6 @@ rt_hash_split rt_hash_split_of(const char *name)
     return strcmp(name, "even-hash") == 0 ? RT_SPLIT_EVEN : strcmp(name, "odd-hash") == 0 ? RT_SPLIT_ODD : RT_SPLIT_ALL;
 }
 
-rt_hash_split rt_hash_split_other(rt_hash_split split)
-{
-    return split == RT_SPLIT_EVEN ? RT_SPLIT_ODD : split == RT_SPLIT_ODD ? RT_SPLIT_EVEN : RT_SPLIT_ALL;
-}
-
 bool rt_hash_split_has(rt_hash_split split, const char *id)
 {
     const rt_digest d = rt_sha256_of(id, strlen(id));

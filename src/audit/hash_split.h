@@ -14,8 +14,6 @@ typedef enum rt_hash_split {
 
 /* One of RT_HASH_SPLITS; others are all. */
 rt_hash_split rt_hash_split_of(const char *name);
-/* The rows that are not in it; of all, all. */
-rt_hash_split rt_hash_split_other(rt_hash_split split);
 bool rt_hash_split_has(rt_hash_split split, const char *id);
 
 #endif

@@ -203,6 +203,7 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "provenance_complete", json_boolean(rt_facts_data_stated(json_object_get(facts, "data"))));
     set(facts, "collect", load(f, "collect.json"));
     set(facts, "train", training(f, "student/train.json", "metrics.jsonl"));
+    set(facts, "retain", rt_facts_retain(f, json_object_get(facts, "train"), models));
     set(facts, "twin", f->recipe.twin ? training(f, "twin/train.json", "twin/metrics.jsonl") : NULL);
     set(facts, "models", json_incref((json_t *)models));
     set(facts, "exports", json_incref(json_object_get(audit, "exports")));

@@ -16,4 +16,8 @@ bool rt_facts_data_stated(const json_t *data);
 /* The part of the facts the model card takes (record/card.h names the fields). */
 json_t *rt_facts_card(const json_t *facts);
 
+/* {rt_flow_retain_json, kl, and where the recipe names a run beside it beside, kl_without, price = kl / kl_without -
+ * 1}; owned, NULL: nothing was retained. */
+json_t *rt_facts_retain(const rt_flow *f, const json_t *train, const json_t *models);
+
 #endif

@@ -29,10 +29,13 @@ static json_t *retained(const rt_flow *f)
     for (size_t i = 0; i < r->n_watch; i++) {
         watched[i] = r->watch[i].data;
     }
-    return r->n_prompts == 0
-               ? NULL
-               : json_pack("{s:o, s:o, s:o}", "retain", part(f, "retain"), "prompts",
-                           file_digests(f, r->prompts, r->n_prompts), "watched", file_digests(f, watched, r->n_watch));
+    if (r->n_prompts == 0) {
+        return NULL;
+    }
+    json_t *block = part(f, "retain");
+    json_object_del(block, "beside"); /* only the page asks for it */
+    return json_pack("{s:o, s:o, s:o}", "retain", block, "prompts", file_digests(f, r->prompts, r->n_prompts),
+                     "watched", file_digests(f, watched, r->n_watch));
 }
 
 json_t *rt_inputs_collect(const rt_flow *f)

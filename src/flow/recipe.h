@@ -36,6 +36,7 @@ typedef struct rt_retain_spec {
     rt_watch_spec watch[RT_WATCHED];
     size_t n_watch;
     bool keep;
+    const char *beside; /* run without it, NULL: none */
 } rt_retain_spec;
 
 /* Strings are views into `json` unless marked owned. */

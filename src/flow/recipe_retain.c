@@ -28,7 +28,7 @@ const rt_field rt_retain_schema[] = {
      .kind = RT_FIELD_ENUM,
      .choices = RT_HASH_SPLITS,
      .dflt = "all",
-     .help = "rows whose id's SHA-256 ends in an even or odd hex digit; tasks on refusal are audited on the others"},
+     .help = "rows whose id's SHA-256 ends in an even or odd hex digit; `rows` of a task takes the others"},
     {.key = "weight",
      .kind = RT_FIELD_NUM,
      .min = 0.001,
@@ -56,6 +56,9 @@ const rt_field rt_retain_schema[] = {
      .choices = "gate|keep",
      .dflt = "gate",
      .help = "gate: stop once what held no longer does; keep: the last weights that held are the student"},
+    {.key = "beside",
+     .kind = RT_FIELD_STR,
+     .help = "run directory of the recipe without `retain`: the page says what it cost in KL"},
     {0},
 };
 
@@ -113,6 +116,7 @@ rt_status rt_retain_spec_read(rt_retain_spec *out, const json_t *block, int64_t 
     out->batch_tokens = rt_json_i64(block, "batch_tokens", share > LEAST_TOKENS ? (int64_t)share : LEAST_TOKENS);
     out->new_tokens = rt_json_i64(block, "new_tokens", 64);
     out->every = rt_json_i64(block, "every", 0);
+    out->beside = rt_json_str(block, "beside", NULL);
     out->keep = strcmp(rt_json_str(block, "fail", "gate"), "keep") == 0;
     for (size_t i = 0; i < out->n_watch; i++) {
         RT_TRY(read_watch(&out->watch[i], json_array_get(watch, i), err));

@@ -13,7 +13,7 @@ static const char *text_of(const json_t *row)
 }
 
 /* Ids and prompts of a file, as keys. */
-static rt_status note_rows(json_t *known, const char *path, rt_hash_split split, rt_err *err)
+static rt_status note_rows(json_t *known, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_jsonl lines = {0};
@@ -25,11 +25,9 @@ static rt_status note_rows(json_t *known, const char *path, rt_hash_split split,
             break;
         }
         const char *id = rt_json_str(row, "id", NULL), *text = text_of(row);
-        if (split == RT_SPLIT_ALL || (id != NULL && rt_hash_split_has(split, id))) {
-            if ((id != NULL && json_object_set_new(known, id, json_string(path)) != 0) ||
-                (text != NULL && json_object_set_new(known, text, json_string(path)) != 0)) {
-                RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the rows of '%s'", path);
-            }
+        if ((id != NULL && json_object_set_new(known, id, json_string(path)) != 0) ||
+            (text != NULL && json_object_set_new(known, text, json_string(path)) != 0)) {
+            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the rows of '%s'", path);
         }
         json_decref(row);
         row = NULL;
@@ -40,17 +38,15 @@ out:
     return st;
 }
 
-/* Rows of the other half where the split keeps them apart. */
 static rt_status note_measured(const rt_flow *f, json_t *known, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_run_recipe *r = &f->recipe;
-    const rt_hash_split other = rt_hash_split_other(r->retain.split);
     for (size_t i = 0; i < r->n_tasks; i++) {
-        RT_TRY(note_rows(known, r->task_data[i], other, err));
+        RT_TRY(note_rows(known, r->task_data[i], err));
     }
     for (size_t i = 0; i < r->retain.n_watch; i++) {
-        RT_TRY(note_rows(known, r->retain.watch[i].data, RT_SPLIT_ALL, err));
+        RT_TRY(note_rows(known, r->retain.watch[i].data, err));
     }
 out:
     return st;

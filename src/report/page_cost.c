@@ -93,6 +93,32 @@ static void machine(rt_str *out, const json_t *m)
     rt_str_puts(out, "</dl></div>\n");
 }
 
+/* What was to be retained, and its price in fidelity. */
+static void retained(rt_str *out, const json_t *r)
+{
+    size_t i;
+    json_t *w;
+    if (!json_is_object(r)) {
+        return;
+    }
+    rt_str_puts(out, "<div><h3>Retained behaviour</h3>\n<dl class=\"facts\">\n");
+    rt_page_pair_json(out, "Answers by", r, "answers");
+    rt_page_pair_num(out, "Share of a step's weight", r, "weight", rt_num_share);
+    json_array_foreach(at(r, "watch"), i, w)
+    {
+        const char *name = rt_json_str(w, "name", "?");
+        rt_page_pair_num(out, name, w, "value", rt_num_plain);
+        rt_page_pair(out, "within its bounds", rt_json_bool(w, "holds", false) ? "yes" : "no");
+    }
+    rt_page_pair_num(out, "KL to the teacher, nats a token", r, "kl", rt_num_plain);
+    if (json_object_get(r, "beside") != NULL) {
+        rt_page_pair_json(out, "Run without it", r, "beside");
+        rt_page_pair_num(out, "KL without it", r, "kl_without", rt_num_plain);
+        rt_page_pair_num(out, "Price: more KL by", r, "price", rt_num_share);
+    }
+    rt_str_puts(out, "</dl></div>\n");
+}
+
 void rt_page_cost(rt_str *out, const json_t *facts)
 {
     const json_t *cost = at(facts, "cost");
@@ -105,6 +131,7 @@ void rt_page_cost(rt_str *out, const json_t *facts)
     rt_str_puts(out, "<div class=\"charts\">\n");
     stage_chart(out, cost);
     collected(out, at(facts, "collect"));
+    retained(out, at(facts, "retain"));
     machine(out, at(facts, "machine"));
     rt_str_puts(out, "</div>\n</section>\n");
 }

@@ -14,6 +14,7 @@
  *              first_loss, last_loss, stopped,
  *              curve: [{tokens, loss, kl, lr}], validations: [{tokens, kl, top1}]}
  *              the tokens of a point are those so far: `total_tokens`, or `tokens` where that is absent
+ *   retain     {answers, weight, watch: [{name, value, min, max, holds}], kl, beside, kl_without, price}
  *   twin       as train
  *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
  *              fidelity: rt_fidelity_json, tasks: [rt_task_json]}]

@@ -56,6 +56,14 @@ class Retain(ProgramTest):
         self.assertEqual([(w["name"], w["holds"]) for w in retain["watch"]], [("advbench margin", True)])
         self.assertEqual(retain["watch"][0]["value"], watch[-1]["advbench margin"])
 
+    def test_the_page_shows_the_price(self):
+        self.write("plain.yaml", RECIPE[:RECIPE.index("retain:")] + RECIPE[RECIPE.index("export:"):])
+        self.ok("run", "plain.yaml")
+        self.run_recipe("retain.beside=runs/plain")
+        page = (self.dir / "runs/safe/report.html").read_text()
+        for words in ("Retained behaviour", "advbench margin", "KL without it", "Price: more KL by"):
+            self.assertIn(words, page)
+
     def test_the_teacher_answers_and_that_is_on_record(self):
         self.run_recipe("retain.answers=teacher", "retain.new_tokens=8")
         self.assertEqual(len((self.dir / "runs/safe/retain/answers.jsonl").read_text().splitlines()), 9)
