@@ -113,6 +113,26 @@ const char *rt_role_gguf(rt_role r)
     return names[r];
 }
 
+bool rt_role_is_norm(rt_role r)
+{
+    switch (r) {
+    case RT_ROLE_ATTN_NORM:
+    case RT_ROLE_ATTN_Q_NORM:
+    case RT_ROLE_ATTN_K_NORM:
+    case RT_ROLE_ATTN_POST_NORM:
+    case RT_ROLE_LIGHTNING_NORM:
+    case RT_ROLE_MLA_Q_NORM:
+    case RT_ROLE_MLA_KV_NORM:
+    case RT_ROLE_INDEX_K_NORM:
+    case RT_ROLE_POOL_NORM:
+    case RT_ROLE_INDEX_POOL_NORM:
+    case RT_ROLE_FFN_NORM:
+    case RT_ROLE_FFN_POST_NORM:
+    case RT_ROLE_OUTPUT_NORM: return true;
+    default: return false;
+    }
+}
+
 const char *rt_tensor_gguf(const rt_tensor_desc *d)
 {
     return d->gguf != NULL ? d->gguf : rt_role_gguf(d->role);

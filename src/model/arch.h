@@ -237,6 +237,8 @@ const char *rt_role_gguf(rt_role r); /* "blk.%d.attn_q.weight" */
 const char *rt_tensor_gguf(const rt_tensor_desc *d);
 /* `pattern` with its first %d replaced by `first`, a second one by `second`. */
 void rt_name_numbered(char *out, size_t n, const char *pattern, int first, int second);
+/* Gain of an RMS norm. */
+bool rt_role_is_norm(rt_role r);
 /* The architecture has tensors of this role. */
 bool rt_arch_has(const rt_arch *arch, rt_role r);
 int64_t rt_dim_size(rt_dim d, const rt_hparams *hp);

@@ -77,6 +77,31 @@ void rt_gather_add_cached(rt_gather *g, const rt_cache_sequence *s)
     g->n_sequences++;
 }
 
+static int64_t piece_tokens(const rt_segment *s)
+{
+    return s->n < RT_PIECE_TOKENS ? s->n : RT_PIECE_TOKENS;
+}
+
+rt_status rt_gather_spread(rt_gather *g, const rt_packed *p, int64_t tokens, rt_err *err)
+{
+    const int64_t n_segments = (int64_t)p->n_segments, room = tokens > RT_PIECE_TOKENS ? tokens : RT_PIECE_TOKENS;
+    int64_t all = 0;
+    for (int64_t i = 0; i < n_segments; i++) {
+        all += piece_tokens(&p->segments[i]);
+    }
+    RT_BUG_IF(all == 0);
+    int64_t n = (room * n_segments + all - 1) / all; /* pieces of mean length that fill the room */
+    n = n < n_segments ? n : n_segments;
+    const rt_status st = rt_gather_init(g, room, err);
+    for (int64_t i = 0; st == RT_OK && i < n; i++) {
+        const rt_segment *s = &p->segments[i * n_segments / n];
+        if (g->n_tokens + piece_tokens(s) <= room) {
+            rt_gather_add_piece(g, p, s, piece_tokens(s));
+        }
+    }
+    return st;
+}
+
 rt_batch rt_gather_batch(const rt_gather *g)
 {
     return (rt_batch){.ids = g->ids, .n_rows = g->n_tokens, .spans = g->spans, .n_spans = g->n_spans};

@@ -25,6 +25,10 @@ void rt_gather_add_packed(rt_gather *g, const rt_packed *p, int64_t sequence);
 /* The first n tokens of a segment, as a span of their own. */
 void rt_gather_add_piece(rt_gather *g, const rt_packed *p, const rt_segment *s, int64_t n);
 void rt_gather_add_cached(rt_gather *g, const rt_cache_sequence *s);
+/* Initialises, and takes beginnings of segments from all over the corpus, up to `tokens` (a piece at least): what one
+ * page can spare, another may need. */
+#define RT_PIECE_TOKENS 256
+RT_MUST_USE rt_status rt_gather_spread(rt_gather *g, const rt_packed *p, int64_t tokens, rt_err *err);
 rt_batch rt_gather_batch(const rt_gather *g); /* view */
 
 int64_t rt_packed_sequence_tokens(const rt_packed *p, int64_t sequence);

@@ -7,8 +7,6 @@
 
 #include "teacher/gather.h"
 
-#define PIECE 256 /* tokens of one place in the text */
-
 rt_rank_options rt_rank_default(void)
 {
     return (rt_rank_options){.tokens = 1024, .down_to = 1};
@@ -108,30 +106,10 @@ static rt_status remove_one(ranker *k, rt_ranking *r, rt_err *err)
 
 /* ---- whole ---- */
 
-static int64_t piece_tokens(const rt_segment *s)
-{
-    return s->n < PIECE ? s->n : PIECE;
-}
-
-/* Beginnings of segments from all over the corpus: what one page can spare, another may need. */
 static rt_status take_text(ranker *k, const rt_packed *p, int64_t tokens, rt_err *err)
 {
     rt_status st = RT_OK;
-    const int64_t n_segments = (int64_t)p->n_segments, room = tokens > PIECE ? tokens : PIECE;
-    int64_t all = 0;
-    for (int64_t i = 0; i < n_segments; i++) {
-        all += piece_tokens(&p->segments[i]);
-    }
-    RT_BUG_IF(all == 0);
-    int64_t n = (room * n_segments + all - 1) / all; /* pieces of mean length that fill the room */
-    n = n < n_segments ? n : n_segments;
-    RT_TRY(rt_gather_init(&k->g, room, err));
-    for (int64_t i = 0; i < n; i++) {
-        const rt_segment *s = &p->segments[i * n_segments / n];
-        if (k->g.n_tokens + piece_tokens(s) <= room) {
-            rt_gather_add_piece(&k->g, p, s, piece_tokens(s));
-        }
-    }
+    RT_TRY(rt_gather_spread(&k->g, p, tokens, err));
     if (k->g.n_rows == 0) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "the text to rank layers on has no token that counts");
     }
@@ -162,7 +140,7 @@ static rt_status prepare(ranker *k, int down_to, rt_err *err)
     for (int i = 0; i < k->n; i++) {
         k->layers[i] = i;
     }
-    RT_TRY(rt_acts_new(&k->acts, k->m, k->g.n_tokens, PIECE, RT_NET_FORWARD, err));
+    RT_TRY(rt_acts_new(&k->acts, k->m, k->g.n_tokens, RT_PIECE_TOKENS, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&k->head, k->m, NULL, false, err));
     RT_TRY(RT_NEW(&k->logp, (size_t)k->g.n_rows, "scores", err));
     RT_TRY(RT_NEW(&k->before, (size_t)k->n + 1, "streams before layers", err));
