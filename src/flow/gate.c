@@ -34,6 +34,26 @@ rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir)
                            .noncommercial = f->recipe.noncommercial};
 }
 
+/* A model that is not the teacher, whose weights the student begins with. */
+static rt_status judge_weights(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_permit_ask ask = {.model = f->recipe.from,
+                               .uses = RT_USE_DERIVE_WEIGHTS,
+                               .dir = f->dir,
+                               .accept = accepted(f),
+                               .reason = f->o->accept_reason,
+                               .grant = f->recipe.grant,
+                               .noncommercial = f->recipe.noncommercial,
+                               .hashes = f->hashes};
+    RT_TRY(rt_permit_get(&f->weights_permit, &ask, NULL, err));
+    if (f->manifest.root != NULL) {
+        RT_TRY(rt_manifest_set(&f->manifest, "weights_permit", (json_t *)rt_permit_json(f->weights_permit), err));
+    }
+out:
+    return st;
+}
+
 /* On what is declared; once the server was asked, its own name for the model counts again. */
 static rt_status judge_served(rt_flow *f, rt_err *err)
 {
@@ -63,14 +83,19 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
     const bool served = rt_flow_is_served(f);
-    const unsigned derive = strcmp(f->recipe.init, "prune") == 0 ? RT_USE_DERIVE_WEIGHTS : 0u;
+    const bool apart = strcmp(f->recipe.from, f->recipe.teacher) != 0; /* no weights of the teacher's */
+    const bool random = strcmp(f->recipe.init, "random") == 0;
+    const unsigned derive = random && !served && !apart ? 0u : RT_USE_DERIVE_WEIGHTS;
     if (!rt_path_exists(f->recipe.teacher)) {
         RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "%s '%s' does not exist; run ./quickstart or make fetch, or name another %s",
                     served ? "model" : "teacher", f->recipe.teacher, served ? "student.from" : "teacher.model");
     }
+    if (!rt_path_exists(f->recipe.from)) {
+        RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "'student.from' names '%s', which does not exist", f->recipe.from);
+    }
     const rt_permit_ask ask = {
         .model = f->recipe.teacher,
-        .uses = served ? derive : RT_USE_TRAIN_ON_OUTPUTS | derive,
+        .uses = served ? derive : RT_USE_TRAIN_ON_OUTPUTS | (apart ? 0u : derive),
         .dir = f->dir,
         .accept = accepted(f),
         .reason = f->o->accept_reason,
@@ -82,6 +107,8 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
     snprintf(f->teacher_sha, sizeof f->teacher_sha, "%s", rt_permit_model_sha256(f->permit));
     if (served) {
         RT_TRY(judge_served(f, err));
+    } else if (apart) {
+        RT_TRY(judge_weights(f, err));
     }
     if (f->manifest.root != NULL) {
         RT_TRY(rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err));

@@ -1,6 +1,8 @@
 /* What each result of a run depends on: parts of the recipe, what the plan made of them, and the files they name. */
 #include "flow/inputs.h"
 
+#include <string.h>
+
 static json_t *file_digests(const rt_flow *f, const char *const *paths, size_t n)
 {
     json_t *out = json_array();
@@ -50,7 +52,9 @@ json_t *rt_inputs_collect(const rt_flow *f)
 
 json_t *rt_inputs_init(const rt_flow *f)
 {
-    return json_pack("{s:s, s:o}", "teacher", f->teacher_sha, "student", part(f, "student"));
+    const bool random = strcmp(f->recipe.init, "random") == 0;
+    return json_pack("{s:s, s:o, s:o*}", "teacher", rt_permit_model_sha256(rt_flow_weights_permit(f)), "student",
+                     part(f, "student"), "seed", random ? json_integer((json_int_t)f->recipe.seed) : NULL);
 }
 
 json_t *rt_inputs_train(const rt_flow *f)

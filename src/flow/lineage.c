@@ -141,7 +141,7 @@ static rt_status copy_licence_files(const char *path, const char *dir, rt_err *e
 
 /* ---- public ---- */
 
-rt_status rt_lineage_of_cut(const rt_permit *permit, const char *dir, rt_err *err)
+rt_status rt_lineage_of_cut(const rt_permit *permit, const char *what, const char *dir, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_licence_table *t = NULL;
@@ -157,7 +157,7 @@ rt_status rt_lineage_of_cut(const rt_permit *permit, const char *dir, rt_err *er
     RT_TRY(set(p, "retort.licence.verdict", rt_verdict_name(rt_permit_verdict(permit)), err));
     RT_TRY(set(p, "retort.permit", rt_permit_id(permit), err));
     drop_name(p);
-    RT_TRY(write_card(p, dir, "The teacher's weights without some of its layers, the rest as it was.", err));
+    RT_TRY(write_card(p, dir, what, err));
     RT_TRY(copy_licence_files(teacher, dir, err));
 out:
     json_decref(p);

@@ -7,8 +7,9 @@
 #include "record/gate.h"
 #include "teacher/cache.h"
 
-/* README.md in `dir` for a student cut out of the permit's model; licence files of a teacher's folder are copied. */
-RT_MUST_USE rt_status rt_lineage_of_cut(const rt_permit *permit, const char *dir, rt_err *err);
+/* README.md in `dir` for a student made from the permit's model, `what` in a sentence; licence files of a teacher's
+ * folder are copied. */
+RT_MUST_USE rt_status rt_lineage_of_cut(const rt_permit *permit, const char *what, const char *dir, rt_err *err);
 /* README.md in `dir` for the model at `student`, trained on the cache. */
 RT_MUST_USE rt_status rt_lineage_of_training(const char *student, const rt_cache_header *cache, const char *dir,
                                              rt_err *err);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "infer/kv.h"
 #include "teacher/forecast.h"
 #include "tensor/loss.h"
 
@@ -89,6 +90,48 @@ static rt_status time_streamed(double *tokens_per_s, const rt_model *m, int64_t 
     return st;
 }
 
+rt_status rt_pace_forward(double *tokens_per_s, const rt_model *m, int64_t rows, int64_t sequence, rt_err *err)
+{
+    rt_status st = RT_OK;
+    bench b = {0};
+    RT_TRY(bench_init(&b, m->hp.n_vocab, rows, sequence, err));
+    RT_TRY(m->stream != NULL ? time_streamed(tokens_per_s, m, rows, sequence, err)
+                             : time_teacher(tokens_per_s, m, &b, sequence, err));
+out:
+    bench_release(&b);
+    return st;
+}
+
+rt_status rt_pace_decode(double *tokens_per_s, const rt_model *m, int n, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_acts *acts = NULL;
+    rt_head *head = NULL;
+    rt_kv kv = {0};
+    bench b = {.n_vocab = m->hp.n_vocab};
+    const int64_t cap = WARM + n;
+    double t0 = 0;
+    RT_TRY(rt_acts_new(&acts, m, 1, cap, RT_NET_ROWS, err));
+    RT_TRY(rt_head_new(&head, m, NULL, false, err));
+    RT_TRY(rt_kv_init(&kv, m, cap, err));
+    const rt_span span = {.n = 1, .kv = &kv};
+    const int32_t id = 1;
+    const rt_batch one = {.ids = &id, .n_rows = 1, .spans = &span, .n_spans = 1};
+    for (int64_t i = 0; i < cap; i++) {
+        t0 = i == WARM ? rt_now() : t0;
+        rt_net_forward(m, acts, &one);
+        rt_head_run(head,
+                    &(rt_head_sweep){
+                        .model = m, .x = rt_acts_x(acts), .n_rows = 1, .mode = RT_NET_ROWS, .visit = look, .ud = &b});
+    }
+    *tokens_per_s = (double)n / (rt_now() - t0);
+out:
+    rt_kv_release(&kv);
+    rt_acts_free(acts);
+    rt_head_free(head);
+    return st;
+}
+
 static rt_status time_step(double *tokens_per_s, const rt_model *m, bench *b, int64_t sequence, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -123,27 +166,22 @@ out:
     return st;
 }
 
-rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens,
+rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model *student, int64_t batch_tokens,
                           int64_t sequence, rt_err *err)
 {
     rt_status st = RT_OK;
     bench b = {0};
-    rt_model *student = NULL;
-    int keep[RT_MAX_LAYERS];
+    rt_model *built = NULL;
     const double t0 = rt_now();
     const rt_precision precision = teacher->compute == RT_BF16 ? RT_PRECISION_BF16 : RT_PRECISION_F32;
-    for (int i = 0; i < student_layers; i++) {
-        keep[i] = i;
-    }
     RT_TRY(bench_init(&b, teacher->hp.n_vocab, batch_tokens, sequence, err));
-    RT_TRY(teacher->stream != NULL ? time_streamed(&out->teacher_tokens_per_s, teacher, batch_tokens, sequence, err)
-                                   : time_teacher(&out->teacher_tokens_per_s, teacher, &b, sequence, err));
-    RT_TRY(rt_model_cut(&student, teacher, keep, student_layers,
+    RT_TRY(rt_pace_forward(&out->teacher_tokens_per_s, teacher, batch_tokens, sequence, err));
+    RT_TRY(rt_model_new(&built, student->arch, &student->hp,
                         &(rt_model_options){.precision = precision, .trainable = true}, err));
-    RT_TRY(time_step(&out->step_tokens_per_s, student, &b, sequence, err));
+    RT_TRY(time_step(&out->step_tokens_per_s, built, &b, sequence, err));
     out->seconds = rt_now() - t0;
 out:
-    rt_model_close(student);
+    rt_model_close(built);
     bench_release(&b);
     return st;
 }

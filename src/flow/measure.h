@@ -10,8 +10,13 @@ typedef struct rt_pace {
     double seconds;              /* spent measuring */
 } rt_pace;
 
-/* A few seconds: two warm runs of each are not counted, the faster of two that are is taken. */
-RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, int student_layers, int64_t batch_tokens,
-                                      int64_t sequence, rt_err *err);
+/* Tokens/s of text scored, `rows` at a time in sequences; and written one by one after each other, `n` of them. */
+RT_MUST_USE rt_status rt_pace_forward(double *tokens_per_s, const rt_model *m, int64_t rows, int64_t sequence,
+                                      rt_err *err);
+RT_MUST_USE rt_status rt_pace_decode(double *tokens_per_s, const rt_model *m, int n, rt_err *err);
+
+/* `student`: an outline. A few seconds: two warm runs of each are not counted, the faster of two that are is taken. */
+RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model *student,
+                                      int64_t batch_tokens, int64_t sequence, rt_err *err);
 
 #endif

@@ -16,16 +16,6 @@ static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teac
     return 0.0;
 }
 
-/* Elements of a student with this many of the teacher's layers. */
-static double student_elements(const rt_flow *f, int layers)
-{
-    double n = 0;
-    for (size_t i = 0; i < f->teacher->n_params; i++) {
-        n += f->teacher->params[i].layer < layers ? (double)f->teacher->params[i].n : 0.0;
-    }
-    return n;
-}
-
 static int64_t corpus_tokens(rt_flow *f, rt_err *err)
 {
     return rt_flow_need_texts(f, err) == RT_OK ? f->packed.n_tokens : -1;
@@ -40,23 +30,22 @@ static json_t *stage_seconds(const rt_flow *f, int64_t collect, double train)
 }
 
 /* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
-static double peak_bytes(const rt_flow *f, double elements)
+static double peak_bytes(const rt_flow *f, const rt_model *student)
 {
     const int64_t most = f->recipe.batch_tokens < RT_STEP_MICRO_TOKENS ? f->recipe.batch_tokens : RT_STEP_MICRO_TOKENS;
     const int64_t rows = most > f->recipe.sequence ? most : f->recipe.sequence;
     const bool again = strcmp(f->recipe.recompute, "layers") == 0;
-    const int layers = f->recipe.n_keep > 0 ? f->recipe.n_keep : f->recipe.layers;
-    const double share = (double)layers / (double)f->teacher->hp.n_layer;
     const double teacher =
         f->teacher->stream != NULL ? (double)rt_model_streamed(f->teacher).bytes : (double)f->teacher->n_elements * 2.0;
-    return elements * 18.0 + teacher + (double)rt_head_bytes(f->teacher, NULL, true) +
-           share * (double)rt_acts_bytes(f->teacher, rows, f->recipe.sequence, again ? RT_NET_RECOMPUTE : RT_NET_TRAIN);
+    return (double)student->n_elements * 18.0 + teacher + (double)rt_head_bytes(student, NULL, true) +
+           (double)rt_acts_bytes(student, rows, f->recipe.sequence, again ? RT_NET_RECOMPUTE : RT_NET_TRAIN);
 }
 
 rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_flow f = {0};
+    rt_model *student = NULL;
     RT_TRY(rt_flow_open(&f, o, false, err));
     RT_TRY(rt_flow_gate(&f, err));
     RT_TRY(rt_flow_split(&f, err));
@@ -65,19 +54,21 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
         st = err != NULL ? err->code : RT_INTERNAL;
         goto out;
     }
-    const int layers = f.recipe.n_keep > 0 ? f.recipe.n_keep : f.recipe.layers;
-    const double elements = student_elements(&f, layers);
+    RT_TRY(rt_flow_need_teacher(&f, err));
+    RT_TRY(rt_flow_outline(&f, &student, err));
+    const double elements = (double)student->n_elements;
     const double train =
         f.split.train_seconds > 0
             ? f.split.train_seconds
             : (double)(f.split.train_tokens > 0 ? f.split.train_tokens : collect) / f.split.step_tokens_per_s;
-    *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:i, s:f}, s:I, s:I, s:o, s:f, s:f}", "name",
-                      f.recipe.name, "dir", f.dir, "recipe", json_incref(f.recipe.json), "licence", "id",
+    *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:I, s:I, s:I, s:f}, s:I, s:I, s:o, s:f, s:f}",
+                      "name", f.recipe.name, "dir", f.dir, "recipe", json_incref(f.recipe.json), "licence", "id",
                       rt_permit_licence(f.permit), "verdict", rt_verdict_name(rt_permit_verdict(f.permit)),
                       "teacher_sha256", rt_permit_model_sha256(f.permit), "budget_seconds", f.recipe.budget, "student",
-                      "layers", layers, "parameters", elements, "collect_tokens", (json_int_t)collect, "train_tokens",
-                      (json_int_t)(train * f.split.step_tokens_per_s), "seconds", stage_seconds(&f, collect, train),
-                      "peak_memory_bytes", peak_bytes(&f, elements), "disk_bytes",
+                      "layers", (json_int_t)student->hp.n_layer, "hidden", (json_int_t)student->hp.d_model, "ffn",
+                      (json_int_t)student->hp.d_ff, "parameters", elements, "collect_tokens", (json_int_t)collect,
+                      "train_tokens", (json_int_t)(train * f.split.step_tokens_per_s), "seconds",
+                      stage_seconds(&f, collect, train), "peak_memory_bytes", peak_bytes(&f, student), "disk_bytes",
                       (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) +
                           elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
     if (*plan == NULL) {
@@ -86,6 +77,7 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     json_object_set_new(*plan, "pace", rt_split_json(&f.split));
     json_object_set_new(*plan, "accepted_seconds", json_real(rt_flow_accepted_seconds(&f)));
 out:
+    rt_model_close(student);
     rt_flow_close(&f);
     return st;
 }

@@ -97,15 +97,19 @@ static const rt_field collect_fields[] = {
 static const rt_field student_fields[] = {
     {.key = "init",
      .kind = RT_FIELD_ENUM,
-     .choices = "prune",
+     .choices = "prune|random|model",
      .dflt = "prune",
-     .help = "cut layers out of the teacher, or of `from`"},
+     .help = "prune: cut out of the teacher, or of `from`; random: their shape, fresh weights; model: `from` as it is"},
     {.key = "from",
      .kind = RT_FIELD_STR,
-     .help = "with teacher.endpoint: a model here, with the served model's tokenizer, to be cut"},
+     .help = "a model here with the teacher's tokenizer, e.g. RUN/student; default: the teacher"},
     {.key = "layers", .kind = RT_FIELD_INT, .min = 1, .max = RT_MAX_LAYERS, .help = "how many layers to keep"},
+    {.key = "hidden", .kind = RT_FIELD_INT, .min = 1, .max = 1 << 16, .help = "residual channels, a multiple of 32"},
+    {.key = "ffn", .kind = RT_FIELD_INT, .min = 1, .max = 1 << 20, .help = "feed-forward neurons, a multiple of 32"},
+    {.key = "kv_heads", .kind = RT_FIELD_INT, .min = 1, .max = 4096, .help = "key/value heads, each with its queries"},
     {.key = "keep", .kind = RT_FIELD_STRS, .help = "the very layers to keep, e.g. [0, 1, 2, 28, 29]"},
-    {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for this teacher"},
+    {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for the model that is cut"},
+    {.key = "importance", .kind = RT_FIELD_STR, .help = "file with the importance of its widths, made before"},
     {0},
 };
 #define RT_LOSS(name, recipe, power, distils, formula) "|" recipe
@@ -287,12 +291,34 @@ static rt_status read_strings(const json_t *list, const char *what, const char *
 static rt_status read_student(rt_run_recipe *r, const json_t *s, rt_err *err)
 {
     const json_t *keep = json_object_get(s, "keep");
+    static const char *const shaping[] = {"layers", "hidden", "ffn", "kv_heads", "keep", "ranking", "importance"};
     r->init = rt_json_str(s, "init", "prune");
-    r->layers = (int)rt_json_i64(s, "layers", 0);
+    r->from = rt_json_str(s, "from", r->teacher);
+    r->shape = (rt_shape){.layers = rt_json_i64(s, "layers", 0),
+                          .hidden = rt_json_i64(s, "hidden", 0),
+                          .ffn = rt_json_i64(s, "ffn", 0),
+                          .kv_heads = rt_json_i64(s, "kv_heads", 0)};
     r->ranking = rt_json_str(s, "ranking", NULL);
+    r->importance = rt_json_str(s, "importance", NULL);
     r->n_keep = (int)json_array_size(keep);
-    if ((r->layers > 0) == (r->n_keep > 0)) {
-        return rt_fail(err, RT_RECIPE, 0, "'student' needs either 'layers' (how many) or 'keep' (which)");
+    const bool prunes = strcmp(r->init, "prune") == 0, narrows = r->shape.hidden + r->shape.ffn + r->shape.kv_heads > 0;
+    if (prunes && ((r->shape.layers > 0 && r->n_keep > 0) || (r->shape.layers + r->n_keep == 0 && !narrows))) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "'student' needs either 'layers' (how many) or 'keep' (which), or a width to cut");
+    }
+    if (strcmp(r->init, "random") == 0 && r->n_keep > 0) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "'student.keep' names layers to keep; a random student has none: say 'layers'");
+    }
+    if (strcmp(r->init, "model") == 0 && json_object_get(s, "from") == NULL) {
+        return rt_fail(err, RT_RECIPE, 0, "'student.init: model' needs 'student.from', the model to train");
+    }
+    for (size_t i = 0; strcmp(r->init, "model") == 0 && i < sizeof shaping / sizeof shaping[0]; i++) {
+        if (json_object_get(s, shaping[i]) != NULL) {
+            return rt_fail(err, RT_RECIPE, 0,
+                           "'student.%s' goes with 'student.init: prune': a given model is trained as it is",
+                           shaping[i]);
+        }
     }
     for (int i = 0; i < r->n_keep; i++) {
         int64_t layer;
@@ -485,9 +511,7 @@ static rt_status read_server(rt_run_recipe *r, const json_t *teacher, const json
         }
     }
     if (r->server.url == NULL) {
-        return json_object_get(student, "from") == NULL
-                   ? RT_OK
-                   : rt_fail(err, RT_RECIPE, 0, "'student.from' goes with 'teacher.endpoint': else the teacher is cut");
+        return RT_OK;
     }
     r->licence = rt_json_str(teacher, "licence", NULL);
     r->base_model = rt_json_str(teacher, "base_model", NULL);

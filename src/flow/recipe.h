@@ -6,6 +6,7 @@
 
 #include "audit/hash_split.h"
 #include "format/recipe.h"
+#include "model/cut.h"
 #include "teacher/cache.h"
 #include "teacher/endpoint.h"
 #include "train/trainer.h"
@@ -64,11 +65,12 @@ typedef struct rt_run_recipe {
     int64_t collect_tokens; /* 0: planner or all */
     const char *chat_form;  /* of conversations in the texts; NULL: the one the teacher's template says */
 
-    const char *init; /* "prune" */
-    int layers;       /* 0 when `keep` is given */
+    const char *init; /* "prune", "random", "model" */
+    const char *from; /* the model whose weights or shape the student begins with: the teacher, or student.from */
+    rt_shape shape;   /* layers 0 when `keep` is given; other zeros: as in `from` */
     int keep[RT_MAX_LAYERS];
-    int n_keep;          /* 0: ranked */
-    const char *ranking; /* file or NULL */
+    int n_keep;                       /* 0: ranked */
+    const char *ranking, *importance; /* files or NULL */
 
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;

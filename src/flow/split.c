@@ -133,19 +133,14 @@ static rt_status split_budget(rt_flow *f, rt_err *err)
     return st;
 }
 
-static int student_layers(const rt_run_recipe *r)
-{
-    return r->n_keep > 0 ? r->n_keep : r->layers;
-}
-
-static rt_status measure(rt_flow *f, rt_err *err)
+static rt_status measure(rt_flow *f, const rt_model *student, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
     rt_pace pace = {0};
     const int64_t rows = r->batch_tokens < 2048 ? r->batch_tokens : 2048;
     rt_log(RT_LOG_INFO, "plan: measuring this machine");
     const rt_status st =
-        rt_pace_measure(&pace, f->teacher, student_layers(r), rows, r->sequence < rows ? r->sequence : rows, err);
+        rt_pace_measure(&pace, f->teacher, student, rows, r->sequence < rows ? r->sequence : rows, err);
     if (st != RT_OK) {
         return st;
     }
@@ -162,23 +157,13 @@ static rt_status check_shapes(const rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
     const rt_model *t = f->teacher;
-    const rt_status st = rt_model_check_trainable(t->arch, &t->hp, err); /* the student has the teacher's blocks */
-    if (st != RT_OK) {
-        return st;
-    }
-    if (student_layers(r) > t->hp.n_layer) {
-        return rt_fail(err, RT_RECIPE, 0, "'student.layers' is %d, %s has %lld", student_layers(r),
-                       rt_flow_is_served(f) ? "student.from" : "the teacher", (long long)t->hp.n_layer);
-    }
-    for (int i = 0; i < r->n_keep; i++) {
-        if (r->keep[i] >= t->hp.n_layer || (i > 0 && r->keep[i] <= r->keep[i - 1])) {
-            return rt_fail(err, RT_RECIPE, 0, "'student.keep' entry %d is layer %d: layers must ascend within 0..%lld",
-                           i, r->keep[i], (long long)t->hp.n_layer - 1);
+    const char *const files[] = {r->ranking, r->importance}, *const keys[] = {"ranking", "importance"};
+    for (int i = 0; i < 2; i++) {
+        if (files[i] != NULL && !rt_path_exists(files[i])) {
+            return rt_fail(err, RT_RECIPE, 0,
+                           "'student.%s' names '%s', which does not exist; leave it out to measure now", keys[i],
+                           files[i]);
         }
-    }
-    if (r->ranking != NULL && !rt_path_exists(r->ranking)) {
-        return rt_fail(err, RT_RECIPE, 0,
-                       "'student.ranking' names '%s', which does not exist; leave it out to rank now", r->ranking);
     }
     if (r->sequence > t->rope_rows) {
         return rt_fail(err, RT_RECIPE, 0, "'train.sequence' is %lld, the teacher's context is %lld",
@@ -206,6 +191,7 @@ rt_status rt_flow_split(rt_flow *f, rt_err *err)
     const rt_run_recipe *r = &f->recipe;
     rt_status st = RT_OK;
     char inputs[65];
+    rt_model *student = NULL;
     RT_TRY(rt_inputs_digest("", "plan", rt_inputs_plan(f), inputs, err));
     if (take_kept(f, inputs)) {
         fit_audit(r, &f->split);
@@ -213,13 +199,14 @@ rt_status rt_flow_split(rt_flow *f, rt_err *err)
     }
     RT_TRY(rt_flow_need_teacher(f, err));
     RT_TRY(check_shapes(f, err));
+    RT_TRY(rt_flow_outline(f, &student, err));
     f->split = (rt_split){.collect_tokens = r->collect_tokens,
                           .train_tokens = r->tokens,
-                          .student_share = (double)student_layers(r) / (double)f->teacher->hp.n_layer};
+                          .student_share = rt_model_flops_per_token(student) / rt_model_flops_per_token(f->teacher)};
     memcpy(f->split.inputs, inputs, sizeof inputs);
     /* a dry run tells the time of a recipe without a budget too */
     if (r->budget > 0 || f->manifest.root == NULL) {
-        RT_TRY(measure(f, err));
+        RT_TRY(measure(f, student, err));
     }
     fit_audit(r, &f->split);
     if (r->budget > 0) {
@@ -227,6 +214,7 @@ rt_status rt_flow_split(rt_flow *f, rt_err *err)
     }
     RT_TRY(keep(f, err));
 out:
+    rt_model_close(student);
     return st;
 }
 

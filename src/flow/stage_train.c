@@ -70,8 +70,10 @@ static rt_status save_model(const training *t, const rt_model *m, const rt_cache
     RT_TRY(rt_student_save(m, t->f->tokenizer, dir, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
     /* the twin never saw what the teacher says */
-    RT_TRY(strcmp(t->dir, "student") == 0 ? rt_lineage_of_training(dir, cache, dir, err)
-                                          : rt_lineage_of_cut(rt_flow_weights_permit(t->f), dir, err));
+    RT_TRY(strcmp(t->dir, "student") == 0
+               ? rt_lineage_of_training(dir, cache, dir, err)
+               : rt_lineage_of_cut(rt_flow_weights_permit(t->f),
+                                   "The cut student trained on texts alone, as a baseline.", dir, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
 out:
     rt_free(dir);

@@ -14,7 +14,7 @@
 typedef struct rt_split {
     char inputs[65]; /* digest of what the plan was made from; another recipe gets another plan */
     double teacher_tokens_per_s, step_tokens_per_s, measured_seconds; /* 0: there was no budget to split */
-    double student_share;                                             /* of the teacher's layers */
+    double student_share;                                             /* of the teacher's work a token */
     int64_t collect_tokens;                                           /* 0: all */
     double train_seconds;                                             /* 0: by tokens */
     int64_t train_tokens;                                             /* 0: by seconds */
@@ -84,6 +84,9 @@ rt_collect_options rt_flow_collect_options(const rt_flow *f);
 RT_MUST_USE rt_status rt_flow_split(rt_flow *f, rt_err *err);
 /* Once collecting is done: gives training what is really left of the budget, and keeps that. */
 RT_MUST_USE rt_status rt_flow_settle(rt_flow *f, rt_err *err);
+/* What the student will be, told from the headers of the model it begins with: its parameters without memory behind
+ * them. RT_RECIPE where the recipe's sizes are none of a student. The teacher is open. */
+RT_MUST_USE rt_status rt_flow_outline(const rt_flow *f, rt_model **out, rt_err *err);
 json_t *rt_split_json(const rt_split *s);
 bool rt_split_parse(const json_t *o, rt_split *out);
 

@@ -73,7 +73,6 @@ static rt_status count_tensors(rt_model_description *d, rt_err *err)
 static rt_status describe_gguf(rt_model_description *d, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
-    const rt_arch *arch;
     rt_slice name;
     d->format = "gguf";
     RT_TRY(rt_gguf_open(&d->gguf, path, err));
@@ -84,8 +83,8 @@ static rt_status describe_gguf(rt_model_description *d, const char *path, rt_err
         }
         goto out;
     }
-    RT_TRY(rt_hparams_from_gguf(&arch, &d->hp, d->gguf, err));
-    snprintf(d->architecture, sizeof d->architecture, "%s", arch->name);
+    RT_TRY(rt_hparams_from_gguf(&d->arch, &d->hp, d->gguf, err));
+    snprintf(d->architecture, sizeof d->architecture, "%s", d->arch->name);
 out:
     return st;
 }
@@ -93,11 +92,10 @@ out:
 static rt_status describe_hf(rt_model_description *d, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
-    const rt_arch *arch;
     d->format = "safetensors";
     RT_TRY(rt_hf_open(&d->hf, path, err));
-    RT_TRY(rt_hparams_from_folder(&arch, &d->hp, &d->hf, err));
-    snprintf(d->architecture, sizeof d->architecture, "%s", arch->hf_type);
+    RT_TRY(rt_hparams_from_folder(&d->arch, &d->hp, &d->hf, err));
+    snprintf(d->architecture, sizeof d->architecture, "%s", d->arch->hf_type);
 out:
     return st;
 }

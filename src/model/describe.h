@@ -8,6 +8,7 @@
 typedef struct rt_model_description {
     const char *format;    /* "gguf" or "safetensors" */
     char architecture[64]; /* as the file names it */
+    const rt_arch *arch;   /* NULL: vocabulary_only */
     bool vocabulary_only;  /* a GGUF without tensors: everything below is 0 */
     int64_t parameters;    /* values stored; scales, and tables that follow from hyper-parameters, apart */
     rt_hparams hp;         /* without rope_divisors */

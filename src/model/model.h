@@ -78,7 +78,10 @@ rt_stream_counts rt_model_streamed(const rt_model *m);
  * NULL). */
 RT_MUST_USE rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
                                    rt_err *err);
-/* Student from the teacher's weights: the layers keep[0..n_keep-1] (ascending), everything else as it is. */
+/* The list of parameters alone, without memory behind them: what a model of this shape would be. */
+RT_MUST_USE rt_status rt_model_outline(rt_model **out, const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+/* Student from the teacher's weights (cut.h for other shapes): the layers keep[0..n_keep-1] (ascending), everything
+ * else as it is. */
 RT_MUST_USE rt_status rt_model_cut(rt_model **out, const rt_model *teacher, const int *keep, int n_keep,
                                    const rt_model_options *o, rt_err *err);
 /* After the f32 masters changed outside the optimiser: rewrites the bf16 copies. */
@@ -111,6 +114,8 @@ double rt_model_flops_per_token(const rt_model *m);
  * multiple of the block as F16), vectors as F32. */
 RT_MUST_USE rt_status rt_model_save_gguf(const rt_model *m, const char *path, rt_dtype type, const rt_gguf *tokenizer,
                                          const json_t *extra, rt_err *err);
+/* Bytes of the parameters in such a file. */
+int64_t rt_model_gguf_bytes(const rt_model *m, rt_dtype type);
 /* Weights (F32) as one safetensors file, and config.json beside it (bos/eos/pad ids from `ids` = {bos, eos, pad}, -1:
  * none). */
 RT_MUST_USE rt_status rt_model_save_safetensors(const rt_model *m, const char *path, rt_dtype type, rt_err *err);

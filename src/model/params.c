@@ -230,29 +230,43 @@ out:
     return st;
 }
 
-rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
-                          rt_err *err)
+rt_status rt_model_outline(rt_model **out, const rt_arch *arch, const rt_hparams *hp, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_model *m = NULL;
     RT_TRY(rt_hparams_check(hp, err));
-    if (o->trainable) {
-        RT_TRY(rt_model_check_trainable(arch, hp, err));
-    }
     RT_TRY(RT_NEW(&m, 1, "model", err));
     m->arch = arch;
     m->hp = *hp;
     m->hp.rope_divisors = NULL;
-    m->trainable = o->trainable;
-    const bool bf16 =
-        o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
-    m->compute = bf16 ? RT_BF16 : RT_F32;
+    m->compute = RT_F32;
     m->file_dtype = RT_F32;
     add_all(m);
     RT_TRY(RT_NEW(&m->params, m->n_params, "parameter list", err));
     add_all(m);
     RT_TRY(RT_NEW(&m->layers, (size_t)hp->n_layer, "layer list", err));
     index_params(m);
+    *out = m;
+    m = NULL;
+out:
+    rt_model_close(m);
+    return st;
+}
+
+rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
+                          rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_model *m = NULL;
+    if (o->trainable) {
+        RT_TRY(rt_hparams_check(hp, err));
+        RT_TRY(rt_model_check_trainable(arch, hp, err));
+    }
+    RT_TRY(rt_model_outline(&m, arch, hp, err));
+    m->trainable = o->trainable;
+    const bool bf16 =
+        o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
+    m->compute = bf16 ? RT_BF16 : RT_F32;
     RT_TRY(must_stream(m, o) ? allocate_ends(m, err) : allocate(m, err));
     m->hp.rope_divisors = hp->rope_divisors;
     st = build_rope(m, err);

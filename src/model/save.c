@@ -111,6 +111,16 @@ static rt_dtype stored_type(const rt_param *p, rt_dtype type)
     return rows_type(p->dims[1], type);
 }
 
+int64_t rt_model_gguf_bytes(const rt_model *m, rt_dtype type)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_dtype t = stored_type(&m->params[i], type);
+        bytes += m->params[i].n / rt_dtype_block(t) * rt_dtype_block_bytes(t);
+    }
+    return bytes;
+}
+
 static void add_split_kv(rt_gguf_writer *w, const rt_model *m, const rt_param *p, rt_dtype type, float *values)
 {
     rt_split_kv_part part[2];

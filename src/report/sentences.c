@@ -76,7 +76,8 @@ static void sentence_made(rt_str *s, const json_t *facts)
     student_in_words(s, student);
     const char *from = rt_json_str(student, "from", NULL);
     if (from != NULL) {
-        rt_str_printf(s, ", cut out of %s and taught by ", from);
+        rt_str_printf(s, strcmp(init, "prune") == 0 ? ", cut out of %s and taught by " : ", begun as %s and taught by ",
+                      from);
     } else {
         rt_str_puts(s, strcmp(init, "prune") == 0 ? ", cut out of " : ", learned from ");
     }

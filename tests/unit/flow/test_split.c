@@ -10,7 +10,9 @@ static rt_flow flow_with(rt_model *teacher, int64_t sequence)
     *teacher = (rt_model){.rope_rows = 128};
     teacher->hp.n_layer = 30;
     rt_flow f = {.teacher = teacher};
-    f.recipe.layers = 8;
+    f.recipe.shape.layers = 8;
+    f.recipe.init = "prune";
+    f.recipe.teacher = f.recipe.from = "teacher.gguf";
     f.recipe.sequence = sequence;
     f.recipe.batch_tokens = 1024;
     f.recipe.n_exports = 1;
@@ -32,9 +34,9 @@ static void test_more_layers_than_the_teacher_has_are_refused(void **state)
     (void)state;
     rt_model teacher;
     rt_flow f = flow_with(&teacher, 64);
-    f.recipe.layers = 31;
+    f.recipe.shape.layers = 31;
     assert_int_equal(rt_flow_split(&f, &err), RT_RECIPE);
-    assert_says(err.msg, "'student.layers' is 31, the teacher has 30");
+    assert_says(err.msg, "a student cannot have 31 layers: its teacher has 30");
 }
 
 static void digest_of(const rt_flow *f, char hex[65])

@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "model/describe.h"
 #include "unit/teacher/teacher_fixture.h"
 
 enum { N_VOCAB = 320, N_ROWS = 48 };
@@ -326,12 +327,17 @@ static void a_cut_model_survives_both_formats(void **state)
         char *weights = rt_path_join(dir, "model.safetensors"), *config = rt_path_join(dir, "config.json");
         const int32_t ids[3] = {1, 2, 2};
         rt_model *m = toy_model(*name, true), *back = NULL;
+        rt_model_description described;
         const int layers[] = {0, 2};
         rt_model *thin = smaller(m, (rt_shape){.hidden = 96, .ffn = 96, .kv_heads = 1}), *cut = NULL;
         assert_ok(rt_model_cut(&cut, thin, layers, 2, &exact, &err));
         assert_ok(rt_model_save_gguf(cut, gguf, RT_F32, NULL, NULL, &err));
         assert_ok(rt_model_open(&back, gguf, &exact, &err));
         assert_same_logits(cut, back, 1e-5);
+        assert_ok(rt_model_save_gguf(cut, gguf, RT_Q4_0, NULL, NULL, &err));
+        assert_ok(rt_model_describe(&described, gguf, &err));
+        assert_int_equal(rt_model_gguf_bytes(cut, RT_Q4_0), described.bytes);
+        rt_model_description_release(&described);
         rt_model_close(back);
         assert_ok(rt_model_save_safetensors(cut, weights, RT_F32, &err));
         assert_ok(rt_model_save_config(cut, config, ids, RT_F32, &err));
