@@ -30,7 +30,9 @@ static void student(rt_str *out, const json_t *s)
     rt_str_puts(out, "<h3>Student</h3>\n<dl class=\"facts\">\n");
     rt_page_pair_json(out, "File", s, "file");
     rt_page_pair_json(out, "Started by", s, "init");
-    rt_page_pair_json(out, "Shape", s, "what");
+    if (at(s, "what") != NULL) {
+        rt_page_pair_json(out, "Shape", s, "what");
+    }
     rt_str_puts(out, "<div><dt>Layers kept, counted from 0</dt><dd>");
     for (size_t i = 0; i < json_array_size(keep) && i < 8 * ROWS_SHOWN; i++) {
         rt_str_printf(out, "%s%lld", i ? ", " : "", (long long)json_integer_value(json_array_get(keep, i)));
