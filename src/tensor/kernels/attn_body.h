@@ -4,6 +4,7 @@
  * are turned. Keys that no query of the block sees are never touched. */
 
 enum { ROWS = RT_ATTN_ROWS, ROW_VECS = RT_ATTN_ROWS / RT_W };
+enum { BACKWARD_KEYS = 256 }; /* taken together: scores and their gradients stay in the cache */
 
 /* A block of queries and the keys [k0, k1) that one of them sees. Query i sees key k0 + j when
  * last - (n_seen - 1) <= j <= last, with last = i + offset. */
@@ -59,9 +60,9 @@ static void hide(const attn_block *b, int64_t window)
     }
 }
 
+/* Its queries have been turned. */
 static void scores(const rt_attn *a, const attn_block *b)
 {
-    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
     micro_gemm(b->nk, ROWS, a->head_dim, b->s, ROWS, a->k + b->k0 * a->ldk, a->ldk, 1, b->qt, ROWS, false);
     hide(b, a->window);
 }
@@ -112,6 +113,7 @@ static float with_sink(float lse, const float *sink)
 static void attn_rows(const rt_attn *a, const attn_block *b)
 {
     float top[ROWS], sum[ROWS];
+    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
     scores(a, b);
     for (int v = 0; v < ROW_VECS; v++) {
         softmax_columns(b, a->scale, v, top, sum);
@@ -172,11 +174,26 @@ VEC void softmax_gradient(const attn_block *b, float scale, int v)
     }
 }
 
+/* Of some of the block's keys; dQ begins with the first of them. */
+static void attn_backward_keys(const rt_attn *a, const attn_block *b, bool first)
+{
+    const float *q = a->q + b->q0 * a->ldq, *d_o = a->do_ + b->q0 * a->ldo;
+    const float *k = a->k + b->k0 * a->ldk, *v = a->v + b->k0 * a->ldv;
+    const int64_t d = a->head_dim, dv = a->head_dim_v;
+    scores(a, b);
+    micro_gemm(b->nk, ROWS, dv, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
+    for (int i = 0; i < ROW_VECS; i++) {
+        softmax_gradient(b, a->scale, i);
+    }
+    micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, !first);
+    micro_gemm(b->nk, d, b->nq, a->dk + b->k0 * a->ldk, a->ldk, b->ds, ROWS, 1, q, a->ldq, true);
+    micro_gemm(b->nk, dv, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
+}
+
 static void attn_backward_rows(const rt_attn *a, const attn_block *b)
 {
-    const float *q = a->q + b->q0 * a->ldq, *o = a->o + b->q0 * a->ldo, *d_o = a->do_ + b->q0 * a->ldo;
-    const float *k = a->k + b->k0 * a->ldk, *v = a->v + b->k0 * a->ldv;
-    int64_t d = a->head_dim, dv = a->head_dim_v;
+    const float *o = a->o + b->q0 * a->ldo, *d_o = a->do_ + b->q0 * a->ldo;
+    const int64_t dv = a->head_dim_v;
     for (int64_t i = 0; i < ROWS; i++) {
         b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
         b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, dv) : 0;
@@ -184,15 +201,15 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
     for (int64_t i = 0; a->sink && i < b->nq; i++) { /* its value is 0, so that dP is too */
         *a->dsink -= expf(*a->sink - b->lse[i]) * b->delta[i];
     }
-    scores(a, b);
+    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
     turn(b->dot_, d_o, a->ldo, b->nq, dv);
-    micro_gemm(b->nk, ROWS, dv, b->ds, ROWS, v, a->ldv, 1, b->dot_, ROWS, false);
-    for (int i = 0; i < ROW_VECS; i++) {
-        softmax_gradient(b, a->scale, i);
+    for (int64_t j = 0; j < b->nk; j += BACKWARD_KEYS) {
+        attn_block part = *b;
+        part.k0 += j;
+        part.offset -= j;
+        part.nk = b->nk - j < BACKWARD_KEYS ? b->nk - j : BACKWARD_KEYS;
+        attn_backward_keys(a, &part, j == 0);
     }
-    micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, false);
-    micro_gemm(b->nk, d, b->nq, a->dk + b->k0 * a->ldk, a->ldk, b->ds, ROWS, 1, q, a->ldq, true);
-    micro_gemm(b->nk, dv, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
 }
 
 static void attn_backward(const rt_attn *a)
