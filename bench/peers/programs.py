@@ -68,12 +68,30 @@ def python(script, *arguments, environment=None):
     return json.loads(out.splitlines()[-1]), peak
 
 
-def llama(program, *arguments):
-    """Standard output of a program of llama.cpp, under its tree's own loader; it looks for its compute libraries in the
-    working directory."""
+def read_aside(pipe):
+    """Reads a pipe in a thread of its own; the function it gives says what has come, once the pipe is closed."""
+    said = []
+    reader = threading.Thread(target=lambda: said.append(pipe.read()), daemon=True)
+    reader.start()
+
+    def what():
+        reader.join()
+        return said[0]
+    return what
+
+
+def llama_command(program, *arguments):
+    """The command that starts a program of llama.cpp under its tree's own loader, and the folder to start it in, where it
+    looks for its compute libraries."""
     loaders, folders = sorted(LLAMA.glob("usr/lib*/ld-linux-*.so.*")), sorted(LLAMA.glob("usr/lib/*/ggml/backends*"))
     if not loaders or not folders:
         raise Failed(f"'{LLAMA}' holds no llama.cpp")
     libraries = folders[0].parents[1]
-    return run([loaders[0].resolve(), "--library-path", f"{libraries}:{libraries}/llama", LLAMA / "usr/bin" / program,
-                *arguments], folder=folders[0])[0]
+    command = [loaders[0].resolve(), "--library-path", f"{libraries}:{libraries}/llama", LLAMA / "usr/bin" / program, *arguments]
+    return [str(part) for part in command], folders[0]
+
+
+def llama(program, *arguments):
+    """Standard output of a program of llama.cpp."""
+    command, folder = llama_command(program, *arguments)
+    return run(command, folder=folder)[0]

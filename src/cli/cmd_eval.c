@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/drafting.h"
 #include "audit/heldout.h"
 #include "audit/task.h"
 #include "cli/command.h"
@@ -12,18 +13,21 @@ static const char *const about =
     "Measures MODEL: perplexity of held-out text (--text), its fidelity to a teacher over that text\n"
     "(--against: KL divergence, top-1 agreement, acceptance of speculative decoding), and tasks (--task with\n"
     "--data) scored as lm-evaluation-harness does: multiple choice, next words, answers, bias. A task is a name\n"
-    "or a description of your own, a .yaml file. What --items has already is not computed again. Errors are\n"
-    "standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
+    "or a description of your own, a .yaml file. --draft K lets MODEL draft for the teacher, greedy and drawn,\n"
+    "behind beginnings of the held-out texts (docs/drafter.md). What --items has already is not computed again.\n"
+    "Errors are standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
     "\n"
     "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data "
     "examples/data/hellaswag.jsonl --limit 50";
 
 #define SEQUENCE 512
+enum { DRAFT_GREEDY, DRAFT_DRAWN, N_DRAFTS };
+enum { DRAFT_PROMPT = 32, DRAFT_TEXT = 64 }; /* tokens of a held-out text, and behind it */
 
 typedef struct eval_args {
     const char *task, *data, *items, *harness, *against;
     rt_opt_list text;
-    int64_t limit, sequence, max_tokens;
+    int64_t limit, sequence, max_tokens, draft, draft_prompts;
 } eval_args;
 
 static rt_status check_args(const eval_args *a, rt_err *err)
@@ -39,6 +43,13 @@ static rt_status check_args(const eval_args *a, rt_err *err)
     }
     if (a->text.n == 0 && a->against != NULL) {
         return rt_fail(err, RT_USAGE, 0, "--against needs --text, the text on which both models are compared");
+    }
+    if (a->draft != 0 && a->against == NULL) {
+        return rt_fail(err, RT_USAGE, 0, "--draft needs --against, the model that verifies the drafts, and --text");
+    }
+    if (a->draft < 0 || a->draft > RT_DRAFT_MOST || a->draft_prompts < 1) {
+        return rt_fail(err, RT_USAGE, 0, "option '--draft': %lld is no length of 1 to %d tokens, on %lld texts",
+                       (long long)a->draft, RT_DRAFT_MOST, (long long)a->draft_prompts);
     }
     if (a->sequence < 0 || a->sequence == 1 || a->sequence > INT32_MAX) {
         return rt_fail(err, RT_USAGE, 0, "option '--sequence': %lld is no length of two tokens or more",
@@ -174,6 +185,37 @@ static void print_fidelity(const rt_fidelity *f)
     }
 }
 
+static void print_drafting(const rt_drafting *d)
+{
+    printf("drafts of %d, temperature %g: %lld tokens behind %lld texts\n", d->o.draft, d->o.temperature,
+           (long long)d->written, (long long)d->prompts);
+    for (int i = 0; i < d->o.draft; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "kept at place %d", i + 1);
+        print_stat(name, &d->alpha[i], "");
+    }
+    print_stat("tokens a step", &d->tau, "");
+    printf("%-24s %.1f tokens/s, %.1f without drafts\n", "this engine", d->tokens_per_s, d->alone_tokens_per_s);
+}
+
+static rt_status run_drafts(rt_cli *c, const eval_args *a, const rt_model *teacher, const rt_model *m,
+                            const rt_tokenizer *t, const rt_corpus *corpus, rt_drafting d[N_DRAFTS])
+{
+    rt_status st = RT_OK;
+    for (int i = 0; i < N_DRAFTS; i++) {
+        RT_TRY(rt_drafting_measure(&d[i], teacher, m, t, corpus,
+                                   &(rt_drafting_options){.draft = (int)a->draft,
+                                                          .temperature = i == DRAFT_DRAWN,
+                                                          .prompts = a->draft_prompts,
+                                                          .prompt = DRAFT_PROMPT,
+                                                          .text = DRAFT_TEXT,
+                                                          .seed = (uint64_t)c->common.seed},
+                                   &c->err));
+    }
+out:
+    return st;
+}
+
 static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t)
 {
     rt_status st = RT_OK;
@@ -181,6 +223,8 @@ static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, cons
     rt_corpus corpus = {0};
     rt_heldout *h = NULL;
     rt_fidelity f;
+    rt_drafting d[N_DRAFTS];
+    const int n_drafts = a->draft > 0 ? N_DRAFTS : 0;
     const int64_t sequence = a->sequence > 0 ? a->sequence : m->rope_rows < SEQUENCE ? m->rope_rows : SEQUENCE;
     RT_TRY(rt_corpus_load(&corpus, t,
                           &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens},
@@ -190,13 +234,26 @@ static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, cons
     }
     RT_TRY(rt_heldout_new(&h, teacher, &corpus, (int)sequence, a->max_tokens, &c->err));
     RT_TRY(rt_heldout_measure(h, m, &f, &c->err));
+    if (n_drafts > 0) {
+        RT_TRY(run_drafts(c, a, teacher, m, t, &corpus, d));
+    }
     if (c->common.json) {
         json_t *j = rt_fidelity_json(&f);
         json_object_set_new(j, "sequence", json_integer(sequence));
+        json_t *drafts = n_drafts > 0 ? json_array() : NULL;
+        for (int i = 0; i < n_drafts; i++) {
+            json_array_append_new(drafts, rt_drafting_json(&d[i]));
+        }
+        if (drafts != NULL) {
+            json_object_set_new(j, "drafts", drafts);
+        }
         rt_cli_print_json(j);
         json_decref(j);
     } else {
         print_fidelity(&f);
+        for (int i = 0; i < n_drafts; i++) {
+            print_drafting(&d[i]);
+        }
     }
 out:
     rt_heldout_free(h);
@@ -209,11 +266,14 @@ int rt_cmd_eval(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    eval_args a = {0};
+    eval_args a = {.draft_prompts = 32};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "held-out text, .jsonl or .txt: perplexity"},
         {"against", 'a', RT_OPT_STR, &a.against, "TEACHER",
          "with --text: KL, top-1 agreement, acceptance beside this model"},
+        {"draft", 0, RT_OPT_INT, &a.draft, "K",
+         "MODEL drafts K tokens a step for TEACHER: share kept by place, tokens a step, speed"},
+        {"draft-prompts", 0, RT_OPT_INT, &a.draft_prompts, "N", "texts continued with drafts (default 32)"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "N",
          "tokens a document is cut into (default 512, or the model's context)"},
         {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},

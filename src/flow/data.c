@@ -108,6 +108,24 @@ void rt_flow_drop_texts(rt_flow *f)
     f->texts_open = false;
 }
 
+/* The student will have the teacher's tokenizer: whether it can be a drafter is known before anything is made. */
+static rt_status check_drafts(const rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    for (size_t i = 0; i < f->recipe.n_exports; i++) {
+        rt_tokenizer *target = NULL;
+        const char *path = f->recipe.exports[i].draft_for;
+        if (path != NULL) {
+            RT_TRY(rt_tokenizer_open(&target, path, err));
+            st = rt_draft_pair_check(f->tokenizer, target, path, err);
+            rt_tokenizer_close(target);
+            RT_TRY(st);
+        }
+    }
+out:
+    return st;
+}
+
 rt_status rt_flow_need_tokenizer(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -118,6 +136,7 @@ rt_status rt_flow_need_tokenizer(rt_flow *f, rt_err *err)
     if (f->recipe.chat_form != NULL) {
         RT_TRY(rt_chat_set_form(f->tokenizer, f->recipe.chat_form, err));
     }
+    RT_TRY(check_drafts(f, err));
 out:
     return st;
 }

@@ -215,6 +215,7 @@ static const rt_field export_fields[] = {
      .choices = "f32|f16|bf16|q8_0|q4_0|q4_1|safetensors",
      .required = true,
      .help = "GGUF type, or a safetensors folder"},
+    {.key = "draft_for", .kind = RT_FIELD_STR, .help = "a model that llama.cpp must take this one as the draft of"},
     {0},
 };
 static const rt_field audit_fields[] = {
@@ -572,7 +573,8 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
                     RT_MAX_EXPORTS);
     }
     for (size_t i = 0; i < r->n_exports; i++) {
-        r->exports[i].type = rt_json_str(json_array_get(exports, i), "type", NULL);
+        const json_t *e = json_array_get(exports, i);
+        r->exports[i] = (rt_export_spec){rt_json_str(e, "type", NULL), rt_json_str(e, "draft_for", NULL)};
     }
     if (r->n_exports == 0) {
         r->exports[r->n_exports++].type = "q8_0";

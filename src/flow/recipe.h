@@ -15,6 +15,7 @@ extern const rt_field rt_run_schema[];
 
 typedef struct rt_export_spec {
     const char *type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1": GGUF; "safetensors": folder */
+    const char *draft_for; /* NULL: nobody's drafter */
 } rt_export_spec;
 #define RT_MAX_EXPORTS 8
 #define RT_MAX_PATHS 64

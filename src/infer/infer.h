@@ -7,4 +7,5 @@
 #include "infer/logits.h"
 #include "infer/sample.h"
 #include "infer/score.h"
+#include "infer/speculate.h"
 #endif

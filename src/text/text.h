@@ -3,5 +3,6 @@
 #define RT_TEXT_TEXT_H
 #include "text/chat.h"
 #include "text/corpus.h"
+#include "text/draft_pair.h"
 #include "text/tokenizer.h"
 #endif

@@ -128,6 +128,7 @@ static void load_special_ids(rt_tokenizer *t, const rt_gguf *g)
     t->unk = get_id(g, KEY("unknown_token_id"));
     t->adds_bos = t->pre->adds_bos && t->bos >= 0;
     (void)rt_gguf_get_bool(g, KEY("add_bos_token"), &t->adds_bos);
+    (void)rt_gguf_get_bool(g, KEY("add_eos_token"), &t->adds_eos);
 }
 
 static rt_status load_pre(rt_tokenizer *t, const rt_gguf *g, rt_alphabet alphabet, rt_err *err)
