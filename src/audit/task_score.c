@@ -70,13 +70,22 @@ static bool is_wanted(const json_t *list, const char *name)
     return list == NULL && strcmp(name, "acc") == 0;
 }
 
+/* Of a choice what its description names; of pairs of prompts only where a row has two. */
+static bool is_asked(const rt_task *t, const char *name)
+{
+    switch (t->scoring) {
+    case RT_SCORING_CHOICE: return is_wanted(t->metrics, name);
+    case RT_SCORING_REFUSAL: return t->variants != NULL || strncmp(name, "pair_", 5) != 0;
+    default: return true;
+    }
+}
+
 /* Places in the table of the task's metrics. */
 static size_t places(const rt_task *t, size_t at[RT_TASK_METRICS])
 {
     size_t n = 0;
     for (size_t i = 0; i < N_METRICS; i++) {
-        if (metrics[i].scoring == t->scoring &&
-            (t->scoring != RT_SCORING_CHOICE || is_wanted(t->metrics, metrics[i].name))) {
+        if (metrics[i].scoring == t->scoring && is_asked(t, metrics[i].name)) {
             at[n++] = i;
         }
     }
