@@ -13,14 +13,16 @@ static const char *const about =
     "RUN/student/model.safetensors; metrics and checkpoints lie beside it. Give either --tokens or\n"
     "--budget. STUDENT must have the tokenizer the cache was collected with. The same command goes on\n"
     "where a killed one was, with the same bits; --replay RUN repeats the schedule another run decided by\n"
-    "the clock.\n"
+    "the clock. --lora trains a low-rank pair beside each matrix and leaves the matrices as they are: the\n"
+    "pairs alone go to RUN/adapter in PEFT's layout, the merged model to RUN/student.\n"
     "\n"
     "example:  retort train student --cache cache --tokens 200k -o run";
 
 typedef struct train_args {
-    const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute;
+    const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute, *lora;
     double loss_temperature;
     bool ignore_memory;
+    rt_adapter_options adapter;
     rt_train_options o;
 } train_args;
 
@@ -63,6 +65,10 @@ static rt_status prepare(rt_cli *c, train_args *a)
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
     }
+    if (a->lora != NULL && rt_adapter_parse(&a->adapter, a->lora, &why) != RT_OK) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--lora': %s", why.msg);
+    }
+    a->adapter.seed = (uint64_t)c->common.seed;
     a->o.run_dir = a->out;
     a->o.seed = (uint64_t)c->common.seed;
     a->o.ignore_memory = a->ignore_memory;
@@ -90,7 +96,10 @@ static rt_status train(rt_cli *c, train_args *a)
     RT_TRY(rt_cache_open(&cache, a->cache, &c->err));
     RT_TRY(rt_tokenizer_open(&t, from, &c->err));
     RT_TRY(rt_cache_match_tokenizer(cache, t, from, a->teacher, &c->err));
-    RT_TRY(rt_model_open(&student, from, &(rt_model_options){.precision = p, .trainable = true}, &c->err));
+    RT_TRY(rt_model_open(&student, from, &(rt_model_options){.precision = p, .trainable = a->lora == NULL}, &c->err));
+    if (a->lora != NULL) {
+        RT_TRY(rt_model_adapt(student, &a->adapter, &c->err));
+    }
     if (needs_teacher(cache, a)) {
         if (a->teacher == NULL) {
             RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head",
@@ -138,6 +147,7 @@ int rt_cmd_train(int argc, char **argv)
         {"batch-tokens", 0, RT_OPT_INT, &a.o.batch_tokens, "N", "tokens a step (default 4096)"},
         {"lr", 0, RT_OPT_NUM, &a.o.lr, "LR", "peak learning rate (default 6e-4)"},
         {"optimizer", 0, RT_OPT_STR, &a.optimizer, "NAME", "adamw (default), or muon for the matrices inside"},
+        {"lora", 0, RT_OPT_STR, &a.lora, "SPEC", "adapt instead: rank=16,alpha=32[,targets=q,k,v,o,gate,up,down]"},
         {"schedule", 0, RT_OPT_STR, &a.schedule, "NAME", "wsd (default), cosine, linear"},
         {"warmup", 0, RT_OPT_INT, &a.o.warmup, "STEPS", "default: 2 % of the run, at least 50 steps, at most a tenth"},
         {"decay", 0, RT_OPT_NUM, &a.o.decay, "SHARE", "wsd: share of the run that falls (default 0.25)"},

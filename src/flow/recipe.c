@@ -94,24 +94,6 @@ static const rt_field collect_fields[] = {
      .help = "form of the turns of conversations (docs/tokenizers.md); default: what the teacher's template says"},
     {0},
 };
-static const rt_field student_fields[] = {
-    {.key = "init",
-     .kind = RT_FIELD_ENUM,
-     .choices = "prune|random|model",
-     .dflt = "prune",
-     .help = "prune: cut out of the teacher, or of `from`; random: their shape, fresh weights; model: `from` as it is"},
-    {.key = "from",
-     .kind = RT_FIELD_STR,
-     .help = "a model here with the teacher's tokenizer, e.g. RUN/student; default: the teacher"},
-    {.key = "layers", .kind = RT_FIELD_INT, .min = 1, .max = RT_MAX_LAYERS, .help = "how many layers to keep"},
-    {.key = "hidden", .kind = RT_FIELD_INT, .min = 1, .max = 1 << 16, .help = "residual channels, a multiple of 32"},
-    {.key = "ffn", .kind = RT_FIELD_INT, .min = 1, .max = 1 << 20, .help = "feed-forward neurons, a multiple of 32"},
-    {.key = "kv_heads", .kind = RT_FIELD_INT, .min = 1, .max = 4096, .help = "key/value heads, each with its queries"},
-    {.key = "keep", .kind = RT_FIELD_STRS, .help = "the very layers to keep, e.g. [0, 1, 2, 28, 29]"},
-    {.key = "ranking", .kind = RT_FIELD_STR, .help = "file with a ranking made before for the model that is cut"},
-    {.key = "importance", .kind = RT_FIELD_STR, .help = "file with the importance of its widths, made before"},
-    {0},
-};
 #define RT_LOSS(name, recipe, power, distils, formula) "|" recipe
 #define RT_STATE_LOSS(name, recipe, formula) "|" recipe
 static const char loss_names[] =
@@ -242,7 +224,11 @@ const rt_field rt_run_schema[] = {
      .help = "the model to learn from"},
     {.key = "data", .kind = RT_FIELD_MAP, .required = true, .children = data_fields, .help = "texts"},
     {.key = "collect", .kind = RT_FIELD_MAP, .children = collect_fields, .help = "the teacher's outputs"},
-    {.key = "student", .kind = RT_FIELD_MAP, .required = true, .children = student_fields, .help = "the model to make"},
+    {.key = "student",
+     .kind = RT_FIELD_MAP,
+     .required = true,
+     .children = rt_recipe_student_fields,
+     .help = "the model to make"},
     {.key = "train", .kind = RT_FIELD_MAP, .children = train_fields, .help = "how it learns"},
     {.key = "retain",
      .kind = RT_FIELD_MAP,
@@ -285,49 +271,6 @@ static rt_status read_strings(const json_t *list, const char *what, const char *
     }
     for (size_t i = 0; i < *n; i++) {
         out[i] = json_string_value(json_array_get(list, i));
-    }
-    return RT_OK;
-}
-
-static rt_status read_student(rt_run_recipe *r, const json_t *s, rt_err *err)
-{
-    const json_t *keep = json_object_get(s, "keep");
-    static const char *const shaping[] = {"layers", "hidden", "ffn", "kv_heads", "keep", "ranking", "importance"};
-    r->init = rt_json_str(s, "init", "prune");
-    r->from = rt_json_str(s, "from", r->teacher);
-    r->shape = (rt_shape){.layers = rt_json_i64(s, "layers", 0),
-                          .hidden = rt_json_i64(s, "hidden", 0),
-                          .ffn = rt_json_i64(s, "ffn", 0),
-                          .kv_heads = rt_json_i64(s, "kv_heads", 0)};
-    r->ranking = rt_json_str(s, "ranking", NULL);
-    r->importance = rt_json_str(s, "importance", NULL);
-    r->n_keep = (int)json_array_size(keep);
-    const bool prunes = strcmp(r->init, "prune") == 0, narrows = r->shape.hidden + r->shape.ffn + r->shape.kv_heads > 0;
-    if (prunes && ((r->shape.layers > 0 && r->n_keep > 0) || (r->shape.layers + r->n_keep == 0 && !narrows))) {
-        return rt_fail(err, RT_RECIPE, 0,
-                       "'student' needs either 'layers' (how many) or 'keep' (which), or a width to cut");
-    }
-    if (strcmp(r->init, "random") == 0 && r->n_keep > 0) {
-        return rt_fail(err, RT_RECIPE, 0,
-                       "'student.keep' names layers to keep; a random student has none: say 'layers'");
-    }
-    if (strcmp(r->init, "model") == 0 && json_object_get(s, "from") == NULL) {
-        return rt_fail(err, RT_RECIPE, 0, "'student.init: model' needs 'student.from', the model to train");
-    }
-    for (size_t i = 0; strcmp(r->init, "model") == 0 && i < sizeof shaping / sizeof shaping[0]; i++) {
-        if (json_object_get(s, shaping[i]) != NULL) {
-            return rt_fail(err, RT_RECIPE, 0,
-                           "'student.%s' goes with 'student.init: prune': a given model is trained as it is",
-                           shaping[i]);
-        }
-    }
-    for (int i = 0; i < r->n_keep; i++) {
-        int64_t layer;
-        const char *text = json_string_value(json_array_get(keep, (size_t)i));
-        if (i >= RT_MAX_LAYERS || !rt_parse_i64(text, &layer) || layer < 0 || layer >= RT_MAX_LAYERS) {
-            return rt_fail(err, RT_RECIPE, 0, "'student.keep' entry '%s' is no layer number", text);
-        }
-        r->keep[i] = (int)layer;
     }
     return RT_OK;
 }
@@ -563,7 +506,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     RT_TRY(read_strings(json_object_get(data, "text"), "data.text", r->text, RT_MAX_PATHS, &r->n_text, err));
     RT_TRY(read_strings(json_object_get(data, "valid"), "data.valid", r->valid, RT_MAX_PATHS, &r->n_valid, err));
     read_collect(r, json_object_get(r->json, "collect"));
-    RT_TRY(read_student(r, student, err));
+    RT_TRY(rt_recipe_read_student(r, student, err));
     RT_TRY(read_train(r, json_object_get(r->json, "train"), err));
     RT_TRY(rt_retain_spec_read(&r->retain, json_object_get(r->json, "retain"), r->batch_tokens, err));
     const json_t *exports = json_object_get(r->json, "export");

@@ -6,6 +6,7 @@
 
 #include "audit/hash_split.h"
 #include "format/recipe.h"
+#include "model/adapter.h"
 #include "model/cut.h"
 #include "teacher/cache.h"
 #include "teacher/endpoint.h"
@@ -14,7 +15,7 @@
 extern const rt_field rt_run_schema[];
 
 typedef struct rt_export_spec {
-    const char *type; /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1": GGUF; "safetensors": folder */
+    const char *type;      /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1": GGUF; "safetensors": folder */
     const char *draft_for; /* NULL: nobody's drafter */
 } rt_export_spec;
 #define RT_MAX_EXPORTS 8
@@ -72,6 +73,7 @@ typedef struct rt_run_recipe {
     int keep[RT_MAX_LAYERS];
     int n_keep;                       /* 0: ranked */
     const char *ranking, *importance; /* files or NULL */
+    rt_adapter_options adapter;       /* rank 0: all of the student is trained */
 
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
@@ -98,6 +100,9 @@ typedef struct rt_run_recipe {
 RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets,
                                          rt_err *err);
 void rt_run_recipe_release(rt_run_recipe *r);
+/* recipe_student.c: the block `student`, read after `teacher`. */
+extern const rt_field rt_recipe_student_fields[];
+RT_MUST_USE rt_status rt_recipe_read_student(rt_run_recipe *r, const json_t *student, rt_err *err);
 /* recipe_retain.c: the block `retain`, NULL: there is none. `batch_tokens` and `sequence` are those of training. */
 extern const rt_field rt_retain_schema[];
 RT_MUST_USE rt_status rt_retain_spec_read(rt_retain_spec *out, const json_t *block, int64_t batch_tokens, rt_err *err);

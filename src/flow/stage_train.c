@@ -64,9 +64,18 @@ static rt_train_options options_of(const training *t, const char *run_dir)
 static rt_status save_model(const training *t, const rt_model *m, const rt_cache_header *cache, rt_err *err)
 {
     rt_status st = RT_OK;
-    char name[64], *dir = NULL;
+    rt_model *merged = NULL;
+    char name[64], *dir = NULL, *init = NULL, *adapter = NULL;
     snprintf(name, sizeof name, "%s/model.safetensors", t->dir);
     RT_TRY(rt_flow_path_to(t->f, t->dir, &dir, err));
+    if (m->adapter != NULL) {
+        snprintf(name, sizeof name, "%s/adapter", t->dir);
+        RT_TRY(rt_flow_path_to(t->f, name, &adapter, err));
+        RT_TRY(rt_flow_path_to(t->f, "student/init.safetensors", &init, err));
+        RT_TRY(rt_student_merge(&merged, m, init, adapter, err));
+        snprintf(name, sizeof name, "%s/model.safetensors", t->dir);
+        m = merged;
+    }
     RT_TRY(rt_student_save(m, t->f->tokenizer, dir, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
     /* the twin never saw what the teacher says */
@@ -76,7 +85,10 @@ static rt_status save_model(const training *t, const rt_model *m, const rt_cache
                                    "The cut student trained on texts alone, as a baseline.", dir, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
 out:
+    rt_model_close(merged);
     rt_free(dir);
+    rt_free(init);
+    rt_free(adapter);
     return st;
 }
 
@@ -131,8 +143,12 @@ static rt_status train(training *t, rt_err *err)
     /* the student's metrics and checkpoints belong to the run itself, the twin's to its own folder */
     RT_TRY(rt_flow_path_to(f, strcmp(t->dir, "student") == 0 ? "." : t->dir, &dir, err));
     RT_TRY(rt_mkdirs(dir, err));
-    RT_TRY(
-        rt_model_open(&student, init, &(rt_model_options){.precision = rt_flow_precision(f), .trainable = true}, err));
+    const rt_adapter_options *adapter = &f->recipe.adapter;
+    RT_TRY(rt_model_open(&student, init,
+                         &(rt_model_options){.precision = rt_flow_precision(f), .trainable = adapter->rank == 0}, err));
+    if (adapter->rank > 0) {
+        RT_TRY(rt_model_adapt(student, adapter, err));
+    }
     RT_TRY(rt_cache_open(&cache, cache_dir, err));
     if (t->budget == 0 && t->tokens == 0) {
         t->tokens = rt_cache_get_header(cache)->n_tokens;

@@ -68,16 +68,35 @@ out:
     return st;
 }
 
+rt_status rt_student_merge(rt_model **out, const rt_model *m, const char *from, const char *adapter, rt_err *err)
+{
+    rt_status st = RT_OK;
+    RT_TRY(rt_adapter_save(m, from, adapter, err));
+    RT_TRY(rt_model_open(out, from, &(rt_model_options){.precision = RT_PRECISION_F32, .trainable = true}, err));
+    rt_adapter_merge(*out, m);
+out:
+    return st;
+}
+
 rt_status rt_student_save_trained(const rt_model *m, const rt_tokenizer *t, const char *from,
                                   const rt_cache_header *cache, const char *run, rt_err *err)
 {
     rt_status st = RT_OK;
-    char *dir = NULL;
+    char *dir = NULL, *adapter = NULL;
+    rt_model *merged = NULL;
     RT_TRY(join(&dir, run, "student", err));
+    if (m->adapter != NULL) {
+        RT_TRY(join(&adapter, run, "adapter", err));
+        RT_TRY(rt_student_merge(&merged, m, from, adapter, err));
+        RT_TRY(rt_lineage_of_training(from, cache, adapter, err));
+        m = merged;
+    }
     RT_TRY(rt_student_save(m, t, dir, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t, from, dir, err));
     RT_TRY(rt_lineage_of_training(from, cache, dir, err));
 out:
+    rt_model_close(merged);
     rt_free(dir);
+    rt_free(adapter);
     return st;
 }

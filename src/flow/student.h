@@ -15,9 +15,12 @@ RT_MUST_USE rt_status rt_student_save(const rt_model *m, const rt_tokenizer *t, 
 RT_MUST_USE rt_status rt_student_save_tokenizer(const rt_tokenizer *t, const char *teacher, const char *dir,
                                                 rt_err *err);
 /* A training's result, <run>/student: `m`, the model at `from` trained on the cache, with its tokenizer and README.md.
- */
+ * Of a model with an adapter the merged one, and the adapter alone in <run>/adapter. */
 RT_MUST_USE rt_status rt_student_save_trained(const rt_model *m, const rt_tokenizer *t, const char *from,
                                               const rt_cache_header *cache, const char *run, rt_err *err);
+/* The model at `from` with what `m`, adapted from it, has learned; the pairs alone into the folder `adapter`. */
+RT_MUST_USE rt_status rt_student_merge(rt_model **out, const rt_model *m, const char *from, const char *adapter,
+                                       rt_err *err);
 /* Opens the GGUF whose tokenizer.* keys belong to the model at `path`: itself, or tokenizer.gguf beside it. *out NULL:
  * none. */
 RT_MUST_USE rt_status rt_student_vocabulary(rt_gguf **out, const char *path, rt_err *err);

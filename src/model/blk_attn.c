@@ -245,7 +245,7 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
 static void norm_gradients(const rt_block_run *r, int64_t n_blocks)
 {
     const rt_param *qn = r->layer->p[RT_ROLE_ATTN_Q_NORM], *kn = r->layer->p[RT_ROLE_ATTN_K_NORM];
-    for (int64_t i = 0; qn != NULL && i < n_blocks; i++) {
+    for (int64_t i = 0; qn != NULL && !qn->frozen && i < n_blocks; i++) {
         const float *partial = r->a->partial + i * norm_width(r);
         rt_kernels_get()->add(r->grads + qn->offset, partial, qn->n);
         rt_kernels_get()->add(r->grads + kn->offset, partial + qn->n, kn->n);

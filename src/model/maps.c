@@ -1,6 +1,8 @@
 /* Decoding by codes: rows in, panels of every map handed out together. */
 #include "model/maps.h"
 
+#include "model/low_rank.h"
+
 #define ROWS_TASK 4           /* rows rounded by one task */
 #define ROUND_ALONE (1 << 14) /* elements that are not worth a job of the team */
 #define PANELS_TASK 4
@@ -86,5 +88,8 @@ void rt_linear_maps(const rt_linear_map *maps, int n_maps, const void *x, rt_dty
     }
     if (j.n_maps > 0) {
         run_coded(&j);
+    }
+    for (int i = 0; i < n_maps; i++) {
+        rt_low_rank_forward(maps[i].y, maps[i].ldy, x, t, ldx, maps[i].w, n, mode);
     }
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "model/adapter.h"
 #include "model/stream.h"
 
 rt_status rt_model_new(rt_model **out, const rt_arch *arch, const rt_hparams *hp, const rt_model_options *o,
@@ -19,6 +20,7 @@ void rt_model_close(rt_model *m)
         return;
     }
     rt_stream_free(m->stream);
+    rt_adapter_free(m->adapter);
     for (size_t i = 0; i < sizeof m->blocks / sizeof m->blocks[0]; i++) {
         rt_free(m->blocks[i]);
     }
@@ -57,7 +59,12 @@ void rt_model_refresh(rt_model *m)
 
 size_t rt_model_trainable_bytes(const rt_model *m)
 {
-    return (size_t)m->n_elements * (sizeof(float) + (m->compute == RT_BF16 ? sizeof(uint16_t) : 0));
+    size_t bytes = 0;
+    for (size_t i = 0; i < m->n_params; i++) {
+        const rt_param *p = &m->params[i];
+        bytes += (size_t)p->n * ((p->w != NULL ? sizeof *p->w : 0) + (p->wb != NULL ? sizeof *p->wb : 0));
+    }
+    return bytes;
 }
 
 double rt_model_flops_per_token(const rt_model *m)

@@ -7,21 +7,27 @@
 #include "model/arch.h"
 #include "tensor/qmatrix.h"
 
+/* Trained product of two small matrices that is added to a frozen one (adapter.h). */
+typedef struct rt_low_rank rt_low_rank;
+typedef struct rt_adapter rt_adapter;
+
 /* One parameter tensor. Matrices are [dims[0] = out, dims[1] = in] row-major. At least one of w, wb is set:
  * trainable models and vectors have w; bf16 compute adds wb (frozen bf16 models have only wb for matrices). */
 typedef struct rt_param {
     char name[96]; /* Hugging Face name */
     rt_role role;
-    int layer;   /* -1: model scope */
-    int expert;  /* -1: none */
-    bool frozen; /* takes no gradient and is not trained */
+    int layer;        /* -1: model scope */
+    int expert;       /* -1: none */
+    bool frozen;      /* takes no gradient and is not trained */
+    bool is_low_rank; /* a half of some matrix's pair, of whose role and layer it is */
     int n_dims;
     int64_t dims[2];
     int64_t n;      /* elements */
     int64_t offset; /* of the first element in a flat f32 block over all parameters (gradients, moments) */
     float *w;
     uint16_t *wb;
-    rt_qmatrix q; /* besides, its codes as the file has them; panels NULL: none */
+    rt_qmatrix q;           /* besides, its codes as the file has them; panels NULL: none */
+    const rt_low_rank *low; /* besides, what is added to it; NULL: nothing */
 } rt_param;
 
 typedef struct rt_layer {
@@ -41,10 +47,10 @@ typedef struct rt_model {
     rt_hparams hp;
     rt_param *params;
     size_t n_params;
-    size_t n_expert_params;                       /* parameters of one expert, which follow each other */
-    int64_t n_elements;                           /* sum of n: length of the flat block */
-    rt_layer *layers;                             /* [n_layer] */
-    rt_layer top;                                 /* what belongs to no layer */
+    size_t n_expert_params; /* parameters of one expert, which follow each other */
+    int64_t n_elements;     /* length of the flat block: the sum of n, or with an adapter of what is trained */
+    rt_layer *layers;       /* [n_layer] */
+    rt_layer top;           /* what belongs to no layer */
     const rt_param *embed, *output_norm, *output; /* output == embed when tied */
     rt_dtype compute;                             /* F32 or BF16: type of GEMM inputs */
     bool trainable;                               /* has f32 masters of everything */
@@ -54,6 +60,7 @@ typedef struct rt_model {
     bool by_layer;       /* layers come from the file when their turn comes, through `stream` */
     int64_t window_room; /* bytes they may take then */
     rt_stream *stream;   /* NULL: all in memory */
+    rt_adapter *adapter; /* NULL: none */
     char *path;          /* where it was opened, NULL: made in memory */
     rt_dtype file_dtype; /* most frequent matrix type in the file, for show */
     float *rope_cs[2];   /* tables [rope_rows][n_rot]: cos then sin; 1 = sliding layers with local_rotary, 0 = others */
@@ -102,7 +109,8 @@ rt_param rt_param_join(const rt_param *const *w, int count, int *used);
 /* Dequantised copy of one parameter into dst[p->n]. */
 void rt_param_read(const rt_param *p, float *dst);
 
-/* Bytes of a trainable model's weights in memory: f32 masters, and their bf16 copies where products take them. */
+/* Bytes of a trainable model's weights in memory: f32 masters, their bf16 copies where products take them, and what is
+ * frozen. */
 size_t rt_model_trainable_bytes(const rt_model *m);
 /* Forward and training FLOPs a token without attention: 2 x matrix parameters (head counted once). */
 double rt_model_flops_per_token(const rt_model *m);

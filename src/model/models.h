@@ -2,6 +2,7 @@
 #ifndef RT_MODEL_MODELS_H
 #define RT_MODEL_MODELS_H
 #include "model/activity.h"
+#include "model/adapter.h"
 #include "model/cut.h"
 #include "model/head.h"
 #include "model/model.h"

@@ -148,5 +148,7 @@ void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch
         rt_block_mixer(&m->hp, l)->backward(&r, r.la->x, dx);
     }
     const int64_t n = (m->hp.d_model + EMBED_COLUMNS - 1) / EMBED_COLUMNS;
-    rt_team_for(n, embed_backward_columns, &(embed_job){.m = m, .b = b, .dx = dx, .grads = grads});
+    if (!m->embed->frozen) {
+        rt_team_for(n, embed_backward_columns, &(embed_job){.m = m, .b = b, .dx = dx, .grads = grads});
+    }
 }

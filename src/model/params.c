@@ -86,7 +86,7 @@ static void add_all(rt_model *m)
     }
 }
 
-static void index_params(rt_model *m)
+void rt_params_index(rt_model *m)
 {
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
@@ -245,7 +245,7 @@ rt_status rt_model_outline(rt_model **out, const rt_arch *arch, const rt_hparams
     RT_TRY(RT_NEW(&m->params, m->n_params, "parameter list", err));
     add_all(m);
     RT_TRY(RT_NEW(&m->layers, (size_t)hp->n_layer, "layer list", err));
-    index_params(m);
+    rt_params_index(m);
     *out = m;
     m = NULL;
 out:

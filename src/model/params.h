@@ -12,6 +12,8 @@ RT_MUST_USE rt_status rt_params_build(rt_model **out, const rt_arch *arch, const
  * of those parameters, one after another in the two blocks. */
 void rt_params_count(const rt_model *m, int64_t first, int64_t end, int64_t *n_f32, int64_t *n_bf16);
 void rt_params_place(rt_model *m, int64_t first, int64_t end, float *f32, uint16_t *bf16);
+/* Points the layers at the parameters of the list again. */
+void rt_params_index(rt_model *m);
 /* RT_UNSUPPORTED for a model whose parameters are not all in memory. */
 RT_MUST_USE rt_status rt_params_in_memory(const rt_model *m, rt_err *err);
 /* The description a parameter was made from. */

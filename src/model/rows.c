@@ -1,6 +1,8 @@
 /* Row-wise work on the team: every task is a fixed block of rows or elements. */
 #include "model/rows.h"
 
+#include "model/low_rank.h"
+
 #include <string.h>
 
 #define ELEMENT_BLOCK 16384
@@ -61,7 +63,9 @@ void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, co
                            .ldc = ldy});
 }
 
-void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n)
+/* The matrix alone. */
+static void matrix_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w,
+                      int64_t n)
 {
     rt_gemm_run(&(rt_gemm){.m = n,
                            .n = w->dims[1],
@@ -76,8 +80,14 @@ void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_
                            .accumulate = accumulate});
 }
 
-void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
-                  int64_t n)
+void rt_linear_dx(float *dx, bool accumulate, const void *dy, rt_dtype t, int64_t lddy, const rt_param *w, int64_t n)
+{
+    matrix_dx(dx, accumulate, dy, t, lddy, w, n);
+    rt_low_rank_dx(dx, dy, t, lddy, w, n);
+}
+
+static void matrix_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx,
+                      const rt_param *w, int64_t n)
 {
     if (w->frozen) {
         return;
@@ -96,15 +106,25 @@ void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const 
                            .accumulate = true});
 }
 
+void rt_linear_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, const void *x, int64_t ldx, const rt_param *w,
+                  int64_t n)
+{
+    matrix_dw(grads, dy, t, lddy, x, ldx, w, n);
+    rt_low_rank_dw(grads, dy, t, lddy, x, ldx, w, n);
+}
+
 void rt_linear_stack_dx(float *dx, const void *dy, rt_dtype t, int64_t lddy, const rt_param *const *w, int count,
                         int64_t n)
 {
     bool accumulate = false;
     for (int used = 0; count > 0; w += used, count -= used) {
         const rt_param all = rt_param_join(w, count, &used);
-        rt_linear_dx(dx, accumulate, dy, t, lddy, &all, n);
-        dy = rt_operand_at((void *)dy, t, all.dims[0]);
+        matrix_dx(dx, accumulate, dy, t, lddy, &all, n);
         accumulate = true;
+        for (int i = 0; i < used; i++) {
+            rt_low_rank_dx(dx, dy, t, lddy, w[i], n);
+            dy = rt_operand_at((void *)dy, t, w[i]->dims[0]);
+        }
     }
 }
 
@@ -113,8 +133,11 @@ void rt_linear_stack_dw(float *grads, const void *dy, rt_dtype t, int64_t lddy, 
 {
     for (int used = 0; count > 0; w += used, count -= used) {
         const rt_param all = rt_param_join(w, count, &used);
-        rt_linear_dw(grads, dy, t, lddy, x, ldx, &all, n);
-        dy = rt_operand_at((void *)dy, t, all.dims[0]);
+        matrix_dw(grads, dy, t, lddy, x, ldx, &all, n);
+        for (int i = 0; i < used; i++) {
+            rt_low_rank_dw(grads, dy, t, lddy, x, ldx, w[i], n);
+            dy = rt_operand_at((void *)dy, t, w[i]->dims[0]);
+        }
     }
 }
 
@@ -249,7 +272,7 @@ void rt_rows_norm_backward(float *dx, float *grads, const float *dy, const float
                             .eps = (float)m->hp.norm_eps,
                             .rows = rows,
                             .d = w->n});
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; !w->frozen && i < n; i++) {
         rt_kernels_get()->add(grads + w->offset, partial + i * w->n, w->n);
     }
 }

@@ -6,7 +6,8 @@
 #include "model/acts.h"
 #include "tensor/gemm.h"
 
-/* y[n, out] = x[n, in] W^T; x in type t. RT_NET_ROWS: t is F32 and each row has an order of its own. */
+/* y[n, out] = x[n, in] W^T; x in type t. RT_NET_ROWS: t is F32 and each row has an order of its own. Of the matrix
+ * alone: what an adapter adds comes with maps (maps.h) and with the gradients below. */
 void rt_linear(float *y, int64_t ldy, const void *x, rt_dtype t, int64_t ldx, const rt_param *w, int64_t n,
                rt_net_mode mode);
 /* dx[n, in] (+)= dy[n, out] W */

@@ -214,6 +214,9 @@ static rt_status write_file(const char *path, const rt_checkpoint *c, const rt_o
     rt_st_set_meta(w, META_KEY, rt_str_cstr(&meta));
     for (size_t i = 0; i < o->model->n_params; i++) {
         const rt_param *p = &o->model->params[i];
+        if (p->frozen) {
+            continue; /* as the student had it */
+        }
         rt_st_add(w, p->name, RT_F32, p->n_dims, p->dims, p->w);
         add_moment(w, "optimizer.m.", p, o->m);
         if (rt_optim_of(o, p) == RT_OPTIM_ADAMW) {
@@ -327,6 +330,9 @@ static rt_status restore(const char *path, rt_model *m, rt_optim *o, rt_err *err
     RT_TRY(rt_safetensors_open(&f, path, err));
     for (size_t i = 0; i < m->n_params; i++) {
         const rt_param *p = &m->params[i];
+        if (p->frozen) {
+            continue;
+        }
         RT_TRY(copy_tensor(f, path, "", p, p->w, err));
         if (o) {
             RT_TRY(copy_tensor(f, path, "optimizer.m.", p, o->m + p->offset, err));

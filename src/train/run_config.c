@@ -31,7 +31,14 @@ static json_t *losses_to_json(const rt_train_options *o)
 /* Of the weights as they are given to the run: another student is not gone on with. */
 static void student_hash(const rt_model *m, char hex[17])
 {
-    snprintf(hex, 17, "%016llx", (unsigned long long)rt_xxh64(m->weights, (size_t)m->n_elements * sizeof(float)));
+    uint64_t hash = rt_xxh64(m->weights, (size_t)m->n_elements * sizeof(float));
+    for (size_t i = 0; m->adapter != NULL && i < m->n_params; i++) { /* what is frozen lies elsewhere */
+        const rt_param *p = &m->params[i];
+        const uint64_t own =
+            p->w != NULL ? rt_xxh64(p->w, (size_t)p->n * sizeof *p->w) : rt_xxh64(p->wb, (size_t)p->n * sizeof *p->wb);
+        hash = rt_xxh64((const uint64_t[]){hash, own}, 2 * sizeof hash);
+    }
+    snprintf(hex, 17, "%016llx", (unsigned long long)hash);
 }
 
 json_t *rt_run_config(const rt_run *r)

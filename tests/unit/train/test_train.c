@@ -157,11 +157,16 @@ static void the_cross_entropy_twin_learns_the_labels(void **state)
 static void a_step_allocates_nothing_and_makes_no_primitive(void **state)
 {
     (void)state;
-    static const rt_source_kind kinds[] = {RT_SOURCE_SAMPLE, RT_SOURCE_DENSE};
-    for (size_t i = 0; i < 2; i++) {
+    static const rt_source_kind kinds[] = {RT_SOURCE_SAMPLE, RT_SOURCE_DENSE, RT_SOURCE_SAMPLE};
+    for (size_t i = 0; i < 3; i++) {
         rt_err err;
         rt_train_result r;
+        rt_adapter_options adapter;
         toy t = toy_open(kinds[i]);
+        if (i == 2) {
+            assert_ok(rt_adapter_parse(&adapter, "rank=4", &err));
+            assert_ok(rt_model_adapt(t.student, &adapter, &err));
+        }
         t.o.steps = 40;
         t.source->watch[0] = 12; /* every length of batch has been seen */
         t.source->watch[1] = 40;
