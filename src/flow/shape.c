@@ -118,6 +118,17 @@ out:
     return st;
 }
 
+/* Other readers have the head size said; a user may want to know before training. */
+static void warn_of_readers(const rt_model *m)
+{
+    if (!rt_shape_opens_in_transformers(m->arch, &m->hp)) {
+        rt_log(RT_LOG_WARN,
+               "transformers opens models of '%s' only where the residual width is a multiple of the heads: %lld of "
+               "%lld is not; retort and readers of GGUF take it",
+               m->arch->hf_type, (long long)m->hp.d_model, (long long)m->hp.n_head);
+    }
+}
+
 rt_status rt_student_make(rt_student *out, const rt_student_ask *a, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -131,6 +142,7 @@ rt_status rt_student_make(rt_student *out, const rt_student_ask *a, rt_err *err)
     RT_TRY(choose_layers(out, a, err));
     if (strcmp(a->init, "random") == 0) {
         RT_TRY(rt_model_random(&out->model, m, &out->shape, a->seed, &o, err));
+        warn_of_readers(out->model);
         goto out;
     }
     if (out->shape.layers == m->hp.n_layer && !is_narrower(&out->shape, &m->hp)) {
@@ -139,6 +151,7 @@ rt_status rt_student_make(rt_student *out, const rt_student_ask *a, rt_err *err)
                     (long long)m->hp.n_layer);
     }
     RT_TRY(prune(out, a, &o, err));
+    warn_of_readers(out->model);
 out:
     return st;
 }

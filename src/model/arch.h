@@ -197,10 +197,11 @@ typedef struct rt_arch {
     const char *hf_class;        /* config.json architectures[0] */
     bool read_only;              /* models of it are not written */
     bool qkv_bias, qk_norm;
-    bool post_norms;    /* norm after attention and after FFN, before the residual (Gemma) */
-    bool norm_residual; /* the residual is the block's normed input, weighted (MiniMax-01) */
-    float norm_offset;  /* weights act as w + offset */
-    bool embed_scaled;  /* embeddings times sqrt(d_model) */
+    bool post_norms;     /* norm after attention and after FFN, before the residual (Gemma) */
+    bool norm_residual;  /* the residual is the block's normed input, weighted (MiniMax-01) */
+    float norm_offset;   /* weights act as w + offset */
+    bool embed_scaled;   /* embeddings times sqrt(d_model) */
+    bool hf_whole_heads; /* transformers opens models whose d_model is a multiple of the number of heads alone */
     bool always_tied;
     rt_activation act;
     const rt_glu *glu; /* the gated unit where it is not the plain one */

@@ -21,6 +21,7 @@ const rt_arch rt_arch_gemma3 = {
     .name = "gemma3",
     .hf_type = "gemma3_text",
     .hf_class = "Gemma3ForCausalLM",
+    .hf_whole_heads = true,
     .qk_norm = true,
     .post_norms = true,
     .norm_offset = 1.0f,

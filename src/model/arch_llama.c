@@ -19,6 +19,7 @@ const rt_arch rt_arch_llama = {
     .name = "llama",
     .hf_type = "llama",
     .hf_class = "LlamaForCausalLM",
+    .hf_whole_heads = true,
     .act = RT_ACT_SILU,
     .tensors = tensors,
     .n_tensors = COUNT(tensors),

@@ -17,6 +17,8 @@ typedef struct rt_shape {
 /* Puts the teacher's sizes in place of zeros. RT_UNSUPPORTED, RT_USAGE: the sizes are none of a student of this
  * teacher. */
 RT_MUST_USE rt_status rt_shape_settle(rt_shape *s, const rt_arch *arch, const rt_hparams *hp, rt_err *err);
+/* transformers opens models of some architectures only where d_model is a multiple of the number of heads. */
+bool rt_shape_opens_in_transformers(const rt_arch *arch, const rt_hparams *hp);
 /* Hyper-parameters of a settled shape; `layers`: those of the teacher that stay, NULL: the first ones. Without
  * rope_divisors. */
 void rt_shape_hparams(rt_hparams *out, const rt_arch *arch, const rt_hparams *teacher, const rt_shape *s,

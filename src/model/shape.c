@@ -88,6 +88,11 @@ out:
     return st;
 }
 
+bool rt_shape_opens_in_transformers(const rt_arch *arch, const rt_hparams *hp)
+{
+    return !arch->hf_whole_heads || hp->d_model % hp->n_head == 0;
+}
+
 void rt_shape_hparams(rt_hparams *out, const rt_arch *arch, const rt_hparams *teacher, const rt_shape *s,
                       const int *layers)
 {

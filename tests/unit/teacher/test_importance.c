@@ -425,6 +425,18 @@ static void impossible_shapes_are_refused_with_a_way_out(void **state)
     rt_model_close(m);
 }
 
+/* Six heads: 96 channels are a multiple of them, 64 are not. */
+static void widths_that_transformers_does_not_open_are_known(void **state)
+{
+    (void)state;
+    rt_hparams hp = {.n_head = 6, .d_model = 96};
+    assert_true(rt_shape_opens_in_transformers(rt_arch_by_gguf("llama"), &hp));
+    hp.d_model = 64;
+    assert_false(rt_shape_opens_in_transformers(rt_arch_by_gguf("llama"), &hp));
+    assert_false(rt_shape_opens_in_transformers(rt_arch_by_gguf("gemma3"), &hp));
+    assert_true(rt_shape_opens_in_transformers(rt_arch_by_gguf("qwen3"), &hp));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_cut_model_survives_both_formats),
         cmocka_unit_test(random_students_have_the_moments_they_promise),
         cmocka_unit_test(impossible_shapes_are_refused_with_a_way_out),
+        cmocka_unit_test(widths_that_transformers_does_not_open_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
