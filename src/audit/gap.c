@@ -42,9 +42,10 @@ rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_tas
     double *t = NULL, *s = NULL;
     int64_t *groups = NULL;
     const size_t n = (size_t)reference->n;
-    const rt_task_metric *m = metric_of(reference);
+    const rt_task_metric *m = o->metric != NULL ? rt_task_result_metric(reference, o->metric) : metric_of(reference);
     if (m == NULL) {
-        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "task %s has no share of right answers to compare", reference->task);
+        RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "task %s has no %s to compare", reference->task,
+                    o->metric != NULL ? o->metric : "share of right answers");
     }
     RT_TRY(rt_gap_check(f, reference, model, err));
     RT_TRY(RT_NEW(&t, n, "values of items", err));

@@ -8,12 +8,13 @@
 typedef struct rt_gap_options {
     double margin;
     uint64_t seed;
-    const char *name; /* of the row; NULL: the task's */
-    const bool *use;  /* [items]: those that count; NULL: all */
+    const char *name;   /* of the row; NULL: the task's */
+    const char *metric; /* NULL: acc_norm where the task has it, else its first share of right answers */
+    const bool *use;    /* [items]: those that count; NULL: all */
 } rt_gap_options;
 
-/* A row for the task: by acc_norm where it has it, else its first share of right answers. RT_UNSUPPORTED: it has none.
- * RT_INPUT: the items are not the same; RT_USAGE: none is left. */
+/* A row for the task. RT_UNSUPPORTED: it has no such metric. RT_INPUT: the items are not the same; RT_USAGE: none is
+ * left. */
 RT_MUST_USE rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_task_result *model,
                                  const rt_gap_options *o, rt_err *err);
 

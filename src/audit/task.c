@@ -30,6 +30,9 @@ static const rt_field task_fields[] = {
     {.key = "version", .kind = RT_FIELD_STR, .help = "of the description; default 1.0"},
     {.key = "score", .kind = RT_FIELD_ENUM, .choices = scorings, .help = "default choice"},
     {.key = "context", .kind = RT_FIELD_STR, .help = "text before the answer, with {field|filter}s"},
+    {.key = "chat",
+     .kind = RT_FIELD_BOOL,
+     .help = "generate: the row's `prompt` or `messages`, formed as the model's template has it, is the context"},
     {.key = "contexts", .kind = RT_FIELD_STRS, .help = "several, for one continuation"},
     {.key = "continuation", .kind = RT_FIELD_STR, .help = "text after it"},
     {.key = "choices", .kind = RT_FIELD_STRS, .help = "the field of a list, or several texts"},
@@ -55,7 +58,9 @@ static const rt_field task_fields[] = {
     {.key = "skill",
      .kind = RT_FIELD_STR,
      .help = "what it asks for, e.g. arithmetic: rows of a report are ordered by it"},
-    {.key = "metrics", .kind = RT_FIELD_STRS, .help = "choice: of acc, acc_norm and acc_bytes; default acc"},
+    {.key = "metrics",
+     .kind = RT_FIELD_STRS,
+     .help = "choice: of acc, acc_norm, acc_bytes, default acc; generate: exact_match, f1, default exact_match"},
     {.key = "stop", .kind = RT_FIELD_STRS, .help = "texts at which an answer ends"},
     {.key = "max_tokens", .kind = RT_FIELD_INT, .min = 1, .max = NEW_TOKENS_MAX, .help = "of an answer; default 256"},
     {.key = "extract", .kind = RT_FIELD_MAPS, .children = extract_fields, .help = "what of the answer counts"},
@@ -163,20 +168,35 @@ out:
     return st;
 }
 
-static rt_status check_metrics(const json_t *metrics, rt_err *err)
+static rt_status check_metrics(const rt_task *t, rt_err *err)
 {
+    const bool generate = t->scoring == RT_SCORING_GENERATE;
     size_t i;
     json_t *m;
-    json_array_foreach(metrics, i, m)
+    json_array_foreach(t->metrics, i, m)
     {
         const char *name = json_string_value(m);
-        if (!rt_score_knows(RT_SCORING_CHOICE, name)) {
-            return rt_fail(
-                err, RT_RECIPE, 0,
-                "metric '%s' is not known; there are acc, acc_norm, acc_bytes, consistent, yields and asymmetry", name);
+        if (generate ? strcmp(name, "exact_match") != 0 && strcmp(name, "f1") != 0
+                     : !rt_score_knows(RT_SCORING_CHOICE, name)) {
+            return rt_fail(err, RT_RECIPE, 0, "metric '%s' is not known; there are %s", name,
+                           generate ? "exact_match and f1"
+                                    : "acc, acc_norm, acc_bytes, consistent, yields and asymmetry");
         }
     }
     return RT_OK;
+}
+
+static bool has_text(const json_t *list, const char *text)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(list, i, entry)
+    {
+        if (strcmp(json_string_value(entry), text) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What each scoring cannot do without. */
@@ -267,10 +287,15 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     }
     RT_TRY(check_forms(t->contexts, err));
     RT_TRY(check_forms(t->choices, err));
-    RT_TRY(check_metrics(t->metrics, err));
+    RT_TRY(check_metrics(t, err));
+    t->chat = rt_json_bool(s, "chat", false);
+    t->f1 = t->scoring == RT_SCORING_GENERATE && has_text(t->metrics, "f1");
+    if (t->chat && (t->scoring != RT_SCORING_GENERATE || *t->context != '\0')) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0, "task '%s': 'chat' goes with score: generate, in place of 'context'", t->name);
+    }
     if (t->scoring == RT_SCORING_GENERATE) {
         RT_TRY(rt_answer_rules_open(&t->rules, s, err));
-        if (rt_answer_rules_count(t->rules) > RT_TASK_METRICS) {
+        if (rt_answer_rules_count(t->rules) + t->f1 > RT_TASK_METRICS) {
             RT_FAIL_OUT(err, RT_RECIPE, 0, "more than %d ways to extract an answer", RT_TASK_METRICS);
         }
     }
@@ -336,6 +361,11 @@ const char *rt_task_name(const rt_task *t)
 const char *rt_task_version(const rt_task *t)
 {
     return t->version;
+}
+
+bool rt_task_is_chat(const rt_task *t)
+{
+    return t->chat;
 }
 
 bool rt_task_has_metric(const rt_task *t, const char *metric)

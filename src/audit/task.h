@@ -18,6 +18,8 @@ RT_MUST_USE rt_status rt_task_open(rt_task **out, const char *name_or_file, rt_e
 void rt_task_close(rt_task *t);
 const char *rt_task_name(const rt_task *t);
 const char *rt_task_version(const rt_task *t);
+/* Is it asked as a conversation and answered in text? */
+bool rt_task_is_chat(const rt_task *t);
 /* Does it report this metric, e.g. "acc"? */
 bool rt_task_has_metric(const rt_task *t, const char *metric);
 /* Appends the built-in names, ", " between. */
@@ -40,12 +42,13 @@ typedef struct rt_task_result {
     json_t *docs;   /* with keep_texts: {doc, arguments, target} an item; owned by the result */
     int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
     int64_t reused; /* items that were in the items file already */
-    double chance;  /* accuracy of guessing; NAN where there is none */
+    double chance;  /* accuracy of guessing, of the best constant answer in chat tasks; NAN where there is none */
     rt_calibration calibration; /* by the sums of log-probabilities; n = 0 where there are no choices */
 } rt_task_result;
 
 typedef struct rt_task_options {
-    int64_t limit; /* first rows; 0: all */
+    int64_t limit;   /* first rows; 0: all */
+    int64_t max_new; /* tokens of an answer; 0: as described */
     const char
         *items; /* JSON lines, written as the run goes; what is in it already is not computed again. NULL: none */
     const char *model_id; /* with items: whose they are; those of another model, task or data are refused */
@@ -56,6 +59,10 @@ typedef struct rt_task_options {
 /* `o` may be NULL. RT_INPUT when a row lacks the task's fields; the same bits whatever was computed before. */
 RT_MUST_USE rt_status rt_task_run(rt_task_result *out, const rt_task *task, const rt_model *m, const rt_tokenizer *t,
                                   const char *data, const rt_task_options *o, rt_err *err);
+/* The same for who always gives one answer: that which is right most often in these very rows. No model that does not
+ * read its question can be better. */
+RT_MUST_USE rt_status rt_task_run_constant(rt_task_result *out, const rt_task *task, const char *data, int64_t limit,
+                                           rt_err *err);
 void rt_task_result_release(rt_task_result *r);
 const rt_task_metric *rt_task_result_metric(const rt_task_result *r, const char *name); /* NULL: none */
 /* {task, version, n, chance, metrics: {name: {value, stderr, n, higher_is_better}}} and, where there is an acc, {acc,

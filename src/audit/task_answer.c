@@ -176,7 +176,7 @@ rt_status rt_answer_extract(rt_str *out, const rt_answer_rules *r, size_t index,
             taken = found ? rt_text_strip(group_of(&s)) : taken;
             any |= found;
         }
-        taken = any ? taken : (rt_slice){"[invalid]", 9};
+        taken = any ? taken : (rt_slice){RT_ANSWER_NONE, sizeof RT_ANSWER_NONE - 1};
     }
     rt_str_add(out, taken.p, taken.n);
     if (out->failed) {
@@ -219,7 +219,7 @@ out:
     return st;
 }
 
-static rt_status normalise(rt_str *out, const rt_answer_rules *r, rt_slice s, rt_err *err)
+rt_status rt_answer_normalise(rt_str *out, const rt_answer_rules *r, rt_slice s, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str text = {0};
@@ -244,8 +244,8 @@ rt_status rt_answer_equal(bool *equal, const rt_answer_rules *r, rt_slice a, rt_
 {
     rt_status st = RT_OK;
     rt_str x = {0}, y = {0};
-    RT_TRY(normalise(&x, r, a, err));
-    RT_TRY(normalise(&y, r, b, err));
+    RT_TRY(rt_answer_normalise(&x, r, a, err));
+    RT_TRY(rt_answer_normalise(&y, r, b, err));
     *equal = x.n == y.n && memcmp(rt_str_cstr(&x), rt_str_cstr(&y), x.n) == 0;
 out:
     rt_str_release(&x);

@@ -15,10 +15,14 @@ void rt_answer_rules_close(rt_answer_rules *r);
 size_t rt_answer_rules_count(const rt_answer_rules *r);                   /* at least 1: the answer as it is */
 const char *rt_answer_rules_name(const rt_answer_rules *r, size_t index); /* "exact_match,strict-match" */
 
-/* Appends what way `index` takes from the answer; "[invalid]" when it finds nothing. Texts are well-formed UTF-8. */
+#define RT_ANSWER_NONE "[invalid]"
+/* Appends what way `index` takes from the answer; RT_ANSWER_NONE when it finds nothing. Texts are well-formed UTF-8. */
 RT_MUST_USE rt_status rt_answer_extract(rt_str *out, const rt_answer_rules *r, size_t index, rt_slice answer,
                                         rt_err *err);
 /* Are both the same once the ignored parts are gone? */
 RT_MUST_USE rt_status rt_answer_equal(bool *equal, const rt_answer_rules *r, rt_slice a, rt_slice b, rt_err *err);
+
+/* Appends what rt_answer_equal compares. */
+RT_MUST_USE rt_status rt_answer_normalise(rt_str *out, const rt_answer_rules *r, rt_slice s, rt_err *err);
 
 #endif

@@ -34,6 +34,8 @@ struct rt_task {
     rt_hash_split rows;
     int64_t max_tokens;
     bool clean_hellaswag;
+    bool chat;              /* the row's own prompt, as a chat template forms it, in place of a context */
+    bool f1;                /* generate: words in common, beside the exact match */
     rt_answer_rules *rules; /* RT_SCORING_GENERATE */
 };
 

@@ -13,16 +13,19 @@ typedef struct watch {
     rt_str text; /* scratch */
 } watch;
 
-/* Bytes before the first stop text; all of them when there is none. */
-static size_t length_before_stop(const json_t *stops, rt_slice s)
+size_t rt_task_before_stop(const json_t *stops, rt_slice s, size_t *stop)
 {
-    size_t shortest = s.n, i;
-    json_t *stop;
-    json_array_foreach(stops, i, stop)
+    size_t shortest = s.n, bytes = 0, i;
+    json_t *text;
+    json_array_foreach(stops, i, text)
     {
-        const size_t n = json_string_length(stop);
-        const char *at = n > 0 ? memmem(s.p, shortest, json_string_value(stop), n) : NULL;
+        const size_t n = json_string_length(text);
+        const char *at = n > 0 ? memmem(s.p, shortest, json_string_value(text), n) : NULL;
         shortest = at != NULL ? (size_t)(at - s.p) : shortest;
+        bytes = at != NULL ? n : bytes;
+    }
+    if (stop != NULL) {
+        *stop = bytes;
     }
     return shortest;
 }
@@ -41,24 +44,24 @@ static bool goes_on(void *ud, size_t index, const rt_generated *g)
     rt_str_clear(&w->text);
     /* what fails here fails again when the answer is read */
     return decode(&w->text, w->tokenizer, g, NULL) != RT_OK ||
-           length_before_stop(w->task->stop, (rt_slice){rt_str_cstr(&w->text), w->text.n}) == w->text.n;
+           rt_task_before_stop(w->task->stop, (rt_slice){rt_str_cstr(&w->text), w->text.n}, NULL) == w->text.n;
 }
 
-rt_status rt_task_generate(rt_slice *answers, const rt_task *task, const rt_model *m, const rt_tokenizer *t,
-                           const rt_prompt *prompts, size_t n, rt_arena *arena, rt_err *err)
+rt_status rt_task_generate(rt_slice *answers, const rt_task *task, int64_t max_new, const rt_model *m,
+                           const rt_tokenizer *t, const rt_prompt *prompts, size_t n, rt_arena *arena, rt_err *err)
 {
     rt_status st = RT_OK;
     watch w = {.task = task, .tokenizer = t};
     rt_generation gen = {0};
     rt_str clean = {0};
     RT_TRY(rt_generate(&gen, m, t, prompts, n,
-                       &(rt_generate_options){.max_new = task->max_tokens, .on_token = goes_on, .ud = &w}, err));
+                       &(rt_generate_options){.max_new = max_new, .on_token = goes_on, .ud = &w}, err));
     for (size_t i = 0; i < n; i++) {
         rt_str_clear(&w.text);
         rt_str_clear(&clean);
         RT_TRY(decode(&w.text, t, &gen.seq[i], err));
         const rt_slice all = {rt_str_cstr(&w.text), w.text.n};
-        rt_utf8_repair(&clean, all.p, length_before_stop(task->stop, all));
+        rt_utf8_repair(&clean, all.p, rt_task_before_stop(task->stop, all, NULL));
         answers[i] = (rt_slice){clean.failed ? NULL : rt_arena_strndup(arena, rt_str_cstr(&clean), clean.n), clean.n};
         if (answers[i].p == NULL) {
             RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for an answer");

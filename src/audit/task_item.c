@@ -7,6 +7,7 @@
 #include "audit/task_form.h"
 #include "audit/task_reader.h"
 #include "audit/task_text.h"
+#include "teacher/prompts.h"
 
 static rt_status no_memory(rt_err *err)
 {
@@ -80,6 +81,37 @@ out:
     return st;
 }
 
+static rt_status keep(const rt_task_reader *r, rt_slice *out, const char *p, size_t n)
+{
+    *out = (rt_slice){rt_arena_strndup(r->arena, p, n), n};
+    return out->p != NULL ? RT_OK : no_memory(r->err);
+}
+
+/* What is asked last, to show it; it is put to the model as a conversation. */
+static rt_status keep_question(const rt_task_reader *r, rt_slice *out)
+{
+    rt_chat_message turns[RT_PROMPT_TURNS];
+    const rt_prompt_row p = {.row = (json_t *)(uintptr_t)r->row, .path = "row"};
+    const size_t n = rt_prompt_turns(&p, turns);
+    return n > 0 ? keep(r, out, turns[n - 1].content, strlen(turns[n - 1].content))
+                 : rt_fail(r->err, RT_INPUT, 0, "field 'messages' is missing or no list of turns");
+}
+
+/* In a chat task a whole number will do, and a conversation that ends with its answer. */
+static rt_status keep_answer(const rt_task_reader *r)
+{
+    char digits[24];
+    const json_t *gold = rt_form_field(r->row, r->task->answer);
+    if (r->task->chat && json_is_integer(gold)) {
+        const int n = snprintf(digits, sizeof digits, "%lld", (long long)json_integer_value(gold));
+        return keep(r, &r->item->answer, digits, (size_t)n);
+    }
+    if (r->task->chat && gold == NULL) {
+        gold = rt_prompt_closing(&(rt_prompt_row){.row = (json_t *)(uintptr_t)r->row});
+    }
+    return rt_reader_field(r, &r->item->answer, gold, r->task->answer);
+}
+
 static rt_status read_single(const rt_task_reader *r)
 {
     rt_status st = RT_OK;
@@ -98,8 +130,9 @@ static rt_status read_single(const rt_task_reader *r)
         RT_TRY(rt_reader_form(r, &text, t->continuation));
         return rt_reader_request(r, 0, context, text);
     }
+    RT_TRY(t->chat ? keep_question(r, &context) : RT_OK);
     r->item->requests[0].context = context;
-    RT_TRY(rt_reader_field(r, &r->item->answer, rt_form_field(r->row, t->answer), t->answer));
+    RT_TRY(keep_answer(r));
 out:
     return st;
 }

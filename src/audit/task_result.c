@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "audit/task_constant.h"
 #include "audit/task_kin.h"
 
 /* --- an item --------------------------------------------------------------------------------------------------------
@@ -143,6 +144,10 @@ rt_status rt_task_result_fill(rt_task_result *out, const rt_task *t, const rt_ta
         items[i] = &questions[i].item;
         out->tokens += tokens_of(&questions[i], pairs);
         out->chance += rt_score_chance(t, items[i]) / (double)n;
+    }
+    if (t->chat) {
+        size_t best = 0;
+        RT_TRY(rt_task_constant(&best, &out->chance, t, questions, n, err));
     }
     out->n = (int64_t)n;
     out->n_metrics = rt_score_metrics(t, out->metrics);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/hash_split.h"
+#include "teacher/prompts.h"
 
 /* Room for one more of `size` bytes. */
 static rt_status grow(void **p, size_t n, size_t *cap, size_t size, rt_err *err)
@@ -46,16 +47,33 @@ out:
     return st;
 }
 
-static rt_status encode_prompt(rt_task_rows *r, const rt_task_item *item, rt_err *err)
+/* A conversation has no beginning to do without. */
+static rt_status encode_conversation(rt_task_rows *r, rt_task_pair *p, const rt_prompt_row *row, int64_t room,
+                                     rt_err *err)
+{
+    *p = (rt_task_pair){.context = r->pool.n};
+    const rt_status st = rt_prompt_encode(row, r->tokenizer, &r->pool, err);
+    p->continuation = r->pool.n;
+    p->n_context = r->pool.n - p->context;
+    return st != RT_OK || p->n_context <= (size_t)room
+               ? st
+               : rt_fail(err, RT_INPUT, 0, "a prompt of %zu tokens and an answer of %lld exceed the context of %lld",
+                         p->n_context, (long long)r->max_new, (long long)r->model->rope_rows);
+}
+
+static rt_status encode_prompt(rt_task_rows *r, const rt_task_item *item, const rt_prompt_row *row, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_task_pair *p;
-    const int64_t room = r->model->rope_rows - r->task->max_tokens;
+    const int64_t room = r->model->rope_rows - r->max_new;
     if (room < 1) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "an answer of %lld tokens does not fit into the model's context of %lld",
-                    (long long)r->task->max_tokens, (long long)r->model->rope_rows);
+                    (long long)r->max_new, (long long)r->model->rope_rows);
     }
     RT_TRY(new_pair(r, &p, err));
+    if (r->task->chat) {
+        return encode_conversation(r, p, row, room, err);
+    }
     RT_TRY(rt_task_encode_prompt(p, &r->pool, r->tokenizer, item->requests[0].context, (size_t)room, err));
 out:
     return st;
@@ -127,16 +145,18 @@ static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item
                                                                    : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
 }
 
-static rt_status add_item(rt_task_rows *r, const json_t *row, uint64_t line, size_t variant, rt_err *err)
+static rt_status add_item(rt_task_rows *r, json_t *row, uint64_t line, size_t variant, rt_err *err)
 {
     rt_status st = RT_OK;
+    const rt_prompt_row prompt = {.row = row, .path = r->path, .line = line};
     RT_TRY(grow((void **)&r->questions, r->n, &r->cap, sizeof *r->questions, err));
     rt_task_question *q = &r->questions[r->n];
     *q = (rt_task_question){.first = r->n_pairs};
+    RT_TRY(r->task->chat ? rt_prompt_check(&prompt, err) : RT_OK);
     RT_TRY(rt_task_item_read(&q->item, r->task, row, line, variant, &r->arena, err));
     switch (r->task->scoring) {
     case RT_SCORING_ROLLING: RT_TRY(encode_text(r, &q->item, err)); break;
-    case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, err)); break;
+    case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, &prompt, err)); break;
     case RT_SCORING_REFUSAL: RT_TRY(encode_openings(r, &q->item, err)); break;
     default: RT_TRY(encode_requests(r, &q->item, err)); break;
     }
@@ -152,7 +172,7 @@ out:
     return st == RT_OK ? st : rt_err_wrap(err, st, "'%s' line %llu", r->path, (unsigned long long)line);
 }
 
-static rt_status add_row(rt_task_rows *r, const json_t *row, uint64_t line, rt_err *err)
+static rt_status add_row(rt_task_rows *r, json_t *row, uint64_t line, rt_err *err)
 {
     rt_status st = RT_OK;
     for (size_t v = 0, n = rt_task_item_variants(r->task, row); v < n && st == RT_OK; v++) {

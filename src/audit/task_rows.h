@@ -10,7 +10,8 @@ typedef struct rt_task_rows { /* rt_task_rows_release frees */
     const rt_model *model;
     const rt_tokenizer *tokenizer;
     const char *path;
-    rt_arena arena; /* texts of the questions */
+    int64_t max_new; /* tokens of an answer that is generated */
+    rt_arena arena;  /* texts of the questions */
     rt_task_question *questions;
     size_t n, cap;
     rt_task_pair *pairs; /* [n_pairs] */
@@ -19,7 +20,7 @@ typedef struct rt_task_rows { /* rt_task_rows_release frees */
     json_t *docs; /* what the harness's files need, where wanted; else NULL */
 } rt_task_rows;
 
-/* Reads the first `limit` rows (0: all) of r->path; task, model, tokenizer and path are set. */
+/* Reads the first `limit` rows (0: all) of r->path; task, model, tokenizer, path and max_new are set. */
 RT_MUST_USE rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err);
 void rt_task_rows_release(rt_task_rows *r);
 

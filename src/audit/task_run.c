@@ -34,6 +34,7 @@ static rt_status make_keys(run *r, rt_err *err)
     rt_str_puts(&s, r->o->model_id != NULL ? r->o->model_id : "");
     rt_str_putc(&s, '\n');
     rt_json_append(&s, r->rows.task->spec);
+    rt_str_add(&s, &r->o->max_new, r->o->max_new > 0 ? sizeof r->o->max_new : 0);
     const size_t fixed = s.n;
     for (size_t i = 0; i < r->rows.n; i++) {
         const rt_task_question *q = &r->rows.questions[i];
@@ -146,8 +147,8 @@ static rt_status generate_chunk(run *r, size_t from, size_t to, rt_err *err)
         const rt_task_pair *p = &r->rows.pairs[r->rows.questions[i].first];
         prompts[i - from] = (rt_prompt){.ids = r->rows.pool.p + p->context, .n = (int64_t)p->n_context};
     }
-    RT_TRY(rt_task_generate(answers, r->rows.task, r->rows.model, r->rows.tokenizer, prompts, to - from, &r->rows.arena,
-                            err));
+    RT_TRY(rt_task_generate(answers, r->rows.task, r->rows.max_new, r->rows.model, r->rows.tokenizer, prompts,
+                            to - from, &r->rows.arena, err));
     for (size_t i = from; i < to; i++) {
         r->rows.questions[i].answer = answers[i - from];
     }
@@ -240,6 +241,7 @@ rt_status rt_task_run(rt_task_result *out, const rt_task *task, const rt_model *
     rt_status st = RT_OK;
     run r = {.o = o != NULL ? o : &none, .rows = {.task = task, .model = m, .tokenizer = t, .path = data}};
     rt_task_rows *rows = &r.rows;
+    rows->max_new = r.o->max_new > 0 ? r.o->max_new : task->max_tokens;
     *out = (rt_task_result){0};
     if (r.o->keep_texts) {
         rows->docs = json_array();

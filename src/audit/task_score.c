@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/answer_f1.h"
 #include "audit/weighted.h"
 
 typedef enum average {
@@ -113,6 +114,10 @@ size_t rt_score_metrics(const rt_task *t, rt_task_metric list[RT_TASK_METRICS])
             list[n] = (rt_task_metric){.higher_is_better = true};
             snprintf(list[n].name, sizeof list[n].name, "%s", rt_answer_rules_name(t->rules, n));
         }
+        if (t->f1) {
+            list[n] = (rt_task_metric){.name = "f1", .higher_is_better = true};
+            n++;
+        }
     }
     return n;
 }
@@ -189,6 +194,10 @@ static rt_status score_answer(double *v, const rt_task *t, const rt_task_item *i
         RT_TRY(rt_answer_extract(&taken, t->rules, k, o->answer, err));
         RT_TRY(rt_answer_equal(&equal, t->rules, (rt_slice){rt_str_cstr(&taken), taken.n}, item->answer, err));
         v[k] = equal;
+        if (k == 0 && t->f1) {
+            RT_TRY(rt_answer_f1(&v[rt_answer_rules_count(t->rules)], (rt_slice){rt_str_cstr(&taken), taken.n},
+                                item->answer, err));
+        }
     }
 out:
     rt_str_release(&taken);

@@ -32,6 +32,17 @@ static void print_collect(double tokens, double seconds, double accepted)
     }
 }
 
+static void print_answers(const json_t *plan, const json_t *seconds)
+{
+    const json_t *took = json_object_get(seconds, "answers");
+    if (json_is_null(took)) {
+        printf("answers:  to %.0f prompts, as fast as the server writes\n", number(plan, "prompts"));
+    } else if (took != NULL) {
+        printf("answers:  to %.0f prompts in at most %.0f s; what follows is for answers as long as they may be\n",
+               number(plan, "prompts"), json_number_value(took));
+    }
+}
+
 static void print_plan(const json_t *p)
 {
     const json_t *licence = json_object_get(p, "licence"), *student = json_object_get(p, "student");
@@ -41,6 +52,7 @@ static void print_plan(const json_t *p)
            json_string_value(json_object_get(licence, "verdict")));
     printf("student:  %.0f layers, %.1f M parameters\n", number(student, "layers"),
            number(student, "parameters") / 1e6);
+    print_answers(p, seconds);
     if (json_is_null(json_object_get(seconds, "collect"))) {
         printf("collect:  %.0f tokens, as fast as the server answers\n", number(p, "collect_tokens"));
     } else {

@@ -1,6 +1,7 @@
 /* core.h - all of core. */
 #ifndef RT_CORE_CORE_H
 #define RT_CORE_CORE_H
+#include "core/child.h"
 #include "core/cpu.h"
 #include "core/dtype.h"
 #include "core/err.h"

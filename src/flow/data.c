@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "flow/asked.h"
+
 rt_precision rt_flow_precision(const rt_flow *f)
 {
     return strcmp(f->recipe.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
@@ -17,24 +19,43 @@ rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
                          &(rt_model_options){.precision = rt_flow_precision(f), .memory = f->o->memory}, err);
 }
 
-/* Every HOLD_OUT-th document is held out when the recipe names no held-out text. */
+bool rt_flow_has_prompts(const rt_flow *f)
+{
+    return f->recipe.n_prompts > 0;
+}
+
+/* Every HOLD_OUT-th document is held out when the recipe names no held-out text; answers to one prompt, which have one
+ * id, stay together. */
 #define HOLD_OUT 20
 
-/* Moves the documents whose index says so from `all` into `held`, which must be zero; both keep views into all's arena.
+/* Documents of one id in a row are one. */
+static size_t count_ids(const rt_corpus *c)
+{
+    size_t n = c->n_docs > 0;
+    for (size_t i = 1; i < c->n_docs; i++) {
+        n += strcmp(c->docs[i].id, c->docs[i - 1].id) != 0;
+    }
+    return n;
+}
+
+/* Moves the documents whose place says so from `all` into `held`, which must be zero; both keep views into all's arena.
  */
 static rt_status hold_out(rt_corpus *all, rt_corpus *held, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_document *docs = NULL;
-    if (all->n_docs < HOLD_OUT) {
+    if (count_ids(all) < HOLD_OUT) {
         RT_FAIL_OUT(err, RT_RECIPE, 0, "%zu documents are too few to hold some out; name held-out text as data.valid",
-                    all->n_docs);
+                    count_ids(all));
     }
-    RT_TRY(RT_NEW(&docs, all->n_docs / HOLD_OUT, "held-out documents", err));
+    RT_TRY(RT_NEW(&docs, all->n_docs, "held-out documents", err));
     RT_TRY(RT_NEW(&held->mask, all->ids.n, "held-out mask", err));
-    size_t kept = 0, n = 0;
+    size_t kept = 0, n = 0, place = 0;
+    const char *id = all->docs[0].id;
     for (size_t i = 0; i < all->n_docs; i++) {
-        if (i % HOLD_OUT != HOLD_OUT - 1) {
+        place += strcmp(all->docs[i].id, id) != 0;
+        id = all->docs[i].id;
+        if (place % HOLD_OUT != HOLD_OUT - 1) {
             all->docs[kept++] = all->docs[i];
             continue;
         }
@@ -141,6 +162,24 @@ out:
     return st;
 }
 
+/* Documents of the recipe, and the answers that were kept. */
+static rt_status load_training(rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    const char *paths[RT_MAX_PATHS + 1];
+    size_t n = r->n_text;
+    rt_status st = RT_OK;
+    memcpy(paths, r->text, n * sizeof *paths);
+    if (rt_flow_has_prompts(f)) {
+        rt_free(f->kept);
+        RT_TRY(rt_flow_path_to(f, RT_ANSWERS_KEPT, &f->kept, err));
+        paths[n++] = f->kept;
+    }
+    RT_TRY(load(f, &f->text, paths, n, f->split.collect_tokens, err));
+out:
+    return st;
+}
+
 rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
 {
     const rt_run_recipe *r = &f->recipe;
@@ -149,7 +188,7 @@ rt_status rt_flow_need_texts(rt_flow *f, rt_err *err)
         return RT_OK;
     }
     RT_TRY(rt_flow_need_tokenizer(f, err));
-    RT_TRY(load(f, &f->text, r->text, r->n_text, f->split.collect_tokens, err));
+    RT_TRY(load_training(f, err));
     if (r->n_valid > 0) {
         RT_TRY(load(f, &f->valid, r->valid, r->n_valid, rt_flow_held_out_tokens(f), err));
     } else {

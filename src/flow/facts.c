@@ -161,6 +161,21 @@ static void set(json_t *o, const char *key, json_t *v)
     }
 }
 
+/* What was asked, written, kept and scored; absent parts of a run without prompts. */
+static json_t *answer_facts(const rt_flow *f)
+{
+    const rt_run_recipe *r = &f->recipe;
+    if (!rt_flow_has_prompts(f)) {
+        return NULL;
+    }
+    json_t *j = json_pack("{s:s, s:i, s:f, s:f, s:I}", "task", r->task, "n", r->answers, "temperature",
+                          r->sampling.temperature, "top_p", r->sampling.top_p, "new_tokens", (json_int_t)r->new_tokens);
+    set(j, "asked", load(f, "answers/asked.json"));
+    set(j, "filter", load(f, "answers/filter.json"));
+    set(j, "held_out", load(f, "audit/answers.json"));
+    return j;
+}
+
 static json_t *not_measured(const rt_flow *f, const json_t *audit)
 {
     const json_t *exports = json_object_get(audit, "exports");
@@ -201,6 +216,7 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "student", student_facts(f, models));
     set(facts, "data", rt_facts_data(f));
     set(facts, "provenance_complete", json_boolean(rt_facts_data_stated(json_object_get(facts, "data"))));
+    set(facts, "answers", answer_facts(f));
     set(facts, "collect", load(f, "collect.json"));
     set(facts, "train", training(f, "student/train.json", "metrics.jsonl"));
     set(facts, "retain", rt_facts_retain(f, json_object_get(facts, "train"), models));

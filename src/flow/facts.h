@@ -11,7 +11,7 @@ RT_MUST_USE rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err);
 const json_t *rt_facts_model(const json_t *models, const char *id);
 /* [{name, use, documents, tokens, origin, licence}]; the texts are open. Owned. */
 json_t *rt_facts_data(const rt_flow *f);
-/* Every data set has a stated origin. */
+/* Every data set has a stated origin, rows that are only scored aside. */
 bool rt_facts_data_stated(const json_t *data);
 /* The part of the facts the model card takes (record/card.h names the fields). */
 json_t *rt_facts_card(const json_t *facts);

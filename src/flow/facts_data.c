@@ -1,6 +1,7 @@
 /* The texts of a run as facts: how much of each file was read, where it comes from, on what terms. */
 #include <string.h>
 
+#include "flow/asked.h"
 #include "flow/facts.h"
 
 static const char *stated_licence(const json_t *o)
@@ -80,11 +81,72 @@ static json_t *data_set(const rt_corpus *c, const char *use, const char *path)
     return e;
 }
 
+static const char *origin_of(const json_t *o)
+{
+    return rt_json_str(o, "origin", stated_licence(o));
+}
+
+/* What <file>.origin.json says; NULL: nothing. Owned. */
+static json_t *origin_of_file(const char *path)
+{
+    rt_str name = {0};
+    json_t *o = NULL, *origin = NULL;
+    rt_str_printf(&name, "%s.origin.json", path);
+    if (rt_path_exists(rt_str_cstr(&name)) && rt_json_load(&o, rt_str_cstr(&name), NULL) == RT_OK &&
+        origin_of(o) != NULL) {
+        origin = json_string(origin_of(o));
+    }
+    json_decref(o);
+    rt_str_release(&name);
+    return origin;
+}
+
+/* Rows that are asked, not read as text: each says where it comes from, or the file does for all. */
+static json_t *prompts_set(const char *use, const char *path)
+{
+    rt_jsonl r = {0};
+    json_t *row = NULL, *origin = origin_of_file(path);
+    const bool of_file = origin != NULL;
+    int64_t rows = 0, stated = 0;
+    const bool open = rt_jsonl_open(&r, path, NULL) == RT_OK;
+    while (open && rt_jsonl_next(&r, &row, NULL) == RT_OK && row != NULL) {
+        const char *own = origin_of(row);
+        rows++;
+        stated += own != NULL;
+        origin = origin == NULL && own != NULL ? json_string(own) : origin;
+        json_decref(row);
+        row = NULL;
+    }
+    rt_jsonl_close(&r);
+    json_t *e = json_pack("{s:s, s:s, s:I}", "name", path, "use", use, "documents", (json_int_t)rows);
+    json_t *licence = licence_of(path, UINT64_MAX);
+    if (origin != NULL && (of_file || stated == rows)) {
+        json_object_set(e, "origin", origin);
+    }
+    if (licence != NULL) {
+        json_object_set_new(e, "licence", licence);
+    }
+    json_decref(origin);
+    return e;
+}
+
 json_t *rt_facts_data(const rt_flow *f)
 {
     json_t *out = json_array();
     for (size_t i = 0; i < f->recipe.n_text; i++) {
         json_array_append_new(out, data_set(&f->text, "train", f->recipe.text[i]));
+    }
+    for (size_t i = 0; i < f->recipe.n_prompts; i++) {
+        json_array_append_new(out, prompts_set("prompts", f->recipe.prompts[i]));
+    }
+    for (size_t i = 0; i < f->recipe.n_held_out; i++) {
+        json_array_append_new(out, prompts_set("held out", f->recipe.held_out[i]));
+    }
+    if (f->kept != NULL) {
+        json_t *kept = data_set(&f->text, "train", f->kept);
+        json_object_set_new(kept, "name", json_string(RT_ANSWERS_KEPT));
+        json_object_set_new(kept, "licence", json_string(rt_permit_licence(f->permit)));
+        json_array_append_new(out, kept);
     }
     for (size_t i = 0; i < f->recipe.n_valid; i++) {
         json_array_append_new(out, data_set(&f->valid, "valid", f->recipe.valid[i]));
@@ -98,7 +160,8 @@ bool rt_facts_data_stated(const json_t *data)
     json_t *d;
     json_array_foreach((json_t *)data, i, d)
     {
-        if (json_object_get(d, "origin") == NULL) {
+        const bool scored_only = strcmp(rt_json_str(d, "use", ""), "held out") == 0;
+        if (!scored_only && json_object_get(d, "origin") == NULL) {
             return false;
         }
     }

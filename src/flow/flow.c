@@ -13,6 +13,8 @@ static bool wants_twin(const rt_flow *f)
 }
 
 static const rt_stage stages[] = {
+    {"answers", rt_flow_has_prompts, rt_inputs_answers, rt_stage_answers, NULL},
+    {"filter", rt_flow_has_prompts, rt_inputs_filter, rt_stage_filter, NULL},
     {"collect", NULL, rt_inputs_collect, rt_stage_collect, NULL},
     {"init", NULL, rt_inputs_init, rt_stage_init, NULL},
     {"train", NULL, rt_inputs_train, rt_stage_train, rt_flow_settle},

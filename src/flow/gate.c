@@ -118,3 +118,11 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
 out:
     return st;
 }
+
+rt_status rt_flow_take_permit(rt_flow *f, rt_permit **permit, rt_err *err)
+{
+    rt_permit_free(f->permit);
+    f->permit = *permit;
+    *permit = NULL;
+    return rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err);
+}

@@ -40,6 +40,33 @@ static json_t *retained(const rt_flow *f)
                      "watched", file_digests(f, watched, r->n_watch));
 }
 
+/* How answers are read and kept is the filter's. */
+json_t *rt_inputs_answers(const rt_flow *f)
+{
+    const rt_run_recipe *r = &f->recipe;
+    const char *served = rt_flow_is_served(f) ? r->server.model : NULL, *form = r->chat_form;
+    const rt_sampling *s = &r->sampling;
+    return json_pack("{s:s, s:s*, s:s*, s:[f, f, f, I, I], s:i, s:I, s:I, s:o, s:o, s:o, s:s}", "teacher",
+                     f->teacher_sha, "served", served, "template", form, "sampling", s->temperature, s->top_p, s->min_p,
+                     (json_int_t)s->top_k, (json_int_t)s->seed, "n", r->answers, "new_tokens",
+                     (json_int_t)r->new_tokens, "most", (json_int_t)f->split.prompts, "prompts",
+                     file_digests(f, r->prompts, r->n_prompts), "held_out", file_digests(f, r->held_out, r->n_held_out),
+                     "text", file_digests(f, r->text, r->n_text), "precision", r->precision);
+}
+
+static bool is_file_task(const char *name)
+{
+    return rt_path_exists(name) && !rt_path_is_dir(name);
+}
+
+json_t *rt_inputs_filter(const rt_flow *f)
+{
+    const rt_run_recipe *r = &f->recipe;
+    return json_pack("{s:O, s:o, s:I}", "answers", json_object_get(r->json, "answers"), "task",
+                     is_file_task(r->task) ? file_digests(f, &r->task, 1) : json_null(), "sequence",
+                     (json_int_t)r->sequence);
+}
+
 json_t *rt_inputs_collect(const rt_flow *f)
 {
     const char *served = rt_flow_is_served(f) ? f->recipe.server.model : NULL;
@@ -99,16 +126,19 @@ json_t *rt_inputs_report(const rt_flow *f)
 json_t *rt_inputs_plan(const rt_flow *f)
 {
     const rt_run_recipe *r = &f->recipe;
+    json_t *prompts = rt_flow_has_prompts(f) ? file_digests(f, r->prompts, r->n_prompts) : NULL;
     if (r->budget == 0) {
+        json_decref(prompts);
         return json_pack("{s:s, s:o, s:I, s:I, s:I}", "teacher", f->teacher_sha, "student", part(f, "student"),
                          "collect_tokens", (json_int_t)r->collect_tokens, "train_tokens", (json_int_t)r->tokens,
                          "sequence", (json_int_t)r->sequence);
     }
-    return json_pack("{s:s, s:o, s:f, s:I, s:o, s:I, s:I, s:I, s:s, s:b}", "teacher", f->teacher_sha, "student",
+    json_t *answers = prompts != NULL ? json_pack("[o, i, I]", prompts, r->answers, (json_int_t)r->new_tokens) : NULL;
+    return json_pack("{s:s, s:o, s:f, s:I, s:o, s:I, s:I, s:I, s:s, s:b, s:o*}", "teacher", f->teacher_sha, "student",
                      part(f, "student"), "budget", r->budget, "collect_tokens", (json_int_t)r->collect_tokens, "text",
                      file_digests(f, r->text, r->n_text), "train_tokens", (json_int_t)r->tokens, "batch_tokens",
                      (json_int_t)r->batch_tokens, "sequence", (json_int_t)r->sequence, "precision", r->precision,
-                     "twin", (int)r->twin);
+                     "twin", (int)r->twin, "answers", answers);
 }
 
 rt_status rt_inputs_digest(const char *before, const char *what, json_t *inputs, char hex[65], rt_err *err)

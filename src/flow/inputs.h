@@ -5,6 +5,8 @@
 #include "flow/state.h"
 
 /* Of a stage, beside the stages before it; owned, NULL when memory is out. */
+json_t *rt_inputs_answers(const rt_flow *f);
+json_t *rt_inputs_filter(const rt_flow *f);
 json_t *rt_inputs_collect(const rt_flow *f);
 json_t *rt_inputs_init(const rt_flow *f);
 json_t *rt_inputs_train(const rt_flow *f);

@@ -12,10 +12,12 @@
 typedef struct traces {
     const char *stage;
     const char *files[4]; /* below the run directory */
-    const char *dir;      /* all files of it */
+    const char *dir;      /* all files of it but ledgers; NULL: none */
 } traces;
 
 static const traces table[] = {
+    {"answers", {NULL}, "answers"},
+    {"filter", {"answers/filter.json", "answers/kept.jsonl", "answers/verify.jsonl"}, NULL},
     {"collect", {"collect.json"}, "cache"},
     {"collect", {NULL}, "retain"},
     {"collect", {NULL}, "retain/cache"},
@@ -39,7 +41,9 @@ static rt_status visit_dir(const rt_flow *f, const char *name, visitor visit, vo
     }
     for (size_t i = 0; i < n; i++) {
         char *path = rt_path_join(dir, names[i]);
-        st = path == NULL           ? rt_fail(err, RT_MEMORY, 0, "out of memory")
+        const bool ledger = strncmp(names[i], "ledger", 6) == 0; /* set aside, or kept as it is */
+        st = ledger                 ? RT_OK
+             : path == NULL         ? rt_fail(err, RT_MEMORY, 0, "out of memory")
              : rt_path_is_dir(path) ? RT_OK
                                     : visit(ud, path, err);
         rt_free(path);
@@ -73,7 +77,7 @@ static rt_status visit_all(const rt_flow *f, const char *stage, visitor visit, v
         for (size_t k = 0; k < 4 && t->files[k] != NULL; k++) {
             RT_TRY(visit_file(f, t->files[k], visit, ud, err));
         }
-        RT_TRY(visit_dir(f, t->dir, visit, ud, err));
+        RT_TRY(t->dir != NULL ? visit_dir(f, t->dir, visit, ud, err) : RT_OK);
     }
 out:
     return st;
@@ -120,25 +124,28 @@ out:
     return st;
 }
 
-/* What the teacher was made to say stays on record. Salts first: the number is free until the ledger itself has it. */
-static rt_status set_ledger_aside(const rt_flow *f, rt_err *err)
+/* What the teacher was made to say stays on record. Salts first: the number is free until the ledger itself has it.
+ * `folder` of the ledger, with a slash behind, or "". */
+static rt_status set_ledger_aside(const rt_flow *f, const char *folder, rt_err *err)
 {
     rt_status st = RT_OK;
-    char ledger[48], salts[48], *path = NULL;
+    char ledger[48], salts[48], now[2][48], *path = NULL;
     bool taken = true, there;
-    RT_TRY(rt_flow_path_to(f, "ledger.jsonl", &path, err));
+    snprintf(now[0], sizeof now[0], "%sledger.jsonl", folder);
+    snprintf(now[1], sizeof now[1], "%sledger.salts", folder);
+    RT_TRY(rt_flow_path_to(f, now[0], &path, err));
     there = rt_path_exists(path);
     for (int n = 1; there && taken; n++) {
         rt_free(path);
-        snprintf(ledger, sizeof ledger, "ledger-%d.jsonl", n);
-        snprintf(salts, sizeof salts, "ledger-%d.salts", n);
+        snprintf(ledger, sizeof ledger, "%sledger-%d.jsonl", folder, n);
+        snprintf(salts, sizeof salts, "%sledger-%d.salts", folder, n);
         RT_TRY(rt_flow_path_to(f, ledger, &path, err));
         taken = rt_path_exists(path);
     }
     if (there) {
-        RT_TRY(move(f, "ledger.salts", salts, err));
-        RT_TRY(move(f, "ledger.jsonl", ledger, err));
-        rt_log(RT_LOG_INFO, "collect: the ledger so far is kept as %s", ledger);
+        RT_TRY(move(f, now[1], salts, err));
+        RT_TRY(move(f, now[0], ledger, err));
+        rt_log(RT_LOG_INFO, "the ledger so far is kept as %s", ledger);
     }
 out:
     rt_free(path);
@@ -159,8 +166,11 @@ rt_status rt_leftovers_clear(rt_flow *f, const char *stage, const char *inputs, 
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
     RT_TRY(rt_manifest_save(&f->manifest, err));
-    if (strcmp(stage, "collect") == 0) {
-        RT_TRY(set_ledger_aside(f, err));
+    if (strcmp(stage, "answers") == 0) {
+        RT_TRY(set_ledger_aside(f, "answers/", err));
+    } else if (strcmp(stage, "collect") == 0) {
+        RT_TRY(set_ledger_aside(f, "", err));
+        RT_TRY(set_ledger_aside(f, "retain/", err));
     } else if (strcmp(stage, "export") == 0) {
         RT_TRY(remove_exports(f, s, err));
     }

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "infer/generate.h"
 #include "infer/kv.h"
+#include "teacher/answer_file.h"
 #include "teacher/forecast.h"
 #include "tensor/loss.h"
 
@@ -182,6 +184,50 @@ rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model 
     out->seconds = rt_now() - t0;
 out:
     rt_model_close(built);
+    bench_release(&b);
+    return st;
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+enum { WRITTEN = 9, WRITTEN_PROMPT = 64 };
+
+static rt_status time_writing(double *seconds, const rt_model *m, const rt_prompt *prompts, int64_t max_new,
+                              rt_err *err)
+{
+    rt_generation g = {0};
+    const double t0 = rt_now();
+    const rt_status st = rt_generate(&g, m, NULL, prompts, RT_ANSWER_BATCH,
+                                     &(rt_generate_options){.max_new = max_new, .ignore_end = true}, err);
+    *seconds = rt_now() - t0;
+    rt_generation_release(&g);
+    return st;
+}
+
+/* What WRITTEN tokens take longer than one is the writing. */
+rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model *m, int64_t prompt_tokens, rt_err *err)
+{
+    rt_status st = RT_OK;
+    bench b = {0};
+    rt_prompt prompts[RT_ANSWER_BATCH];
+    const int64_t n = prompt_tokens < 1 ? 1 : prompt_tokens < WRITTEN_PROMPT ? prompt_tokens : WRITTEN_PROMPT;
+    double one = 0, many = 0;
+    const double t0 = rt_now();
+    if (m->stream != NULL) {
+        RT_TRY(rt_forecast(&many, m, RT_ANSWER_BATCH, RT_ANSWER_BATCH, 1, err));
+        *tokens_per_s = RT_ANSWER_BATCH / many;
+        goto out;
+    }
+    RT_TRY(bench_init(&b, m->hp.n_vocab, RT_ANSWER_BATCH * n, n, err));
+    for (size_t i = 0; i < RT_ANSWER_BATCH; i++) {
+        prompts[i] = (rt_prompt){.ids = b.ids + (int64_t)i * n, .n = n};
+    }
+    RT_TRY(time_writing(&one, m, prompts, 1, err)); /* the first time warms up */
+    RT_TRY(time_writing(&one, m, prompts, 1, err));
+    RT_TRY(time_writing(&many, m, prompts, WRITTEN, err));
+    *tokens_per_s = RT_ANSWER_BATCH * (WRITTEN - 1) / (many > one ? many - one : many);
+out:
+    *seconds += rt_now() - t0;
     bench_release(&b);
     return st;
 }

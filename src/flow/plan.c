@@ -1,6 +1,7 @@
 /* The dry run: what a recipe would do here, without writing anything. */
 #include <string.h>
 
+#include "flow/asked.h"
 #include "flow/state.h"
 #include "model/models.h"
 #include "train/step.h"
@@ -16,9 +17,35 @@ static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teac
     return 0.0;
 }
 
-static int64_t corpus_tokens(rt_flow *f, rt_err *err)
+/* Tokens of all answers with their prompts, were each as long as it may be and all kept; *asked: how many prompts. */
+static rt_status answer_tokens(rt_flow *f, int64_t *tokens, int64_t *asked, rt_err *err)
 {
-    return rt_flow_need_texts(f, err) == RT_OK ? f->packed.n_tokens : -1;
+    rt_status st = RT_OK;
+    rt_asked a = {0};
+    int64_t longest;
+    RT_TRY(rt_flow_need_tokenizer(f, err));
+    RT_TRY(rt_asked_read(&a, f, err));
+    RT_TRY(rt_asked_tokens(&a, f->tokenizer, tokens, &longest, err));
+    *asked = (int64_t)a.prompts.n;
+    *tokens = f->recipe.answers * (*tokens + *asked * f->recipe.new_tokens);
+out:
+    rt_asked_release(&a);
+    return st;
+}
+
+/* Tokens that are collected; of answers that are not written yet, the most there can be. */
+static rt_status corpus_tokens(rt_flow *f, int64_t *tokens, int64_t *asked, rt_err *err)
+{
+    *asked = 0;
+    if (!rt_flow_has_prompts(f)) {
+        const rt_status st = rt_flow_need_texts(f, err);
+        *tokens = st == RT_OK ? f->packed.n_tokens : 0;
+        return st;
+    }
+    const rt_status st = answer_tokens(f, tokens, asked, err);
+    const int64_t most = f->split.collect_tokens;
+    *tokens = most > 0 && *tokens > most ? most : *tokens;
+    return st;
 }
 
 /* How long a server takes is not known before. */
@@ -49,11 +76,8 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     RT_TRY(rt_flow_open(&f, o, false, err));
     RT_TRY(rt_flow_gate(&f, err));
     RT_TRY(rt_flow_split(&f, err));
-    const int64_t collect = corpus_tokens(&f, err);
-    if (collect < 0) {
-        st = err != NULL ? err->code : RT_INTERNAL;
-        goto out;
-    }
+    int64_t collect, asked;
+    RT_TRY(corpus_tokens(&f, &collect, &asked, err));
     RT_TRY(rt_flow_need_teacher(&f, err));
     RT_TRY(rt_flow_outline(&f, &student, err));
     const double elements = (double)student->n_elements;
@@ -73,6 +97,11 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
                           elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
     if (*plan == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    if (asked > 0) {
+        json_object_set_new(*plan, "prompts", json_integer(asked));
+        json_object_set_new(json_object_get(*plan, "seconds"), "answers",
+                            rt_flow_is_served(&f) ? json_null() : json_real(f.split.answer_seconds));
     }
     json_object_set_new(*plan, "pace", rt_split_json(&f.split));
     json_object_set_new(*plan, "accepted_seconds", json_real(rt_flow_accepted_seconds(&f)));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/task.h"
+#include "flow/recipe_answers.h"
 
 static const rt_field teacher_fields[] = {
     {.key = "model",
@@ -48,11 +49,6 @@ static const rt_field teacher_fields[] = {
      .dflt = "false",
      .help = "judge the licence for non-commercial use"},
     {.key = "grant", .kind = RT_FIELD_STR, .help = "file with a written grant of the rights holder"},
-    {0},
-};
-static const rt_field data_fields[] = {
-    {.key = "text", .kind = RT_FIELD_STRS, .required = true, .help = "training documents: .jsonl or .txt files"},
-    {.key = "valid", .kind = RT_FIELD_STRS, .help = "held-out documents; without it a twentieth of `text` is held out"},
     {0},
 };
 static const rt_field collect_fields[] = {
@@ -222,7 +218,11 @@ const rt_field rt_run_schema[] = {
      .required = true,
      .children = teacher_fields,
      .help = "the model to learn from"},
-    {.key = "data", .kind = RT_FIELD_MAP, .required = true, .children = data_fields, .help = "texts"},
+    {.key = "data", .kind = RT_FIELD_MAP, .required = true, .children = rt_data_fields, .help = "texts"},
+    {.key = "answers",
+     .kind = RT_FIELD_MAP,
+     .children = rt_answers_fields,
+     .help = "what the teacher writes to data.prompts"},
     {.key = "collect", .kind = RT_FIELD_MAP, .children = collect_fields, .help = "the teacher's outputs"},
     {.key = "student",
      .kind = RT_FIELD_MAP,
@@ -262,19 +262,6 @@ static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
     return RT_OK;
 }
 
-static rt_status read_strings(const json_t *list, const char *what, const char **out, size_t cap, size_t *n,
-                              rt_err *err)
-{
-    *n = json_array_size(list);
-    if (*n > cap) {
-        return rt_fail(err, RT_RECIPE, 0, "'%s' has %zu entries, at most %zu are taken", what, *n, cap);
-    }
-    for (size_t i = 0; i < *n; i++) {
-        out[i] = json_string_value(json_array_get(list, i));
-    }
-    return RT_OK;
-}
-
 /* A page compares accuracies; results are files named after the task. */
 static rt_status check_task(const char *name, rt_err *err)
 {
@@ -294,11 +281,11 @@ static rt_status check_task(const char *name, rt_err *err)
     return st;
 }
 
-/* "hellaswag" reads hellaswag.jsonl beside the first training text; "hellaswag=FILE" names it. */
+/* "hellaswag" reads hellaswag.jsonl beside the first training text or prompts; "hellaswag=FILE" names it. */
 static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err *err)
 {
     const char *eq = strchr(entry, '=');
-    char *dir = rt_path_dir(r->text[0]);
+    char *dir = rt_path_dir(r->n_text > 0 ? r->text[0] : r->prompts[0]);
     rt_str file = {0};
     r->tasks[i] = eq != NULL ? rt_strndup(entry, (size_t)(eq - entry)) : rt_strdup(entry);
     if (eq != NULL) {
@@ -329,7 +316,7 @@ static rt_status read_audit(rt_run_recipe *r, json_t *a, rt_err *err)
 {
     const char *entries[RT_MAX_TASKS];
     size_t n;
-    rt_status st = read_strings(json_object_get(a, "tasks"), "audit.tasks", entries, RT_MAX_TASKS, &n, err);
+    rt_status st = rt_recipe_strings(json_object_get(a, "tasks"), "audit.tasks", entries, RT_MAX_TASKS, &n, err);
     for (size_t i = 0; st == RT_OK && i < n; i++) {
         st = read_task(r, i, entries[i], err);
     }
@@ -503,8 +490,8 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     RT_TRY(read_server(r, teacher, student, err));
     r->noncommercial = rt_json_bool(teacher, "noncommercial", false);
     r->grant = rt_json_str(teacher, "grant", NULL);
-    RT_TRY(read_strings(json_object_get(data, "text"), "data.text", r->text, RT_MAX_PATHS, &r->n_text, err));
-    RT_TRY(read_strings(json_object_get(data, "valid"), "data.valid", r->valid, RT_MAX_PATHS, &r->n_valid, err));
+    RT_TRY(rt_recipe_read_data(r, data, err));
+    RT_TRY(rt_recipe_read_answers(r, json_object_get(r->json, "answers"), err));
     read_collect(r, json_object_get(r->json, "collect"));
     RT_TRY(rt_recipe_read_student(r, student, err));
     RT_TRY(read_train(r, json_object_get(r->json, "train"), err));

@@ -6,6 +6,7 @@
 
 #include "audit/hash_split.h"
 #include "format/recipe.h"
+#include "infer/sample.h"
 #include "model/adapter.h"
 #include "model/cut.h"
 #include "teacher/cache.h"
@@ -13,6 +14,16 @@
 #include "train/trainer.h"
 
 extern const rt_field rt_run_schema[];
+
+/* Which answers of the teacher are kept. */
+typedef struct rt_answer_filter {
+    bool finished, majority, distinct;
+    int64_t min_tokens, max_tokens;
+    double repetition;
+    const char *verifier; /* a command; NULL: none */
+    bool exact;           /* in its place: the row's right answer decides */
+    double verifier_seconds;
+} rt_answer_filter;
 
 typedef struct rt_export_spec {
     const char *type;      /* "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1": GGUF; "safetensors": folder */
@@ -59,6 +70,14 @@ typedef struct rt_run_recipe {
 
     const char *text[RT_MAX_PATHS], *valid[RT_MAX_PATHS];
     size_t n_text, n_valid;
+
+    const char *prompts[RT_MAX_PATHS], *held_out[RT_MAX_PATHS]; /* none: the texts are all there is */
+    size_t n_prompts, n_held_out;
+    int answers; /* a prompt */
+    int64_t new_tokens;
+    rt_sampling sampling; /* of answers */
+    const char *task;     /* how answers are read */
+    rt_answer_filter filter;
 
     rt_cache_kind targets;
     int draws, k;

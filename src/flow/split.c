@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "flow/asked.h"
 #include "flow/inputs.h"
 #include "flow/measure.h"
 
@@ -20,12 +21,14 @@
 
 json_t *rt_split_json(const rt_split *s)
 {
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:b, s:I, s:I}", "inputs", s->inputs,
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:b, s:I, s:I, s:f, s:I, s:f, s:f}", "inputs", s->inputs,
                      "teacher_tokens_per_s", s->teacher_tokens_per_s, "step_tokens_per_s", s->step_tokens_per_s,
                      "measured_seconds", s->measured_seconds, "student_share", s->student_share, "collect_tokens",
                      (json_int_t)s->collect_tokens, "train_seconds", s->train_seconds, "train_tokens",
                      (json_int_t)s->train_tokens, "settled", (int)s->settled, "audit_tokens",
-                     (json_int_t)s->audit_tokens, "audit_limit", (json_int_t)s->audit_limit);
+                     (json_int_t)s->audit_tokens, "audit_limit", (json_int_t)s->audit_limit, "write_tokens_per_s",
+                     s->write_tokens_per_s, "prompts", (json_int_t)s->prompts, "answer_seconds", s->answer_seconds,
+                     "held_out_seconds", s->held_out_seconds);
 }
 
 bool rt_split_parse(const json_t *o, rt_split *out)
@@ -44,6 +47,10 @@ bool rt_split_parse(const json_t *o, rt_split *out)
         .settled = rt_json_bool(o, "settled", false),
         .audit_tokens = rt_json_i64(o, "audit_tokens", 0),
         .audit_limit = rt_json_i64(o, "audit_limit", 0),
+        .write_tokens_per_s = rt_json_f64(o, "write_tokens_per_s", 0),
+        .prompts = rt_json_i64(o, "prompts", 0),
+        .answer_seconds = rt_json_f64(o, "answer_seconds", 0),
+        .held_out_seconds = rt_json_f64(o, "held_out_seconds", 0),
     };
     snprintf(out->inputs, sizeof out->inputs, "%s", rt_json_str(o, "inputs", ""));
     return true;
@@ -81,7 +88,7 @@ static double audit_seconds(const rt_run_recipe *r, const rt_split *s)
     const double models = 1.0 + s->student_share * (r->twin ? 3.0 : 2.0);
     const double texts = models + s->student_share * (double)(r->n_exports - 1);
     const double items = TOKENS_PER_ITEM * (double)(s->audit_limit * (int64_t)r->n_tasks);
-    return (texts * (double)s->audit_tokens + models * items) / s->teacher_tokens_per_s;
+    return (texts * (double)s->audit_tokens + models * items) / s->teacher_tokens_per_s + models * s->held_out_seconds;
 }
 
 /* The audit as the recipe wants it, made smaller until it takes no more than a quarter of the budget. */
@@ -111,8 +118,11 @@ static rt_status choose_collection(rt_flow *f, rt_err *err)
     if (s->collect_tokens == 0) {
         const double per_step_token = STEP_OVERHEAD / s->step_tokens_per_s;
         const double per_token = 1.0 / s->teacher_tokens_per_s + (r->twin ? 2.0 : 1.0) * per_step_token;
-        const double left = usable_seconds(r, s) - EARLY_SECONDS - audit_seconds(r, s);
+        const double left = usable_seconds(r, s) - EARLY_SECONDS - s->answer_seconds - audit_seconds(r, s);
         s->collect_tokens = (int64_t)(fmax(left, 0.2 * r->budget) / per_token) + 1;
+    }
+    if (rt_flow_has_prompts(f)) { /* how much text they give is not known yet */
+        return RT_OK;
     }
     const rt_status st = rt_flow_need_texts(f, err);
     if (st == RT_OK && (int64_t)f->text.ids.n < s->collect_tokens) {
@@ -128,8 +138,45 @@ static rt_status split_budget(rt_flow *f, rt_err *err)
     const rt_status st = choose_collection(f, err);
     if (st == RT_OK && f->recipe.tokens == 0) {
         const double collect = (double)s->collect_tokens / s->teacher_tokens_per_s;
-        s->train_seconds = train_seconds(&f->recipe, s, EARLY_SECONDS + collect);
+        s->train_seconds = train_seconds(&f->recipe, s, EARLY_SECONDS + s->answer_seconds + collect);
     }
+    return st;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+/* The teacher may write for so much of a budget. */
+#define ANSWER_SHARE 0.4
+
+/* Seconds for the answers to all prompts; with a budget so few prompts that they fit into their share. */
+static rt_status plan_answers(rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_run_recipe *r = &f->recipe;
+    rt_split *s = &f->split;
+    rt_asked a = {0};
+    int64_t tokens, longest;
+    RT_TRY(rt_flow_need_tokenizer(f, err));
+    RT_TRY(rt_asked_read(&a, f, err));
+    RT_TRY(rt_asked_tokens(&a, f->tokenizer, &tokens, &longest, err));
+    const double n = (double)a.prompts.n;
+    RT_TRY(
+        rt_pace_writing(&s->write_tokens_per_s, &s->measured_seconds, f->teacher, tokens / (int64_t)a.prompts.n, err));
+    rt_log(RT_LOG_INFO, "plan: the teacher writes %.0f tokens/s", s->write_tokens_per_s);
+    /* a prompt is read once for all its answers */
+    const double read = (double)tokens / n / s->teacher_tokens_per_s;
+    const double written = (double)r->new_tokens / s->write_tokens_per_s;
+    const double one = read + r->answers * written;
+    const double share = ANSWER_SHARE * usable_seconds(r, s);
+    if (r->budget > 0 && n * one > share) {
+        s->prompts = share > one ? (int64_t)(share / one) : 1;
+        rt_log(RT_LOG_INFO, "plan: the budget lets %lld of %zu prompts be answered", (long long)s->prompts,
+               a.prompts.n);
+    }
+    s->held_out_seconds = (double)a.held_out.n * (read + written);
+    s->answer_seconds = one * (s->prompts > 0 ? (double)s->prompts : n);
+out:
+    rt_asked_release(&a);
     return st;
 }
 
@@ -207,6 +254,7 @@ rt_status rt_flow_split(rt_flow *f, rt_err *err)
     /* a dry run tells the time of a recipe without a budget too */
     if (r->budget > 0 || f->manifest.root == NULL) {
         RT_TRY(measure(f, student, err));
+        RT_TRY(rt_flow_has_prompts(f) && !rt_flow_is_served(f) ? plan_answers(f, err) : RT_OK);
     }
     fit_audit(r, &f->split);
     if (r->budget > 0) {
@@ -220,7 +268,7 @@ out:
 
 rt_status rt_flow_settle(rt_flow *f, rt_err *err)
 {
-    static const char *const before[] = {"collect", "init"};
+    static const char *const before[] = {"answers", "filter", "collect", "init"};
     rt_split *s = &f->split;
     double spent = 0;
     if (s->settled || s->train_seconds == 0) {
@@ -231,6 +279,6 @@ rt_status rt_flow_settle(rt_flow *f, rt_err *err)
     }
     s->train_seconds = train_seconds(&f->recipe, s, spent);
     s->settled = true;
-    rt_log(RT_LOG_INFO, "plan: %.0f s went to collecting and cutting, training gets %.0f s", spent, s->train_seconds);
+    rt_log(RT_LOG_INFO, "plan: %.0f s went to what comes before, training gets %.0f s", spent, s->train_seconds);
     return keep(f, err);
 }

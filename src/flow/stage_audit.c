@@ -4,6 +4,7 @@
 
 #include "audit/heldout.h"
 #include "audit/task.h"
+#include "flow/audit_answers.h"
 #include "flow/state.h"
 #include "infer/infer.h"
 #include "text/utf8.h"
@@ -88,7 +89,8 @@ out:
     return st;
 }
 
-static rt_status judge(rt_flow *f, rt_heldout *heldout, const judged *j, json_t *models, json_t *samples, rt_err *err)
+static rt_status judge(rt_flow *f, rt_heldout *heldout, rt_answer_audit *answers, const judged *j, json_t *models,
+                       json_t *samples, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_model *own = NULL;
@@ -105,6 +107,7 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, const judged *j, json_t 
     RT_TRY(rt_heldout_measure(heldout, m, &fid, err));
     if (!j->text_only) {
         RT_TRY(run_tasks(f, m, j, tasks, err));
+        RT_TRY(rt_answer_audit_model(answers, m, j->id, j->label, tasks, err));
         RT_TRY(write_samples(f, m, j, samples, err));
     }
     entry = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "architecture", m->arch->name, "id", j->id,
@@ -142,7 +145,7 @@ static rt_status judge_exports(rt_flow *f, rt_heldout *heldout, json_t *exports,
         }
         snprintf(id, sizeof id, "student-%s", r->exports[i].type);
         snprintf(label, sizeof label, "student as %s", r->exports[i].type);
-        RT_TRY(judge(f, heldout, &(judged){id, label, file, true}, exports, NULL, err));
+        RT_TRY(judge(f, heldout, NULL, &(judged){id, label, file, true}, exports, NULL, err));
     }
 out:
     return st;
@@ -152,7 +155,8 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_heldout *heldout = NULL;
-    json_t *models = json_array(), *exports = json_array(), *samples = json_array(), *all = NULL;
+    rt_answer_audit answers = {0};
+    json_t *models = json_array(), *exports = json_array(), *samples = json_array(), *all = NULL, *held_out = NULL;
     char *dir = NULL, shipped[64];
     rt_export_file(&f->recipe, rt_export_first(&f->recipe), shipped);
     const judged list[] = {
@@ -165,13 +169,14 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "audit", &dir, err));
     RT_TRY(rt_mkdirs(dir, err));
+    RT_TRY(rt_answer_audit_open(&answers, f, err));
     RT_TRY(rt_heldout_new(&heldout, rt_flow_is_served(f) ? NULL : f->teacher, &f->audited, (int)f->recipe.sequence,
                           f->split.audit_tokens, err));
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         if ((strcmp(list[i].id, "twin") == 0 && !f->recipe.twin) || (list[i].file == NULL && rt_flow_is_served(f))) {
             continue;
         }
-        RT_TRY(judge(f, heldout, &list[i], models, samples, err));
+        RT_TRY(judge(f, heldout, &answers, &list[i], models, samples, err));
     }
     RT_TRY(judge_exports(f, heldout, exports, err));
     all = json_pack("{s:O, s:O, s:O, s:{s:I, s:I, s:b}}", "models", models, "exports", exports, "samples", samples,
@@ -180,9 +185,13 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     if (all == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
+    RT_TRY(rt_answer_audit_json(&answers, &held_out, err));
+    RT_TRY(held_out != NULL ? rt_flow_save_json(f, "audit", "audit/answers.json", held_out, err) : RT_OK);
     RT_TRY(rt_flow_save_json(f, "audit", "audit/models.json", all, err));
 out:
     rt_heldout_free(heldout);
+    rt_answer_audit_close(&answers);
+    json_decref(held_out);
     json_decref(models);
     json_decref(exports);
     json_decref(samples);

@@ -68,11 +68,7 @@ static rt_status collect_served(rt_flow *f, const char *dir, const char *ledger,
                                                  .ledger = ledger,
                                                  .name = "cache"},
                              report, err));
-    /* the permit that the ledger names is the one the server's name for its model was judged for, too */
-    rt_permit_free(f->permit);
-    f->permit = s.permit;
-    s.permit = NULL;
-    RT_TRY(rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err));
+    RT_TRY(rt_flow_take_permit(f, &s.permit, err));
 out:
     rt_served_close(&s);
     return st;

@@ -150,6 +150,7 @@ void rt_flow_close(rt_flow *f)
     rt_evidence_release(&f->evidence);
     rt_manifest_release(&f->manifest);
     rt_run_recipe_release(&f->recipe);
+    rt_free(f->kept);
     rt_free(f->hashes);
     rt_free(f->dir);
     if (f->locked) {

@@ -20,6 +20,10 @@ typedef struct rt_split {
     int64_t train_tokens;                                             /* 0: by seconds */
     bool settled; /* train_seconds counts the time collecting really took */
     int64_t audit_tokens, audit_limit;
+    double write_tokens_per_s; /* of the teacher; 0: it writes nothing, or nothing was measured */
+    int64_t prompts;           /* first so many are answered; 0: all */
+    double answer_seconds;     /* what answers are thought to take */
+    double held_out_seconds;   /* and the teacher's answers to the held-out rows */
 } rt_split;
 
 typedef struct rt_flow {
@@ -45,6 +49,7 @@ typedef struct rt_flow {
     bool held_out_shared;       /* too few documents to keep the two apart */
     rt_packed packed;           /* of text */
     bool texts_open;
+    char *kept; /* file of the answers among them; NULL: none */
 } rt_flow;
 
 /* One stage. `inputs` describes everything its result depends on beside the stages before it (owned by the caller). */
@@ -56,6 +61,8 @@ typedef struct rt_stage {
     rt_status (*settle)(rt_flow *f, rt_err *err); /* before `inputs` is asked; NULL: nothing to settle */
 } rt_stage;
 
+rt_status rt_stage_answers(rt_flow *f, rt_err *err);
+rt_status rt_stage_filter(rt_flow *f, rt_err *err);
 rt_status rt_stage_collect(rt_flow *f, rt_err *err);
 rt_status rt_stage_init(rt_flow *f, rt_err *err);
 rt_status rt_stage_train(rt_flow *f, rt_err *err);
@@ -76,6 +83,10 @@ const rt_permit *rt_flow_weights_permit(const rt_flow *f);
 /* A run whose teacher is behind a server: how it is asked. `dir` is the cache's, owned by the caller. */
 rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir);
 bool rt_flow_is_served(const rt_flow *f);
+/* Once the server has said who it is: the permit that the ledger names takes the place of the one before. Takes it. */
+RT_MUST_USE rt_status rt_flow_take_permit(rt_flow *f, rt_permit **permit, rt_err *err);
+/* The teacher answers prompts, and training text is made of that. */
+bool rt_flow_has_prompts(const rt_flow *f);
 /* Seconds the teacher may take. */
 double rt_flow_accepted_seconds(const rt_flow *f);
 /* How the teacher here is asked for its distributions. */

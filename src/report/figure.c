@@ -88,16 +88,37 @@ const json_t *rt_figure_task_entry(const json_t *model, const char *task)
     return NULL;
 }
 
+/* The metric that stands for a task: acc_norm where it has one, then acc, then its first exact match. */
+static const char *metric_of(const json_t *task)
+{
+    const char *name;
+    json_t *m;
+    if (isfinite(rt_json_f64(task, "acc_norm", NAN))) {
+        return "acc_norm";
+    }
+    json_object_foreach(json_object_get(task, "metrics"), name, m)
+    {
+        if (strncmp(name, "exact_match", 11) == 0) {
+            return name;
+        }
+    }
+    return "acc";
+}
+
 rt_figure rt_figure_task(const json_t *model, const char *task, const char **metric)
 {
     const json_t *t = rt_figure_task_entry(model, task);
-    double norm = rt_json_f64(t, "acc_norm", NAN);
-    bool has_norm = isfinite(norm);
+    const char *name = metric_of(t);
     if (metric) {
-        *metric = has_norm ? "acc_norm" : "acc";
+        *metric = name;
     }
-    return (rt_figure){has_norm ? norm : rt_json_f64(t, "acc", NAN),
-                       RT_INTERVAL_95 * rt_json_f64(t, has_norm ? "acc_norm_stderr" : "stderr", NAN)};
+    if (strncmp(name, "acc", 3) == 0) {
+        return (rt_figure){rt_json_f64(t, name, NAN),
+                           RT_INTERVAL_95 *
+                               rt_json_f64(t, strcmp(name, "acc") == 0 ? "stderr" : "acc_norm_stderr", NAN)};
+    }
+    const json_t *m = json_object_get(json_object_get(t, "metrics"), name);
+    return (rt_figure){rt_json_f64(m, "value", NAN), RT_INTERVAL_95 * rt_json_f64(m, "stderr", NAN)};
 }
 
 /* An earlier model, or an earlier entry of this one, was given the same task. */

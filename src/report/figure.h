@@ -34,7 +34,8 @@ const json_t *rt_role_model(const json_t *facts, rt_role r); /* NULL when it was
 
 /* Measures of fidelity: "nll", "kl", "top1", "acceptance". */
 rt_figure rt_figure_fidelity(const json_t *model, const char *measure);
-/* Accuracy in a task: per-character normalised where the task has it. *metric: "acc_norm" or "acc". */
+/* Share of right answers in a task: per-character normalised where the task has it. *metric: "acc_norm", "acc" or
+ * "exact_match...". */
 rt_figure rt_figure_task(const json_t *model, const char *task, const char **metric);
 const json_t *rt_figure_task_entry(const json_t *model, const char *task);
 /* The i-th task that any model was given; NULL after the last. */

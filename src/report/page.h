@@ -11,6 +11,7 @@ void rt_page_style(rt_str *out); /* the style sheet's text */
 
 void rt_page_summary(rt_str *out, const json_t *facts);
 void rt_page_comparison(rt_str *out, const json_t *facts);
+void rt_page_answers(rt_str *out, const json_t *facts);
 void rt_page_curves(rt_str *out, const json_t *facts);
 void rt_page_samples(rt_str *out, const json_t *facts);
 void rt_page_cost(rt_str *out, const json_t *facts);
@@ -38,6 +39,9 @@ void rt_page_table_end(rt_str *out);
 void rt_page_row(rt_str *out, const char *head, const char *remark); /* closed by </tr> */
 void rt_page_cell(rt_str *out, const rt_column *c, const char *text);
 void rt_page_cell_json(rt_str *out, const rt_column *c, const json_t *value, const char *otherwise);
+
+/* A prompt, the right answer where there is one, and what each model wrote: {prompt, gold, outputs: {role: text}}. */
+void rt_page_sample(rt_str *out, const json_t *s);
 
 /* Chart, words and the numbers drawn. */
 void rt_page_bars(rt_str *out, const rt_bar_chart *c);

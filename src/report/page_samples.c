@@ -47,16 +47,23 @@ static void output(rt_str *out, const json_t *outputs, rt_role role)
     rt_str_puts(out, n == 0 ? "<i>nothing</i></p></div>\n" : "</p></div>\n");
 }
 
-static void sample(rt_str *out, const json_t *s)
+void rt_page_sample(rt_str *out, const json_t *s)
 {
-    const json_t *prompt = json_object_get(s, "prompt"), *outputs = json_object_get(s, "outputs");
+    const json_t *prompt = json_object_get(s, "prompt"), *outputs = json_object_get(s, "outputs"),
+                 *gold = json_object_get(s, "gold");
     rt_str_puts(out, "<article>\n<h3>Prompt</h3>\n<p class=\"text prompt\" dir=\"auto\">");
     if (json_is_string(prompt)) {
         rt_html_text(out, json_string_value(prompt), json_string_length(prompt), RT_HTML_SAMPLE_MAX);
     } else {
         rt_str_puts(out, "<i>not recorded</i>");
     }
-    rt_str_puts(out, "</p>\n<div class=\"outs\">\n");
+    rt_str_puts(out, "</p>\n");
+    if (json_is_string(gold)) {
+        rt_str_puts(out, "<p class=\"note\">Right: ");
+        rt_html_text(out, json_string_value(gold), json_string_length(gold), RT_HTML_TEXT_MAX);
+        rt_str_puts(out, "</p>\n");
+    }
+    rt_str_puts(out, "<div class=\"outs\">\n");
     for (rt_role r = 0; r < RT_ROLE_COUNT; r++) {
         output(out, outputs, r);
     }
@@ -77,7 +84,7 @@ void rt_page_samples(rt_str *out, const json_t *facts)
             "characters that would not be seen are written out, as in [U+202E].</p>\n");
     }
     for (size_t i = 0; i < n && i < SAMPLES_SHOWN; i++) {
-        sample(out, json_array_get(samples, i));
+        rt_page_sample(out, json_array_get(samples, i));
     }
     if (n > SAMPLES_SHOWN) {
         rt_html_put(out, "<p class=\"note\">%zu more samples are in the run directory.</p>\n", n - SAMPLES_SHOWN);

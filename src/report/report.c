@@ -4,14 +4,12 @@
 static const struct {
     const char *id, *title;
     void (*write)(rt_str *out, const json_t *facts);
+    const char *fact; /* there is no such section without it; NULL: always */
 } sections[] = {
-    {"summary", "Summary", rt_page_summary},
-    {"comparison", "Comparison", rt_page_comparison},
-    {"curves", "Training", rt_page_curves},
-    {"samples", "Samples", rt_page_samples},
-    {"cost", "Cost", rt_page_cost},
-    {"provenance", "Provenance", rt_page_provenance},
-    {"recipe", "Do it again", rt_page_recipe},
+    {"summary", "Summary", rt_page_summary, NULL},          {"answers", "The task", rt_page_answers, "answers"},
+    {"comparison", "Comparison", rt_page_comparison, NULL}, {"curves", "Training", rt_page_curves, NULL},
+    {"samples", "Samples", rt_page_samples, NULL},          {"cost", "Cost", rt_page_cost, NULL},
+    {"provenance", "Provenance", rt_page_provenance, NULL}, {"recipe", "Do it again", rt_page_recipe, NULL},
 };
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 
@@ -31,11 +29,18 @@ static void head(rt_str *out, const json_t *facts)
     rt_str_puts(out, "</style>\n</head>\n");
 }
 
-static void navigation(rt_str *out)
+static bool is_shown(size_t i, const json_t *facts)
+{
+    return sections[i].fact == NULL || json_is_object(json_object_get(facts, sections[i].fact));
+}
+
+static void navigation(rt_str *out, const json_t *facts)
 {
     rt_str_puts(out, "<nav aria-label=\"Sections\">");
     for (size_t i = 0; i < N_SECTIONS; i++) {
-        rt_html_put(out, "<a href=\"#%s\">%s</a> ", sections[i].id, sections[i].title);
+        if (is_shown(i, facts)) {
+            rt_html_put(out, "<a href=\"#%s\">%s</a> ", sections[i].id, sections[i].title);
+        }
     }
     rt_str_puts(out, "</nav>\n");
 }
@@ -48,10 +53,12 @@ rt_status rt_report_html(rt_str *out, const json_t *facts, rt_err *err)
     }
     head(out, facts);
     rt_str_puts(out, "<body>\n");
-    navigation(out);
+    navigation(out, facts);
     rt_str_puts(out, "<main>\n");
     for (size_t i = 0; i < N_SECTIONS; i++) {
-        sections[i].write(out, facts);
+        if (is_shown(i, facts)) {
+            sections[i].write(out, facts);
+        }
     }
     rt_str_puts(out, "</main>\n</body>\n</html>\n");
     if (!out->failed) {

@@ -8,6 +8,9 @@
  *   student    {parameters, layers, keep: [int], init, bytes, file, type, start: {kl, perplexity}}
  *   data       [{name, documents, tokens, origin, licence, use: "train" | "valid"}]
  *   provenance_complete    false or absent: the page opens with a warning
+ *   answers    {task, n, temperature, asked: {given, excluded: {rule: n}, asked, answers, tokens}, filter: {kept,
+ *              prompts_kept, dropped: {rule: n}}, held_out: {task, metric, n, margin, models: [{id, label, metrics,
+ *              beside: {teacher, constant, twin: rt_family_json}}], examples: [as samples, with gold]}}
  *   collect    {targets, draws, k, temperature, tokens, positions, bytes, bytes_per_token, seconds, tokens_per_s,
  *              teacher_nll}
  *   train      {loss, formula, temperature, steps, tokens, seconds, tokens_per_s, lr, schedule, batch_tokens,

@@ -1,13 +1,17 @@
-/* prompts.c - reading prompt files. */
+/* prompts.c - reading prompt files, and the form in which a model is asked. */
 #include "teacher/prompts.h"
 
 #include <string.h>
 
-static size_t count_messages(const json_t *list)
+static bool is_answered(const json_t *list)
 {
     const size_t n = json_array_size(list);
-    const bool answered = n > 0 && strcmp(rt_json_str(json_array_get(list, n - 1), "role", ""), "assistant") == 0;
-    return n - answered;
+    return n > 0 && strcmp(rt_json_str(json_array_get(list, n - 1), "role", ""), "assistant") == 0;
+}
+
+static size_t count_messages(const json_t *list)
+{
+    return json_array_size(list) - is_answered(list);
 }
 
 size_t rt_prompt_turns(const rt_prompt_row *p, rt_chat_message turns[RT_PROMPT_TURNS])
@@ -26,7 +30,7 @@ size_t rt_prompt_turns(const rt_prompt_row *p, rt_chat_message turns[RT_PROMPT_T
     return n;
 }
 
-static rt_status check(const rt_prompt_row *p, rt_err *err)
+rt_status rt_prompt_check(const rt_prompt_row *p, rt_err *err)
 {
     const json_t *list = json_object_get(p->row, "messages");
     if (json_is_array(list)) {
@@ -40,6 +44,33 @@ static rt_status check(const rt_prompt_row *p, rt_err *err)
                ? RT_OK
                : rt_fail(err, RT_INPUT, 0, "%s:%llu: a row needs 'prompt' or 'messages'", p->path,
                          (unsigned long long)p->line);
+}
+
+const json_t *rt_prompt_closing(const rt_prompt_row *p)
+{
+    const json_t *list = json_object_get(p->row, "messages");
+    return is_answered(list) ? json_object_get(json_array_get(list, json_array_size(list) - 1), "content") : NULL;
+}
+
+bool rt_prompt_is_chat(const rt_prompt_row *p, const rt_tokenizer *t)
+{
+    return json_is_array(json_object_get(p->row, "messages")) || rt_chat_form(t) != NULL;
+}
+
+rt_status rt_prompt_encode(const rt_prompt_row *p, const rt_tokenizer *t, rt_ids *ids, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_chat_message turns[RT_PROMPT_TURNS];
+    const size_t n = rt_prompt_turns(p, turns);
+    if (rt_prompt_is_chat(p, t)) {
+        return rt_chat_encode(t, turns, n, true, ids, NULL, err);
+    }
+    if (rt_tokenizer_adds_bos(t)) {
+        RT_TRY(rt_ids_push(ids, rt_tokenizer_bos(t), err));
+    }
+    RT_TRY(rt_encode_text(t, turns[0].content, strlen(turns[0].content), RT_ENCODE_PLAIN, ids, err));
+out:
+    return st;
 }
 
 static rt_status read_file(rt_prompts *p, const char *path, rt_err *err)
@@ -60,7 +91,7 @@ static rt_status read_file(rt_prompts *p, const char *path, rt_err *err)
         }
         p->rows = grown;
         grown[p->n++] = (rt_prompt_row){.row = row, .path = path, .line = r.line};
-        RT_TRY(check(&grown[p->n - 1], err));
+        RT_TRY(rt_prompt_check(&grown[p->n - 1], err));
     }
 out:
     rt_jsonl_close(&r);

@@ -13,28 +13,11 @@ typedef struct speaker {
     rt_write_report *report;
 } speaker;
 
-/* Without a known chat template a prompt is continued as plain text. */
-static rt_status encode_prompt(const rt_tokenizer *t, const rt_prompt_row *p, rt_ids *ids, rt_err *err)
-{
-    rt_status st = RT_OK;
-    rt_chat_message turns[RT_PROMPT_TURNS];
-    const size_t n = rt_prompt_turns(p, turns);
-    if (json_is_array(json_object_get(p->row, "messages")) || rt_chat_form(t) != NULL) {
-        return rt_chat_encode(t, turns, n, true, ids, NULL, err);
-    }
-    if (rt_tokenizer_adds_bos(t)) {
-        RT_TRY(rt_ids_push(ids, rt_tokenizer_bos(t), err));
-    }
-    RT_TRY(rt_encode_text(t, turns[0].content, strlen(turns[0].content), 0, ids, err));
-out:
-    return st;
-}
-
 static rt_status encode_prompts(speaker *s, rt_err *err)
 {
     for (size_t i = 0; i < s->prompts->n; i++) {
         const rt_prompt_row *p = &s->prompts->rows[i];
-        const rt_status st = encode_prompt(s->job->tokenizer, p, &s->ids[i], err);
+        const rt_status st = rt_prompt_encode(p, s->job->tokenizer, &s->ids[i], err);
         if (st != RT_OK) {
             return rt_err_wrap(err, st, "%s:%llu", p->path, (unsigned long long)p->line);
         }

@@ -60,9 +60,12 @@ rt_status rt_draft_open(rt_corpus_builder *b, rt_err *err)
     return rt_tokenizer_adds_bos(b->t) ? add_id(b, rt_tokenizer_bos(b->t), false, err) : RT_OK;
 }
 
-rt_status rt_draft_end_text(rt_corpus_builder *b, rt_err *err)
+rt_status rt_draft_end_text(rt_corpus_builder *b, bool wanted, rt_err *err)
 {
-    return b->o->add_eos ? add_id(b, rt_tokenizer_eos(b->t), true, err) : RT_OK;
+    if (wanted && rt_tokenizer_eos(b->t) < 0) {
+        return rt_fail(err, RT_INPUT, 0, "the row is to end with EOS, but the tokenizer has none");
+    }
+    return b->o->add_eos || wanted ? add_id(b, rt_tokenizer_eos(b->t), true, err) : RT_OK;
 }
 
 static rt_status default_names(rt_corpus_builder *b, rt_document *d, rt_err *err)

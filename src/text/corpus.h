@@ -28,11 +28,11 @@ typedef struct rt_corpus {
 typedef struct rt_corpus_options {
     const char *const *paths;
     size_t n_paths;
-    const char
-        *text_field; /* NULL: "text", else "prompt"+"answer", else "messages" (chat, prompt masked), decided per row */
-    int64_t max_tokens; /* stop after the document that reaches it; 0 = all */
-    bool add_eos;       /* end each document with EOS, counted in the loss */
-    bool chat;          /* plain "prompt" rows become a user turn with an open reply */
+    const char *text_field; /* NULL: "text", else "prompt"+"answer", else "messages" (chat, prompt masked), decided per
+                               row; of a pair as text a row may say what is "between", and that it has an "end" (EOS) */
+    int64_t max_tokens;     /* stop after the document that reaches it; 0 = all */
+    bool add_eos;           /* end each document with EOS, counted in the loss */
+    bool chat;              /* plain "prompt" rows become a user turn with an open reply */
 } rt_corpus_options;
 
 /* .jsonl: one row a document; .txt: documents separated by a line of three or more dashes or stars, else one document.

@@ -20,9 +20,9 @@ void rt_draft_begin(rt_corpus_builder *b, rt_document *d, uint64_t line);
 /* Appends text; `counts`: its tokens count in the loss as predicted ones; `flags`: 0, or RT_ENCODE_CONTINUES. */
 RT_MUST_USE rt_status rt_draft_add(rt_corpus_builder *b, const char *text, size_t n, int flags, bool counts,
                                    rt_err *err);
-/* BOS where the tokenizer wants one; EOS where the options do. */
+/* BOS where the tokenizer wants one; EOS where the options do, or the row is `wanted` to end. */
 RT_MUST_USE rt_status rt_draft_open(rt_corpus_builder *b, rt_err *err);
-RT_MUST_USE rt_status rt_draft_end_text(rt_corpus_builder *b, rt_err *err);
+RT_MUST_USE rt_status rt_draft_end_text(rt_corpus_builder *b, bool wanted, rt_err *err);
 /* Takes the document into the corpus unless it has no tokens. Fields still NULL get their defaults. */
 RT_MUST_USE rt_status rt_draft_keep(rt_corpus_builder *b, rt_document *d, rt_err *err);
 /* The options' limit of tokens is reached. */

@@ -33,7 +33,7 @@ static rt_status add_text(rt_corpus_builder *b, rt_document *d, const json_t *te
     }
     RT_TRY(rt_draft_open(b, err));
     RT_TRY(rt_draft_add(b, json_string_value(text), n, 0, true, err));
-    RT_TRY(rt_draft_end_text(b, err));
+    RT_TRY(rt_draft_end_text(b, false, err));
     d->text_hash = rt_sha256_of(json_string_value(text), n);
 out:
     return st;
@@ -86,22 +86,30 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Prompt and answer as running text: the prompt does not count. A line feed goes between them unless one of the two
- * brings white space of its own. */
-static rt_status add_pair_as_text(rt_corpus_builder *b, rt_document *d, rt_str *prompt, const rt_str *answer,
-                                  rt_err *err)
+/* What goes between them: as the row says, else a line feed unless one of the two brings white space of its own. */
+static void add_between(rt_str *prompt, const rt_str *answer, const json_t *row)
+{
+    const json_t *between = json_object_get(row, "between");
+    if (json_is_string(between)) {
+        add_json(prompt, between);
+    } else if (answer->n > 0 && prompt->n > 0 && !is_space(prompt->p[prompt->n - 1]) && !is_space(answer->p[0])) {
+        rt_str_putc(prompt, '\n');
+    }
+}
+
+/* Prompt and answer as running text: the prompt does not count. A row may ask for an end token. */
+static rt_status add_pair_as_text(rt_corpus_builder *b, rt_document *d, const json_t *row, rt_str *prompt,
+                                  const rt_str *answer, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_sha256 h;
     RT_TRY(rt_draft_open(b, err));
-    if (answer->n > 0 && prompt->n > 0 && !is_space(prompt->p[prompt->n - 1]) && !is_space(answer->p[0])) {
-        rt_str_putc(prompt, '\n');
-    }
+    add_between(prompt, answer, row);
     RT_TRY(rt_draft_add(b, rt_str_cstr(prompt), prompt->n, 0, false, err));
     if (answer->n > 0) {
         const int flags = prompt->n > 0 ? RT_ENCODE_CONTINUES : 0;
         RT_TRY(rt_draft_add(b, rt_str_cstr(answer), answer->n, flags, true, err));
-        RT_TRY(rt_draft_end_text(b, err));
+        RT_TRY(rt_draft_end_text(b, rt_json_bool(row, "end", false), err));
     }
     RT_TRY(rt_sha256_open(&h, err));
     rt_sha256_add(&h, rt_str_cstr(prompt), prompt->n);
@@ -138,7 +146,7 @@ static rt_status add_pair(rt_corpus_builder *b, rt_document *d, const json_t *ro
     }
     if (prompt.n + answer.n > 0) {
         RT_TRY(b->o->chat ? add_pair_as_chat(b, d, &prompt, &answer, err)
-                          : add_pair_as_text(b, d, &prompt, &answer, err));
+                          : add_pair_as_text(b, d, row, &prompt, &answer, err));
     }
 out:
     rt_str_release(&prompt);

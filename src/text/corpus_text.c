@@ -48,7 +48,7 @@ static rt_status add_document(rt_corpus_builder *b, rt_slice text, uint64_t line
     rt_draft_begin(b, &d, line);
     RT_TRY(rt_draft_open(b, err));
     RT_TRY(rt_draft_add(b, text.p, text.n, 0, true, err));
-    RT_TRY(rt_draft_end_text(b, err));
+    RT_TRY(rt_draft_end_text(b, false, err));
     d.text_hash = rt_sha256_of(text.p, text.n);
     RT_TRY(rt_draft_keep(b, &d, err));
 out:

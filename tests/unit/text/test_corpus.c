@@ -105,6 +105,20 @@ static void prompts_do_not_count_and_answers_do(void **state)
     fixture_close(&f);
 }
 
+static void a_row_says_what_lies_between_and_whether_it_ends(void **state)
+{
+    (void)state;
+    fixture f;
+    rt_err err = {0};
+    fixture_open(&f, "a.jsonl",
+                 "{\"prompt\":\"A:\",\"answer\":\"4\",\"between\":\"\",\"end\":true}\n"
+                 "{\"prompt\":\"A:\",\"answer\":\"4\",\"between\":\" = \",\"end\":false}\n");
+    ok(load(&f, (rt_corpus_options){0}, &err));
+    assert_document(&f, 0, "A:4<|im_end|>", "4<|im_end|>");
+    assert_document(&f, 1, "A: = 4", "4");
+    fixture_close(&f);
+}
+
 #define SYSTEM "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 
 static void chat_makes_turns_of_prompts(void **state)
@@ -263,6 +277,7 @@ int main(void)
         cmocka_unit_test(text_rows_count_whole),
         cmocka_unit_test(eos_ends_documents_and_counts),
         cmocka_unit_test(prompts_do_not_count_and_answers_do),
+        cmocka_unit_test(a_row_says_what_lies_between_and_whether_it_ends),
         cmocka_unit_test(chat_makes_turns_of_prompts),
         cmocka_unit_test(conversations_count_their_replies),
         cmocka_unit_test(plain_text_splits_at_rules),

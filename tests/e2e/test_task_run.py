@@ -1,0 +1,172 @@
+"""A recipe with prompts from end to end on a tiny model: answers are written, filtered and trained on with the prompt masked,
+and every model is scored on held-out rows that nobody trained on."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.environ["RETORT_SOURCE"], "tests", "cli"))
+from program import INPUT, ProgramTest, main, whole_tokenizer  # noqa: E402
+
+HELD_OUT = 5
+RECIPE = """
+name: tiny
+teacher: {model: tiny}
+data:    {prompts: [train.jsonl], held_out: [test.jsonl], valid: [valid.jsonl]}
+answers: {n: 3, temperature: 1, top_p: 0, new_tokens: 8, filter: {finished: false, repetition: 1, VERIFIER}}
+collect: {draws: 4}
+student: {keep: [0, 2]}
+train:   {tokens: 400, batch_tokens: 200, sequence: 64}
+export:  [{type: f32}]
+audit:   {tokens: 200, twin: ce}
+"""
+# Every third answer is a bad one.
+CHECK = "import json, sys\nfor n, line in enumerate(sys.stdin):\n    row = json.loads(line)\n" \
+        "    assert row['gold'] is not None and row['id'] and row['prompt']\n    print('false' if n % 3 == 0 else 'true')\n"
+
+
+class TaskRun(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.tiny_model(tokenizer=whole_tokenizer())
+        self.write("valid.jsonl", json.dumps({"id": "v", "origin": "made up", "text": "The river bends and the lamp burns. " * 8}) + "\n")
+        self.write_lines("train.jsonl", [{"id": f"q{i}", "origin": "made up", "prompt": f"Sum of {i} and {i + 1}: ", "answer": 2 * i + 1}
+                                         for i in range(24)])
+        self.write_lines("test.jsonl", [{"id": f"t{i}", "prompt": f"Sum of {i} and {i + 2}: ", "answer": str(2 * i + 2)}
+                                        for i in range(HELD_OUT)])
+        self.write("check.py", CHECK)
+        self.recipe()
+
+    def recipe(self, verifier="", name="recipe.yaml", **replace):
+        text = RECIPE.replace("VERIFIER", f"verifier: '{verifier}'" if verifier else "distinct: true")
+        for old, new in replace.items():
+            text = text.replace(old, new)
+        return self.write(name, text)
+
+    def rows(self, *path):
+        return [json.loads(line) for line in self.dir.joinpath(*path).read_text().splitlines()]
+
+    def facts(self, *path):
+        return json.loads(self.dir.joinpath(*path).read_text())
+
+    def test_leaves_what_was_promised(self):
+        self.ok("run", "recipe.yaml")
+        run = "runs/tiny"
+        asked, counts = self.facts(run, "answers/asked.json"), self.facts(run, "answers/filter.json")
+        self.assertEqual((asked["given"], asked["asked"], asked["answers"]), (24, 24, 72))
+        self.assertEqual(counts["kept"] + sum(counts["dropped"].values()), 72)
+        kept = self.rows(run, "answers/kept.jsonl")
+        self.assertEqual(len(kept), counts["kept"])
+        self.assertTrue(all(row["origin"].startswith("written by tiny") for row in kept))
+        self.ok("ledger", "verify", f"{run}/answers/ledger.jsonl")
+        # the prompt is masked: targets are the answer's bytes and, where the teacher ended it, the end
+        answered = sum(len(row["answer"].encode()) + row["end"] for row in kept)
+        self.assertEqual(self.facts(run, "collect.json")["positions"], answered)
+        # every model on every row, with the best constant answer, a twin and the untrained cut beside the student
+        held_out = self.facts(run, "audit/answers.json")
+        self.assertEqual([m["id"] for m in held_out["models"]], ["constant", "teacher", "student", "twin", "cut"])
+        constant, teacher, student = held_out["models"][:3]
+        self.assertEqual(constant["metrics"]["exact_match"]["value"], 1 / HELD_OUT)
+        self.assertEqual({m["metrics"]["f1"]["n"] for m in held_out["models"]}, {HELD_OUT})
+        self.assertEqual(set(student["beside"]), {"teacher", "constant", "twin"})
+        self.assertNotIn("teacher", teacher["beside"])
+        self.assertEqual({row["metric"]: row["n"] for row in student["beside"]["teacher"]["rows"]}, {"exact_match": HELD_OUT, "f1": HELD_OUT})
+        self.assertEqual(set(held_out["examples"][0]["outputs"]), {"teacher", "student", "twin", "cut"})
+        page = self.dir.joinpath(run, "report.html").read_text()
+        for words in ("The task", "best constant answer", "Beside twin", "cut, not trained", "Left out because held out"):
+            self.assertIn(words, page)
+        # the same from the command line
+        again = self.ok_json("eval", f"{run}/student", "--task", "answers", "--data", f"{run}/answers/held_out.jsonl")
+        self.assertEqual(again["chance"], 1 / HELD_OUT)
+        self.assertEqual(set(again["metrics"]), {"exact_match", "f1"})
+
+    def test_killed_in_any_stage_it_goes_on_to_the_same_bits(self):
+        self.ok("run", "recipe.yaml", "--runs", "whole")
+        for point in ("write.file:1", "flow.stage:1", "flow.stage:2"):
+            with self.subTest(point):
+                runs = "killed-" + point.replace(":", "-")
+                self.assertEqual(self.run_program("run", "recipe.yaml", "--runs", runs, env={"RETORT_CRASH_AT": point}).returncode, -9)
+                self.ok("run", "recipe.yaml", "--runs", runs)
+                for name in ("answers/answers.jsonl", "answers/kept.jsonl", "student/model.safetensors"):
+                    self.assertEqual(self.dir.joinpath(runs, "tiny", name).read_bytes(), self.dir.joinpath("whole/tiny", name).read_bytes(), name)
+
+    def test_another_filter_does_not_ask_the_teacher_again(self):
+        self.ok("run", "recipe.yaml")
+        written = self.dir.joinpath("runs/tiny/answers/answers.jsonl")
+        before = written.stat().st_mtime_ns
+        more = self.ok_json("run", "recipe.yaml", "--set", "answers.filter.max_tokens=7")
+        self.assertEqual(written.stat().st_mtime_ns, before)
+        self.assertEqual({s["state"] for s in more["stages"]}, {"done"})
+        self.ok("run", "recipe.yaml", "--set", "answers.n=2")
+        self.assertEqual(len(self.rows("runs/tiny/answers/answers.jsonl")), 48)
+        self.ok("ledger", "verify", "runs/tiny/answers/ledger-1.jsonl")  # what it was made to say before stays on record
+
+    def test_the_users_command_judges_and_its_failures_are_named(self):
+        bad = {"exit 4": "status 4", "head -n 1 >/dev/null; echo true": "gave 1 verdicts on", "sed s/.*/perhaps/": "not true or false",
+               "kill -9 $$": "signal 9", "sed p | sed s/.*/true/": "more than"}
+        for command, says in bad.items():
+            with self.subTest(command):
+                self.recipe(command)
+                self.refused(INPUT, "run", "recipe.yaml", says=(command, says))
+        self.recipe("sleep 30", **{"finished: false": "finished: false, verifier_time: 0.2s"})
+        self.refused(INPUT, "run", "recipe.yaml", says=("sleep 30", "more than 0.2 s"))
+        self.recipe("python3 check.py")
+        self.ok("run", "recipe.yaml")
+        counts = self.facts("runs/tiny/answers/filter.json")
+        judged = len(self.rows("runs/tiny/answers/verify.jsonl"))
+        self.assertEqual(counts["dropped"]["verifier"], (judged + 2) // 3)
+
+    def test_right_answers_only(self):
+        self.recipe("exact")
+        self.refused(INPUT, "run", "recipe.yaml", says=("no answer is left", "verifier"))  # it cannot add
+        self.write_lines("train.jsonl", [{"prompt": f"Sum of {i} and {i + 1}: "} for i in range(24)])
+        self.refused(INPUT, "run", "recipe.yaml", says=("prompts.jsonl:1", "right answer"))
+
+    def test_held_out_rows_are_not_trained_on(self):
+        long = "one two three four five six seven eight nine ten eleven twelve"
+        train = [{"id": f"q{i}", "prompt": f"Sum of {i} and {i + 1}: "} for i in range(20)]
+        train += [{"id": "t0", "prompt": "Another text."}, {"id": "q90", "prompt": "sum of 3  AND 5:"},
+                  {"id": "q91", "prompt": f"Say {long} once more: "}]
+        test = self.rows("test.jsonl") + [{"id": "t9", "prompt": f"Write it down: say {long}!", "answer": "x"}]
+        self.write_lines("train.jsonl", train)
+        self.write_lines("test.jsonl", test)
+        self.ok("run", "recipe.yaml", "--set", "answers.n=1")
+        asked = self.facts("runs/tiny/answers/asked.json")
+        self.assertEqual(asked["excluded"], {"id": 1, "text": 1, "words": 1})
+        self.assertEqual((asked["given"], asked["asked"]), (23, 20))
+        self.assertNotIn("Another text.", self.dir.joinpath("runs/tiny/answers/prompts.jsonl").read_text())
+        self.write_lines("train.jsonl", test)
+        self.refused(INPUT, "run", "recipe.yaml", "--runs", "none", says="no prompt is left")
+        self.write_lines("train.jsonl", train)
+        self.write_lines("book.jsonl", [{"text": f"And then: say {long}, he said."}])
+        self.refused(INPUT, "run", "recipe.yaml", "--runs", "book", "--set", "data.text=[book.jsonl]", says=("book.jsonl' line 1", "held-out"))
+
+    def test_the_plan_says_how_long_answers_take(self):
+        plan = self.ok_json("run", "recipe.yaml", "--dry-run")
+        self.assertEqual(plan["prompts"], 24)
+        self.assertGreater(plan["seconds"]["answers"], 0)
+        self.assertFalse(self.dir.joinpath("runs").exists())
+
+
+class Conversation(ProgramTest):
+    def test_turns_are_formed_alike_when_written_trained_and_scored(self):
+        tokenizer = json.dumps(whole_tokenizer())
+        for spare, mark in ("<|spare257|>", "<|im_start|>"), ("<|spare258|>", "<|im_end|>"):
+            tokenizer = tokenizer.replace(spare, mark)
+        self.tiny_model(tokenizer=tokenizer)
+        self.write("valid.jsonl", json.dumps({"id": "v", "text": "The river bends and the lamp burns. " * 8}) + "\n")
+        self.write_lines("train.jsonl", [{"id": f"q{i}", "messages": [{"role": "user", "content": f"Sum {i}?"}]} for i in range(12)])
+        self.write_lines("test.jsonl", [{"messages": [{"role": "user", "content": f"Add {i}?"}, {"role": "assistant", "content": str(i)}]}
+                                        for i in range(3)])
+        recipe = RECIPE.replace("VERIFIER", "distinct: true").replace("collect: {", "collect: {template: chatml, ")
+        self.write("recipe.yaml", recipe)
+        self.ok("run", "recipe.yaml", "--set", "train.sequence=128")
+        kept = [json.loads(line) for line in self.dir.joinpath("runs/tiny/answers/kept.jsonl").read_text().splitlines()]
+        self.assertEqual([m["role"] for m in kept[0]["messages"]], ["user", "assistant"])
+        answered = sum(len(row["messages"][1]["content"].encode()) + 1 for row in kept)  # and the token that ends the turn
+        self.assertEqual(json.loads(self.dir.joinpath("runs/tiny/collect.json").read_text())["positions"], answered)
+        held_out = json.loads(self.dir.joinpath("runs/tiny/audit/answers.json").read_text())
+        self.assertEqual(held_out["examples"][1]["gold"], "1")
+
+
+if __name__ == "__main__":
+    main()
