@@ -25,7 +25,7 @@ typedef struct retort_collect_options {
     const char *accept_licence; /* id of a licence whose duties, or unknown terms, are accepted; recorded. NULL: none */
     const char *reason;         /* why, where the terms are unknown */
     const char *grant;          /* file with a written grant of the rights holder; NULL: none */
-    int64_t memory; /* bytes the teacher's weights may take, 0: what the machine has; larger ones are read layer by
+    int64_t memory; /* bytes the process may hold meanwhile, 0: what the machine has; larger teachers are read layer by
                        layer */
     const char *chat_form; /* of conversations: "chatml", ...; NULL: the one the teacher's template says */
 } retort_collect_options;

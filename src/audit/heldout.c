@@ -132,18 +132,25 @@ static rt_status open_pass(pass *p, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_packed *packed = &p->h->packed;
-    int64_t rows = BATCH_ROWS > packed->sequence ? BATCH_ROWS : packed->sequence;
-    rows = rows < packed->n_tokens ? rows : packed->n_tokens;
+    rt_pass need = {.rows = BATCH_ROWS < packed->n_tokens ? BATCH_ROWS : packed->n_tokens,
+                    .span = packed->sequence < packed->n_tokens ? packed->sequence : packed->n_tokens,
+                    .teacher = p->teacher,
+                    .bytes_per_row = (int64_t)sizeof *p->value};
+    int64_t rows;
     p->n_vocab = p->m->hp.n_vocab;
     if (p->teacher != NULL && p->teacher->hp.n_vocab < p->n_vocab) {
         p->n_vocab = p->teacher->hp.n_vocab;
     }
+    if (p->teacher != NULL) {
+        p->stride = (p->n_vocab + 15) / 16 * 16;
+        need.bytes = p->stride * rt_team_threads() * (int64_t)sizeof *p->scratch;
+    }
+    RT_TRY(rt_pass_rows(&rows, p->m, &need, err));
     RT_TRY(rt_gather_init(&p->batch, rows, err));
     RT_TRY(rt_acts_new(&p->acts, p->m, rows, p->h->longest, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&p->head, p->m, p->teacher, false, err));
     RT_TRY(RT_NEW(&p->value, (size_t)rows, "values of rows", err));
     if (p->teacher != NULL) {
-        p->stride = (p->n_vocab + 15) / 16 * 16;
         RT_TRY(RT_NEW(&p->scratch, (size_t)p->stride * (size_t)rt_team_threads(), "probabilities", err));
     }
 out:

@@ -301,6 +301,7 @@ int rt_cmd_eval(int argc, char **argv)
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
+    c.span = a.sequence;
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     if (a.text.n > 0) {
         RT_TRY(run_text(&c, &a, m, t));

@@ -38,6 +38,9 @@ int rt_cmd_logits(int argc, char **argv)
     if (l.n == 0) {
         RT_FAIL_OUT(&c.err, RT_INPUT, 0, "'%s' holds no sequences; write a line {\"ids\": [1, 2, 3]} for each", ids);
     }
+    for (size_t i = 0; i < l.n; i++) {
+        c.span = (int64_t)l.list[i].n > c.span ? (int64_t)l.list[i].n : c.span;
+    }
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     if (out != NULL) {
         RT_TRY(rt_logits_save(m, l.list, l.n, out, &c.err));

@@ -78,7 +78,7 @@ out:
 rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
 {
     const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
-    return rt_model_open(out, path, &(rt_model_options){.precision = p, .memory = c->memory}, &c->err);
+    return rt_model_open(out, path, &(rt_model_options){.precision = p, .memory = c->memory, .span = c->span}, &c->err);
 }
 
 rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,

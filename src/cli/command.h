@@ -11,16 +11,17 @@
 typedef struct rt_cli {
     const char *name;
     rt_common common;
-    int64_t memory; /* bytes the weights of a model may take, 0: what the machine has; RT_CLI_MEMORY sets it */
+    int64_t memory; /* bytes the process may hold with a model, 0: what the machine has; RT_CLI_MEMORY sets it */
+    int64_t span;   /* longest sequence that a model will be given, 0: the usual */
     rt_opt_list operands;
     rt_err err;
 } rt_cli;
 
 /* Option of the commands that run a model forward. */
-#define RT_CLI_MEMORY(to)                                                                          \
-    {                                                                                              \
-        "memory", 0, RT_OPT_INT, (to), "BYTES",                                                    \
-            "what weights may take; larger models are read layer by layer (default: what is free)" \
+#define RT_CLI_MEMORY(to)                                                                              \
+    {                                                                                                  \
+        "memory", 0, RT_OPT_INT, (to), "BYTES",                                                        \
+            "what the process may hold; larger models are read layer by layer (default: what is free)" \
     }
 
 /* Reads the options; true: go on. false: *code is the exit code (help was asked for, or usage is wrong).

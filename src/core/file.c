@@ -75,10 +75,19 @@ void rt_map_close(rt_map *m)
     *m = (rt_map){0};
 }
 
-void rt_map_advise(const void *p, size_t n, bool wanted)
+/* A page that is touched brings along those around it, in aligned groups of this size. */
+#define FAULT_AROUND ((size_t)64 << 10)
+
+void rt_map_advise(const rt_map *m, const void *p, size_t n, bool wanted)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = (uintptr_t)p & ~(page - 1);
-    (void)madvise((void *)first, (uintptr_t)p + n - first, wanted ? MADV_WILLNEED : MADV_DONTNEED);
+    if (!m || !m->data) {
+        return;
+    }
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), around = wanted ? page : FAULT_AROUND;
+    const uintptr_t base = (uintptr_t)m->data, from = (uintptr_t)p & ~(around - 1);
+    const uintptr_t first = from > base ? from : base, end = ((uintptr_t)p + n + around - 1) & ~(around - 1);
+    const size_t most = m->size - (first - base);
+    (void)madvise((void *)first, end - first < most ? end - first : most, wanted ? MADV_WILLNEED : MADV_DONTNEED);
 }
 
 rt_status rt_file_read(rt_str *out, const char *path, size_t limit, rt_err *err)

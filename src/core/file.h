@@ -16,8 +16,9 @@ typedef struct rt_map {
 } rt_map;
 RT_MUST_USE rt_status rt_map_open(rt_map *m, const char *path, rt_err *err);
 void rt_map_close(rt_map *m);
-/* About n bytes of a mapped file: they will be read soon, or their pages may go. Advice, so it cannot fail. */
-void rt_map_advise(const void *p, size_t n, bool wanted);
+/* n bytes of a map from p: they will be read soon, or their pages, and those that came along with them, may go. Advice,
+ * so it cannot fail; nothing happens to bytes that are in no map (m is NULL). */
+void rt_map_advise(const rt_map *m, const void *p, size_t n, bool wanted);
 
 /* Appends the whole file to `out`; refuses more than `limit` bytes. */
 RT_MUST_USE rt_status rt_file_read(rt_str *out, const char *path, size_t limit, rt_err *err);

@@ -9,6 +9,7 @@ double rt_now(void);            /* seconds, monotonic */
 double rt_cpu_seconds(void);    /* user + system of this process */
 int64_t rt_rss_peak(void);      /* bytes, high-water mark */
 int64_t rt_rss_now(void);       /* bytes in memory at this moment, 0 where the system does not say */
+int64_t rt_rss_of_files(void);  /* bytes of that which are pages of files: the program, what is mapped */
 int64_t rt_mem_available(void); /* bytes the machine (or cgroup) can still give; -1 unknown */
 /* "2026-11-21T23:41:38Z"; RETORT_NOW (same form) overrides, for reproducible records. */
 void rt_timestamp(char out[21]);

@@ -95,8 +95,18 @@ int64_t rt_rss_peak(void)
     return (int64_t)u.ru_maxrss * 1024;
 }
 
+static int64_t status_bytes(const char *key)
+{
+    const int64_t kilobytes = read_keyed("/proc/self/status", key);
+    return kilobytes > 0 ? kilobytes * 1024 : 0;
+}
+
 int64_t rt_rss_now(void)
 {
-    const int64_t kilobytes = read_keyed("/proc/self/status", "VmRSS:");
-    return kilobytes > 0 ? kilobytes * 1024 : 0;
+    return status_bytes("VmRSS:");
+}
+
+int64_t rt_rss_of_files(void)
+{
+    return status_bytes("RssFile:");
 }

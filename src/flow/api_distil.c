@@ -79,8 +79,8 @@ static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpu
     if (o->chat_form != NULL) {
         RT_TRY(rt_chat_set_form(s->tokenizer, o->chat_form, err));
     }
-    RT_TRY(
-        rt_model_open(&s->teacher, ask->model, &(rt_model_options){.precision = precision, .memory = o->memory}, err));
+    RT_TRY(rt_model_open(&s->teacher, ask->model,
+                         &(rt_model_options){.precision = precision, .memory = o->memory, .span = o->sequence}, err));
     RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err));
     RT_TRY(rt_pack(&s->packed, &s->corpus, o->sequence > 0 ? (int)o->sequence : default_sequence(s->teacher), err));
 out:

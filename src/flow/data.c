@@ -15,8 +15,10 @@ rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
     if (f->teacher != NULL) {
         return RT_OK;
     }
-    return rt_model_open(&f->teacher, f->recipe.teacher,
-                         &(rt_model_options){.precision = rt_flow_precision(f), .memory = f->o->memory}, err);
+    return rt_model_open(
+        &f->teacher, f->recipe.teacher,
+        &(rt_model_options){.precision = rt_flow_precision(f), .memory = f->o->memory, .span = f->recipe.sequence},
+        err);
 }
 
 bool rt_flow_has_prompts(const rt_flow *f)

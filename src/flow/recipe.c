@@ -461,7 +461,11 @@ static rt_status check_server(const rt_run_recipe *r, const char *path, rt_err *
         return RT_OK;
     }
     if (r->targets != RT_CACHE_TOPK || r->temperature != 1) {
-        return rt_fail(err, RT_RECIPE, 0, "%s: a server gives collect.targets = topk at temperature 1", path);
+        return rt_fail(err, RT_RECIPE, 0,
+                       "%s: a server gives collect.targets = topk at temperature 1: it shows its likeliest tokens, no "
+                       "states and no draws. The texts it writes are collected before, with 'retort collect URL "
+                       "--targets text', and become data.text",
+                       path);
     }
     if (r->eval_every > 0 || r->patience > 0) {
         return rt_fail(err, RT_RECIPE, 0,

@@ -33,6 +33,7 @@ static rt_status find_ranking(rt_ranking *r, const rt_student_ask *a, int layers
         }
     }
     rt_rank_options o = rt_rank_default();
+    o.accepted_seconds = a->accepted_seconds;
     o.down_to = layers;
     RT_TRY(a->texts(a->ud, &text, err));
     RT_TRY(rt_rank_layers(r, a->running, a->hash, text, &o, err));
@@ -107,9 +108,11 @@ static rt_status prune(rt_student *out, const rt_student_ask *a, const rt_model_
         RT_TRY(rt_importance_cut(&cut, &block, &importance, a->running, &out->shape, out->layers, err));
         out->importance_tokens = importance.tokens;
     }
+    /* beside the running one, of which nothing is asked meanwhile */
+    const int64_t memory = a->memory > 0 ? a->memory + rt_model_streamed(a->running).bytes : 0;
     /* the running model may hold its matrices in bf16 only */
-    RT_TRY(
-        rt_model_open(&exact, a->path, &(rt_model_options){.precision = RT_PRECISION_F32, .memory = a->memory}, err));
+    RT_TRY(rt_model_open(&exact, a->path,
+                         &(rt_model_options){.precision = RT_PRECISION_F32, .memory = memory, .span = 1}, err));
     RT_TRY(rt_model_prune(&out->model, exact, &cut, o, err));
 out:
     rt_model_close(exact);

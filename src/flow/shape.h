@@ -18,6 +18,7 @@ typedef struct rt_student_ask {
     const rt_model *running; /* the same, opened as the machine likes it best: what is measured */
     const rt_digest *hash;   /* of it */
     int64_t memory;          /* as in rt_model_options */
+    double accepted_seconds; /* a ranking that would take longer is refused; 0: none is */
     rt_shape shape;
     const int *keep; /* the very layers; NULL: by the ranking, down to shape.layers */
     int n_keep;

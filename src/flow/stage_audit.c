@@ -166,6 +166,7 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
         {"cut", "cut, not trained", "student/init.safetensors", false},
     };
     RT_TRY(rt_flow_need_teacher(f, err));
+    rt_ceiling_lift(f->teacher);
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "audit", &dir, err));
     RT_TRY(rt_mkdirs(dir, err));

@@ -110,6 +110,7 @@ static rt_status make(rt_flow *f, const rt_model *whole, rt_student *s, rt_err *
         .running = whole,
         .hash = &hash,
         .memory = f->o->memory,
+        .accepted_seconds = rt_flow_accepted_seconds(f),
         .shape = r->shape,
         .keep = r->keep,
         .n_keep = r->n_keep,

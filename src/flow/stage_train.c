@@ -137,6 +137,7 @@ static rt_status train(training *t, rt_err *err)
     rt_train_result res;
     char *init = NULL, *cache_dir = NULL, *dir = NULL;
     RT_TRY(rt_flow_need_teacher(f, err));
+    rt_ceiling_lift(f->teacher);
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "student/init.safetensors", &init, err));
     RT_TRY(rt_flow_path_to(f, "cache", &cache_dir, err));

@@ -62,6 +62,9 @@ static rt_status open_part(rt_gguf *g, const char *path, int no, int count, rt_e
     if (st == RT_OK) {
         st = check_split(p, no, count, err);
     }
+    for (size_t i = 0; st == RT_OK && i < p->n_tensors; i++) {
+        p->tensors[i].map = &p->map;
+    }
     if (st != RT_OK) {
         st = rt_err_wrap(err, st, "reading '%s'", path);
     }

@@ -25,6 +25,9 @@ static rt_status open_file(rt_st_file *f, const char *path, rt_err *err)
     rt_status st;
     RT_TRY(rt_map_open(&f->map, path, err));
     st = rt_st_file_read(f, f->map.data, f->map.size, err);
+    for (size_t i = 0; st == RT_OK && i < f->n; i++) {
+        f->tensors[i].map = &f->map;
+    }
     if (st != RT_OK) {
         st = rt_err_wrap(err, st, "reading '%s'", path);
     }

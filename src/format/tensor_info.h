@@ -16,6 +16,7 @@ typedef struct rt_tensor_info {
     int64_t dims[RT_MAX_DIMS];
     const void *data;
     size_t bytes;
+    const rt_map *map; /* that the data lies in; NULL: bytes in memory */
 } rt_tensor_info;
 
 /* Product of dims (1 for rank 0). Readers have checked it against overflow. */

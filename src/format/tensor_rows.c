@@ -136,3 +136,34 @@ void rt_tensor_rows_decode(const rt_tensor_rows *t, int64_t r, float *dst)
         scale_f8(t, r, dst);
     }
 }
+
+static int64_t all_rows(const rt_tensor_rows *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i + 1 < t->n_dims; i++) {
+        n *= t->dims[i];
+    }
+    return n;
+}
+
+/* Bytes of `t` before row r of `all`; a block of scales may stand for several rows. */
+static size_t bytes_before(const rt_tensor_info *t, int64_t r, int64_t all)
+{
+    return (size_t)((double)t->bytes / (double)all * (double)r);
+}
+
+int64_t rt_tensor_rows_bytes(const rt_tensor_rows *t, int64_t n)
+{
+    const int64_t all = all_rows(t);
+    return (int64_t)(bytes_before(t->values, n, all) + (t->scales ? bytes_before(t->scales, n, all) : 0));
+}
+
+void rt_tensor_rows_advise(const rt_tensor_rows *t, int64_t first, int64_t n, bool wanted)
+{
+    const rt_tensor_info *parts[] = {t->values, t->scales};
+    const int64_t all = all_rows(t);
+    for (int i = 0; i < 2 && parts[i]; i++) {
+        const size_t from = bytes_before(parts[i], first, all), to = bytes_before(parts[i], first + n, all);
+        rt_map_advise(parts[i]->map, (const char *)parts[i]->data + from, to - from, wanted);
+    }
+}

@@ -21,5 +21,9 @@ RT_MUST_USE rt_status rt_tensor_rows_find(rt_tensor_rows *out, const rt_safetens
 int64_t rt_tensor_rows_cols(const rt_tensor_rows *t);
 /* Row `r`, counted through all dims but the last. */
 void rt_tensor_rows_decode(const rt_tensor_rows *t, int64_t r, float *dst);
+/* Bytes of the file that n rows take. */
+int64_t rt_tensor_rows_bytes(const rt_tensor_rows *t, int64_t n);
+/* Tells the system that these rows will be wanted, or are not wanted any more. */
+void rt_tensor_rows_advise(const rt_tensor_rows *t, int64_t first, int64_t n, bool wanted);
 
 #endif

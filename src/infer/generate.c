@@ -85,6 +85,18 @@ out:
     return st;
 }
 
+/* As many sequences at a time as the model's ceiling allows. */
+static rt_status slots_below_ceiling(int64_t *n, const engine *e, int64_t longest, rt_err *err)
+{
+    const int64_t left = rt_ceiling_left(e->m), max_new = e->o->max_new;
+    *n = least(batch_of(e->o->max_batch), (int64_t)e->prompts->n);
+    while (*n > 1 && (int64_t)rt_generate_bytes(e->m, longest, max_new, (int)*n) > left) {
+        *n /= 2;
+    }
+    return rt_ceiling_check(e->m, (int64_t)rt_generate_bytes(e->m, longest, max_new, (int)*n), "writing one text",
+                            ", or fewer new tokens", err);
+}
+
 static rt_status open_engine(engine *e, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -96,7 +108,8 @@ static rt_status open_engine(engine *e, rt_err *err)
         most = room > most ? room : most;
         rows = n + room - 1 > rows ? n + room - 1 : rows;
     }
-    const int64_t n_slots = least(batch_of(e->o->max_batch), (int64_t)e->prompts->n);
+    int64_t n_slots;
+    RT_TRY(slots_below_ceiling(&n_slots, e, longest, err));
     RT_TRY(rt_slots_init(&e->slots, m, n_slots, rows, most, err));
     RT_TRY(rt_acts_new(&e->prefill, m, least(longest, RT_PIECE), rows, RT_NET_FORWARD, err));
     RT_TRY(rt_acts_new(&e->decode, m, n_slots, rows, RT_NET_ROWS, err));

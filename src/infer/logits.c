@@ -86,13 +86,14 @@ rt_status rt_logits_save(const rt_model *m, const rt_ids *sequences, size_t n, c
     pass p = {.m = m};
     rt_st_writer *w = NULL;
     float *all = NULL;
-    int64_t longest, total;
+    int64_t longest, total, rows;
     size_t bytes;
     RT_TRY(check_sequences(m, sequences, n, &longest, &total, err));
     if (!rt_mul_size((size_t)total, (size_t)m->hp.n_vocab * sizeof(float), &bytes)) {
         bytes = SIZE_MAX;
     }
     RT_TRY(check_memory(bytes, "these logits", err));
+    RT_TRY(rt_pass_rows(&rows, m, &(rt_pass){.rows = longest, .span = longest, .bytes = (int64_t)bytes}, err));
     RT_TRY(rt_new_big((void **)&all, bytes, "logits", err));
     RT_TRY(rt_acts_new(&p.acts, m, longest, longest, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&p.head, m, NULL, false, err));

@@ -71,6 +71,9 @@ static rt_status open_scorer(scorer *s, rt_err *err)
     }
     s->max_rows = total < s->max_rows ? total : s->max_rows;
     s->max_rows = longest > s->max_rows ? longest : s->max_rows;
+    /* a row's keys and values are held with the context's, and its choice's behind them */
+    const rt_pass pass = {.rows = s->max_rows, .span = longest, .bytes_per_row = 2 * (int64_t)rt_kv_bytes(s->m, 1)};
+    RT_TRY(rt_pass_rows(&s->max_rows, s->m, &pass, err));
     const size_t n = (size_t)s->max_rows;
     RT_TRY(rt_acts_new(&s->acts, s->m, s->max_rows, longest, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&s->head, s->m, NULL, false, err));

@@ -22,10 +22,15 @@ struct rt_head {
     void *block;
 };
 
+static int64_t plain_chunk(const rt_model *m, const rt_model *teacher)
+{
+    return teacher != NULL && teacher->head_rows < m->head_rows ? teacher->head_rows : m->head_rows;
+}
+
 static void carve_all(rt_carver *c, rt_head *h, const rt_model *m, const rt_model *teacher, bool gradients)
 {
     const int64_t d = m->hp.d_model, v = m->hp.n_vocab;
-    const int64_t n = h->chunk = gradients ? RT_HEAD_GRAD_CHUNK : RT_HEAD_PLAIN_CHUNK;
+    const int64_t n = h->chunk = gradients ? RT_HEAD_GRAD_CHUNK : plain_chunk(m, teacher);
     h->type = m->compute;
     h->x = rt_carve_floats(c, n * d);
     h->hidden = rt_carve_floats(c, n * d);

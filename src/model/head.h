@@ -11,6 +11,7 @@
  * large; without, logits should stay near the cache. */
 #define RT_HEAD_GRAD_CHUNK 512
 #define RT_HEAD_PLAIN_CHUNK 64
+#define RT_HEAD_FEWEST 8 /* where a ceiling leaves little room */
 
 typedef struct rt_head_row {
     int64_t index;        /* 0 .. n_rows-1 of the sweep */

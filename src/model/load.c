@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "model/ceiling.h"
 #include "model/hparams.h"
 #include "model/stream.h"
 
@@ -138,13 +139,39 @@ static rt_status find_hf(const rt_model *m, const rt_safetensors *f, const rt_pa
     return st == RT_NOT_FOUND ? rt_fail(err, RT_INPUT, 0, "tensor '%s' is missing", p->name) : st;
 }
 
+/* Rows of a tensor that were decoded and still lie in memory. */
+typedef struct behind {
+    const rt_tensor_rows *rows;
+    int64_t first, end;
+} behind;
+
+static void give_back(behind *b)
+{
+    if (b->end > b->first) {
+        rt_tensor_rows_advise(b->rows, b->first, b->end - b->first, false);
+    }
+    b->first = b->end = 0;
+}
+
+/* Row `at` was decoded. */
+static void leave_behind(behind *b, int64_t at)
+{
+    const bool none = b->end == b->first;
+    b->first = none || at < b->first ? at : b->first;
+    b->end = none || at >= b->end ? at + 1 : b->end;
+    if (rt_tensor_rows_bytes(b->rows, b->end - b->first) >= RT_LOADER_PAGES / 2) {
+        give_back(b);
+    }
+}
+
 /* Input by input, each with the outputs of all parameters of the stack. */
-static void load_turned(const rt_param *p, const rt_source *s, float *scratch)
+static void load_turned(const rt_param *p, const rt_source *s, float *scratch, behind *b)
 {
     const int64_t out = p->dims[0], in = p->n / out;
     float *row = scratch, *dst = p->w != NULL ? p->w : scratch + s->part.outputs;
     for (int64_t c = 0; c < in; c++) {
         rt_tensor_rows_decode(&s->rows, s->first_row + c, row);
+        leave_behind(b, s->first_row + c);
         for (int64_t r = 0; r < out; r++) {
             dst[r * in + c] = row[s->part.first + r * s->part.step];
         }
@@ -164,8 +191,9 @@ void rt_loader_decode(const rt_loader *ld, const rt_param *p, int thread)
 {
     const rt_source *s = &ld->sources[p - ld->m->params];
     const int64_t rows = s->turned || s->in_parts ? 0 : rt_param_rows(p), cols = rt_param_cols(p);
+    behind b = {.rows = &s->rows};
     if (s->turned) {
-        load_turned(p, s, ld->scratch[thread]);
+        load_turned(p, s, ld->scratch[thread], &b);
     }
     if (s->in_parts) {
         rt_split_kv_load(&s->split, ld->m, p, ld->scratch[thread]);
@@ -183,7 +211,9 @@ void rt_loader_decode(const rt_loader *ld, const rt_param *p, int thread)
         if (p->wb != NULL) {
             rt_kernels_get()->f32_to_bf16(p->wb + r * cols, dst, cols);
         }
+        leave_behind(&b, at);
     }
+    give_back(&b);
 }
 
 /* Tables that name experts are indices: a damaged one must not lead out of bounds. */
@@ -201,25 +231,14 @@ static rt_status check_tables(const rt_model *m, rt_err *err)
     return RT_OK;
 }
 
-/* n rows of a tensor, every `step`-th. */
-static void advise_rows(const rt_tensor_rows *rows, int64_t first, int64_t n, int64_t step, bool wanted)
-{
-    const rt_tensor_info *t = rows->values;
-    const int64_t all = rt_tensor_info_elements(t) / rt_tensor_rows_cols(rows);
-    const size_t row_bytes = t->bytes / (size_t)(all > 0 ? all : 1);
-    rt_map_advise((const char *)t->data + (size_t)first * row_bytes, (size_t)((n - 1) * step + 1) * row_bytes, wanted);
-}
-
-void rt_loader_advise(const rt_loader *ld, const rt_param *p, bool wanted)
+void rt_loader_announce(const rt_loader *ld, const rt_param *p)
 {
     const rt_source *s = &ld->sources[p - ld->m->params];
     if (s->in_parts) {
-        rt_map_advise(s->split.k.values->data, s->split.k.values->bytes, wanted);
-        rt_map_advise(s->split.v.values->data, s->split.v.values->bytes, wanted);
-    } else if (s->turned) {
-        advise_rows(&s->rows, s->first_row, p->n / p->dims[0], 1, wanted);
+        rt_split_kv_announce(&s->split);
     } else {
-        advise_rows(&s->rows, s->first_row, rt_param_rows(p), s->step, wanted);
+        const int64_t n = s->turned ? p->n / p->dims[0] : (rt_param_rows(p) - 1) * s->step + 1;
+        rt_tensor_rows_advise(&s->rows, s->first_row, n, true);
     }
 }
 
@@ -230,6 +249,12 @@ static void load_param(void *ud, int64_t task, int thread)
     if (p->w != NULL || p->wb != NULL) { /* else streamed */
         rt_loader_decode(ld, p, thread);
     }
+}
+
+rt_status rt_loader_load(const rt_loader *ld, rt_err *err)
+{
+    rt_team_for((int64_t)ld->m->n_params, load_param, (void *)(uintptr_t)ld);
+    return check_tables(ld->m, err);
 }
 
 void rt_loader_free(rt_loader *ld)
@@ -255,33 +280,47 @@ static bool keeps_codes(const rt_model *m, const rt_param *p, const rt_source *s
     return by_rows && rt_param_is_operand(p) && !looked_up_only && rt_qmatrix_serves(s->rows.dtype, p->dims[1]);
 }
 
+static size_t code_bytes(const rt_loader *ld, size_t i)
+{
+    const rt_param *p = &ld->m->params[i];
+    return keeps_codes(ld->m, p, &ld->sources[i]) ? rt_qmatrix_bytes(ld->sources[i].rows.dtype, p->dims[0], p->dims[1])
+                                                  : 0;
+}
+
+static size_t all_code_bytes(const rt_loader *ld)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < ld->m->n_params; i++) {
+        total += code_bytes(ld, i);
+    }
+    return total;
+}
+
+/* Codes are a copy beside the weights: kept where there is room for them too. */
+static bool fits(const rt_loader *ld, const rt_model_options *o)
+{
+    return o->memory == 0 || (int64_t)all_code_bytes(ld) <= rt_ceiling_room(ld->m, o->span);
+}
+
 static rt_status allocate_codes(rt_loader *ld, rt_err *err)
 {
     rt_model *m = ld->m;
-    size_t total = 0;
-    for (int assign = 0; assign < 2; assign++) {
-        size_t used = 0;
-        for (size_t i = 0; i < m->n_params; i++) {
-            rt_param *p = &m->params[i];
-            const rt_dtype t = ld->sources[i].rows.dtype;
-            if (!keeps_codes(m, p, &ld->sources[i])) {
-                continue;
-            }
-            if (assign) {
-                p->q = rt_qmatrix_over((char *)m->blocks[2] + used, t, p->dims[0], p->dims[1]);
-            }
-            used += rt_qmatrix_bytes(t, p->dims[0], p->dims[1]);
-        }
-        total = used;
-        if (!assign && total > 0) {
-            const rt_status st = rt_new_big(&m->blocks[2], total, "codes of the weights", err);
-            if (st != RT_OK) {
-                return st;
-            }
-        }
+    const size_t total = all_code_bytes(ld);
+    if (total == 0) {
+        return RT_OK;
     }
-    m->coded = total > 0;
-    return RT_OK;
+    const rt_status st = rt_new_big(&m->blocks[2], total, "codes of the weights", err);
+    size_t used = 0;
+    for (size_t i = 0; st == RT_OK && i < m->n_params; i++) {
+        rt_param *p = &m->params[i];
+        const size_t bytes = code_bytes(ld, i);
+        if (bytes > 0) {
+            p->q = rt_qmatrix_over((char *)m->blocks[2] + used, ld->sources[i].rows.dtype, p->dims[0], p->dims[1]);
+        }
+        used += bytes;
+    }
+    m->coded = st == RT_OK;
+    return st;
 }
 
 static rt_status find_sources(rt_loader *ld, rt_err *err)
@@ -361,16 +400,16 @@ static rt_status open_file(rt_model **out, const char *path, const rt_model_opti
     hp.rope_divisors = NULL; /* the model's now */
     ld->m = *out;
     RT_TRY(find_sources(ld, err));
-    if (!o->trainable && !ld->m->by_layer && o->precision != RT_PRECISION_F32) {
-        RT_TRY(allocate_codes(ld, err));
-    }
-    rt_team_for((int64_t)ld->m->n_params, load_param, ld);
-    RT_TRY(check_tables(ld->m, err));
     if ((*out)->by_layer) {
         rt_loader *taken = ld;
         ld = NULL;
-        RT_TRY(rt_stream_new(&(*out)->stream, taken, (*out)->window_room, err));
+        RT_TRY(rt_stream_new(&(*out)->stream, taken, o, err));
+        goto out;
     }
+    if (!o->trainable && o->precision != RT_PRECISION_F32 && fits(ld, o)) {
+        RT_TRY(allocate_codes(ld, err));
+    }
+    RT_TRY(rt_loader_load(ld, err));
 out:
     rt_free(hp.rope_divisors);
     rt_loader_free(ld);
@@ -385,6 +424,7 @@ rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options
     }
     rt_status st = open_file(&m, path, o, err);
     if (st == RT_OK) {
+        rt_ceiling_widen_head(m, o->span);
         m->path = rt_strdup(path);
         st = m->path != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
     }

@@ -28,10 +28,15 @@ typedef struct rt_loader {
     int n_threads;
 } rt_loader;
 
-/* Decodes one parameter to where its w and wb point. */
+/* Bytes of the file that one decoding thread keeps in memory: rows behind are given back. */
+#define RT_LOADER_PAGES ((int64_t)1 << 20)
+
+/* Decodes all parameters that have a place, and checks tables among them. */
+RT_MUST_USE rt_status rt_loader_load(const rt_loader *ld, rt_err *err);
+/* Decodes one parameter to where its w and wb point, and gives its pages of the file back. */
 void rt_loader_decode(const rt_loader *ld, const rt_param *p, int thread);
-/* Tells the system that a parameter's bytes in the file will be wanted, or are not wanted any more. */
-void rt_loader_advise(const rt_loader *ld, const rt_param *p, bool wanted);
+/* Tells the system that a parameter's bytes in the file will be wanted. */
+void rt_loader_announce(const rt_loader *ld, const rt_param *p);
 void rt_loader_free(rt_loader *ld); /* closes the file; accepts NULL */
 
 #endif

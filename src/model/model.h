@@ -58,9 +58,10 @@ typedef struct rt_model {
     float *weights;                               /* flat block when trainable: params[i].w = weights + offset */
     void *blocks[3];                              /* memory behind the parameters */
     bool by_layer;       /* layers come from the file when their turn comes, through `stream` */
-    int64_t window_room; /* bytes they may take then */
     rt_stream *stream;   /* NULL: all in memory */
     rt_adapter *adapter; /* NULL: none */
+    int64_t ceiling;     /* bytes the process may hold while the model is used (ceiling.h); 0: not said */
+    int64_t head_rows;   /* of a chunk of the head without gradients */
     char *path;          /* where it was opened, NULL: made in memory */
     rt_dtype file_dtype; /* most frequent matrix type in the file, for show */
     float *rope_cs[2];   /* tables [rope_rows][n_rot]: cos then sin; 1 = sliding layers with local_rotary, 0 = others */
@@ -68,11 +69,13 @@ typedef struct rt_model {
 } rt_model;
 
 typedef enum rt_precision { RT_PRECISION_AUTO, RT_PRECISION_F32, RT_PRECISION_BF16 } rt_precision;
+#define RT_SPAN 512
 typedef struct rt_model_options {
     rt_precision precision; /* AUTO: bf16 where rt_cpu says fast_bf16, else f32; F32: decoding too */
     bool trainable;
-    int64_t memory; /* bytes the weights may take; 0: what the machine has. Larger models, if not trainable, are
-                       streamed: the same results, reading the file once a batch */
+    int64_t memory; /* ceiling: bytes the process may hold with this model and passes through it; 0: what the machine
+                       has. Larger models, if not trainable, are streamed, reading the file once a batch */
+    int64_t span;   /* longest sequence that will be run, to be counted under the ceiling; 0: RT_SPAN */
 } rt_model_options;
 
 /* MODEL is a GGUF file, a safetensors file, or a folder in the Hugging Face layout. */

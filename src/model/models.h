@@ -3,6 +3,7 @@
 #define RT_MODEL_MODELS_H
 #include "model/activity.h"
 #include "model/adapter.h"
+#include "model/ceiling.h"
 #include "model/cut.h"
 #include "model/head.h"
 #include "model/model.h"

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/ceiling.h"
+#include "model/head.h"
 #include "model/hparams.h"
 #include "model/rope.h"
 
@@ -140,6 +142,11 @@ void rt_params_place(rt_model *m, int64_t first, int64_t end, float *f32, uint16
     }
 }
 
+static int64_t bytes_of(int64_t n_f32, int64_t n_bf16)
+{
+    return n_f32 * (int64_t)sizeof(float) + n_bf16 * (int64_t)sizeof(uint16_t);
+}
+
 /* Memory of what stays where the layers come from the file: what is before them and what is behind. */
 static rt_status allocate_ends(rt_model *m, rt_err *err)
 {
@@ -159,21 +166,16 @@ static rt_status allocate_ends(rt_model *m, rt_err *err)
     uint16_t *bf16 = m->blocks[1];
     rt_params_place(m, 0, first, f32, bf16);
     rt_params_place(m, behind, (int64_t)m->n_params, f32 + n_f32, bf16 + n_bf16);
-    m->window_room -= (n_f32 + more_f32) * (int64_t)sizeof(float) + (n_bf16 + more_bf16) * (int64_t)sizeof(uint16_t);
 out:
     return st;
 }
 
 /* Does the whole exceed what it may take? */
-static bool must_stream(rt_model *m, const rt_model_options *o)
+static bool must_stream(const rt_model *m, const rt_model_options *o)
 {
     int64_t n_f32, n_bf16;
     rt_params_count(m, 0, (int64_t)m->n_params, &n_f32, &n_bf16);
-    const int64_t limit = o->memory > 0 ? o->memory : rt_mem_available();
-    const int64_t need = n_f32 * (int64_t)sizeof(float) + n_bf16 * (int64_t)sizeof(uint16_t);
-    m->window_room = limit;
-    m->by_layer = !o->trainable && limit >= 0 && need > limit;
-    return m->by_layer;
+    return !o->trainable && bytes_of(n_f32, n_bf16) > rt_ceiling_room(m, o->span);
 }
 
 static rt_status allocate(rt_model *m, rt_err *err)
@@ -241,6 +243,7 @@ rt_status rt_model_outline(rt_model **out, const rt_arch *arch, const rt_hparams
     m->hp.rope_divisors = NULL;
     m->compute = RT_F32;
     m->file_dtype = RT_F32;
+    m->head_rows = RT_HEAD_PLAIN_CHUNK;
     add_all(m);
     RT_TRY(RT_NEW(&m->params, m->n_params, "parameter list", err));
     add_all(m);
@@ -267,16 +270,18 @@ rt_status rt_params_build(rt_model **out, const rt_arch *arch, const rt_hparams 
     const bool bf16 =
         o->precision == RT_PRECISION_BF16 || (o->precision == RT_PRECISION_AUTO && rt_cpu_get()->fast_bf16);
     m->compute = bf16 ? RT_BF16 : RT_F32;
-    RT_TRY(must_stream(m, o) ? allocate_ends(m, err) : allocate(m, err));
     m->hp.rope_divisors = hp->rope_divisors;
-    st = build_rope(m, err);
-    if (st != RT_OK) {
-        m->hp.rope_divisors = NULL;
-        goto out;
-    }
+    RT_TRY(build_rope(m, err));
+    m->ceiling = o->trainable ? 0 : o->memory;
+    m->head_rows = m->ceiling > 0 ? RT_HEAD_FEWEST : m->head_rows;
+    m->by_layer = must_stream(m, o);
+    RT_TRY(m->by_layer ? allocate_ends(m, err) : allocate(m, err));
     *out = m;
     m = NULL;
 out:
+    if (m != NULL) {
+        m->hp.rope_divisors = NULL; /* still the caller's */
+    }
     rt_model_close(m);
     return st;
 }

@@ -73,7 +73,15 @@ void rt_split_kv_load(const rt_split_kv *s, const rt_model *m, const rt_param *p
                 put(p, row0 + plain + i, c, row[c]);
             }
         }
+        rt_tensor_rows_advise(&s->k, h * latent, latent, false);
+        rt_tensor_rows_advise(&s->v, h * value, value, false);
     }
+}
+
+void rt_split_kv_announce(const rt_split_kv *s)
+{
+    rt_tensor_rows_advise(&s->k, 0, s->k.dims[0] * s->k.dims[1], true);
+    rt_tensor_rows_advise(&s->v, 0, s->v.dims[0] * s->v.dims[1], true);
 }
 
 void rt_split_kv_values(rt_split_kv_part part[2], const rt_model *m, const rt_param *p, float *values)

@@ -15,9 +15,11 @@ typedef struct rt_split_kv {
 /* RT_NOT_FOUND when the file has it in one piece, or not at all. */
 RT_MUST_USE rt_status rt_split_kv_find(rt_split_kv *out, const rt_gguf *g, const rt_model *m, const rt_param *p,
                                        rt_err *err);
-/* Fills p; row: scratch of rt_split_kv_row floats. */
+/* Fills p, and gives its pages of the file back head by head; row: scratch of rt_split_kv_row floats. */
 void rt_split_kv_load(const rt_split_kv *s, const rt_model *m, const rt_param *p, float *row);
 int64_t rt_split_kv_row(const rt_model *m);
+/* Tells the system that both tensors will be wanted. */
+void rt_split_kv_announce(const rt_split_kv *s);
 /* The two tensors' names, shapes and values for writing; k and v together have p->n values. */
 typedef struct rt_split_kv_part {
     char name[96];

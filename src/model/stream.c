@@ -1,8 +1,10 @@
-/* One window for a layer, one for an expert, both in the layout of params.c. Pages of the file are given back as soon
- * as they were decoded, so that the process holds one layer of the file and one of parameters. */
+/* One window for a layer, one for an expert, both in the layout of params.c. The loader gives pages of the file back as
+ * soon as they were decoded. */
 #include "model/stream.h"
 
 #include <string.h>
+
+#include "model/ceiling.h"
 
 typedef struct window {
     void *blocks[2];
@@ -80,7 +82,21 @@ out:
     return st;
 }
 
-rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *err)
+/* `bytes`: of the windows; what stays was taken already. */
+static rt_status check_room(const rt_model *m, int64_t bytes, int64_t span, rt_err *err)
+{
+    if (bytes <= rt_ceiling_room(m, span)) {
+        return RT_OK;
+    }
+    if (m->ceiling == 0) {
+        return rt_fail(err, RT_MEMORY, 0,
+                       "the model's embedding, head and largest layer, and a pass over a sequence, do not fit into the "
+                       "memory that is free: use a machine with more, or a served teacher");
+    }
+    return rt_ceiling_refuse(m, bytes, span, err);
+}
+
+rt_status rt_stream_new(rt_stream **out, rt_loader *ld, const rt_model_options *o, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_stream *s = NULL;
@@ -102,11 +118,7 @@ rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *er
     }
     const int64_t need = window_bytes(&s->shared) + window_bytes(&s->expert);
     s->counts.bytes = need + staying_bytes(m);
-    if (need > room) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0,
-                    "the model's embedding and head leave %.0f MB and its largest layer takes %.0f: allow more memory",
-                    (double)(room > 0 ? room : 0) * 1e-6, (double)need * 1e-6);
-    }
+    RT_TRY(check_room(m, need, o->span, err));
     for (int64_t i = 0; i < (int64_t)m->n_params; i++) {
         if (m->params[i].role == RT_ROLE_ROUTER_TABLE) { /* checked once, when all is in memory */
             RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,
@@ -114,11 +126,7 @@ rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *er
                         "layer by layer");
         }
     }
-    for (int64_t i = 0; i < (int64_t)m->n_params; i++) { /* read when the file was opened */
-        if (m->params[i].layer < 0) {
-            rt_loader_advise(ld, &m->params[i], false);
-        }
-    }
+    RT_TRY(rt_loader_load(ld, err));
     RT_TRY(open_window(&s->shared, err));
     RT_TRY(open_window(&s->expert, err));
     *out = s;
@@ -160,10 +168,10 @@ static void read_param(void *ud, int64_t task, int thread)
     rt_loader_decode(j->ld, j->first + task, thread);
 }
 
-static void advise(const rt_loader *ld, int64_t first, int64_t end, bool wanted)
+static void announce(const rt_loader *ld, int64_t first, int64_t end)
 {
     for (int64_t i = first; i < end; i++) {
-        rt_loader_advise(ld, &ld->m->params[i], wanted);
+        rt_loader_announce(ld, &ld->m->params[i]);
     }
 }
 
@@ -172,7 +180,6 @@ static void read_into(rt_stream *s, const window *w, int64_t first, int64_t end)
     rt_model *m = s->ld->m;
     rt_params_place(m, first, end, w->blocks[0], w->blocks[1]);
     rt_team_for(end - first, read_param, &(read_job){.ld = s->ld, .first = m->params + first});
-    advise(s->ld, first, end, false);
     for (int64_t i = first; i < end; i++) {
         s->counts.parameters += m->params[i].n;
     }
@@ -185,7 +192,7 @@ void rt_stream_layer(const rt_model *m, int layer)
         return;
     }
     const layer_range *r = &s->layers[layer], *next = &s->layers[(layer + 1) % m->hp.n_layer];
-    advise(s->ld, next->first, next->experts, true);
+    announce(s->ld, next->first, next->experts);
     read_into(s, &s->shared, r->first, r->experts);
     s->layer = layer;
     s->counts.layers++;

@@ -7,8 +7,9 @@
 
 #include "model/loader.h"
 
-/* Takes over `ld`, in every case. `room`: bytes that windows may take beside what stays. */
-RT_MUST_USE rt_status rt_stream_new(rt_stream **out, rt_loader *ld, int64_t room, rt_err *err);
+/* Takes over `ld`, in every case, and reads what stays. RT_MEMORY, with the smallest ceiling that would do, when that
+ * and the windows leave no room for a pass (model.h: memory, span). */
+RT_MUST_USE rt_status rt_stream_new(rt_stream **out, rt_loader *ld, const rt_model_options *o, rt_err *err);
 void rt_stream_free(rt_stream *s); /* accepts NULL */
 
 /* All of a layer but its experts lies in memory until the next call. Reading ahead begins for the layer after it. */

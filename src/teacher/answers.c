@@ -27,11 +27,27 @@ static size_t row_width(const rt_model *teacher, const rt_answer_options *o)
                                       : (size_t)teacher->hp.d_model;
 }
 
+static size_t bytes_per_row(const rt_model *teacher, const rt_answer_options *o)
+{
+    const size_t per_value = o->kind == RT_CACHE_HIDDEN ? sizeof(float) : 2 * sizeof(int32_t);
+    return sizeof(rt_cache_row) + per_value * row_width(teacher, o);
+}
+
 size_t rt_answers_bytes(const rt_model *teacher, const rt_answer_options *o)
 {
-    size_t per_value = o->kind == RT_CACHE_HIDDEN ? sizeof(float) : 2 * sizeof(int32_t);
     return rt_acts_bytes(teacher, o->max_tokens, o->max_span, RT_NET_FORWARD) + rt_head_bytes(teacher, NULL, false) +
-           (size_t)o->max_tokens * (sizeof(rt_cache_row) + per_value * row_width(teacher, o));
+           (size_t)o->max_tokens * bytes_per_row(teacher, o);
+}
+
+rt_status rt_answers_fit(rt_answer_options *o, const rt_model *teacher, int64_t beside, rt_err *err)
+{
+    const int64_t draws =
+        o->kind == RT_CACHE_SAMPLE ? (int64_t)rt_draw_scratch_bytes(teacher->hp.n_vocab, o->draws) : 0;
+    const rt_pass pass = {.rows = o->max_tokens,
+                          .span = o->max_span,
+                          .bytes = beside + draws * rt_team_threads(),
+                          .bytes_per_row = (int64_t)bytes_per_row(teacher, o)};
+    return rt_pass_rows(&o->max_tokens, teacher, &pass, err);
 }
 
 rt_status rt_answers_new(rt_answers **out, const rt_model *teacher, const rt_answer_options *o, rt_err *err)

@@ -91,6 +91,7 @@ typedef struct work {
     rt_cache_writer *writer;
     rt_collect_record record;
     rt_answers *answers;
+    int64_t batch_tokens; /* of a batch at most */
     rt_gather g;
     rt_cache_row *rows; /* [sequence] of the sequence being appended */
     rt_collect_report *report;
@@ -114,13 +115,19 @@ size_t rt_collect_bytes(const rt_collect_job *job)
     return rt_answers_bytes(job->teacher, &o);
 }
 
+/* sample: twice the bytes seen on books */
+static int64_t bytes_per_target(const rt_cache_header *h)
+{
+    return h->kind == RT_CACHE_SAMPLE ? 8 + h->draws
+           : h->kind == RT_CACHE_TOPK ? 8 + 4 * (int64_t)h->k
+                                      : h->d_model * rt_dtype_block_bytes(h->hidden_dtype);
+}
+
+/* The shards on disk already are not subtracted. */
 static rt_status check_disk(const work *w, rt_err *err)
 {
-    /* sample: twice the bytes seen on books; the shards on disk already are not subtracted */
     const rt_cache_header *h = &w->header;
-    int64_t per_target = h->kind == RT_CACHE_SAMPLE ? 8 + h->draws
-                         : h->kind == RT_CACHE_TOPK ? 8 + 4 * (int64_t)h->k
-                                                    : h->d_model * rt_dtype_block_bytes(h->hidden_dtype);
+    int64_t per_target = bytes_per_target(h);
     int64_t left = h->n_sequences - rt_cache_next_sequence(w->writer);
     double need = (double)h->n_targets * (double)per_target * (double)left / (double)h->n_sequences;
     int64_t have = rt_disk_free(w->job->dir);
@@ -140,7 +147,7 @@ static int64_t gather_batch(work *w, int64_t first)
     rt_gather_clear(&w->g);
     do {
         rt_gather_add_packed(&w->g, w->job->packed, i++);
-    } while (i < end && w->g.n_tokens + rt_packed_sequence_tokens(w->job->packed, i) <= batch_tokens(w->job));
+    } while (i < end && w->g.n_tokens + rt_packed_sequence_tokens(w->job->packed, i) <= w->batch_tokens);
     return i;
 }
 
@@ -236,10 +243,34 @@ static rt_status check_job(const rt_collect_job *job, rt_err *err)
                        : rt_packed_check(job->packed, job->teacher, err);
 }
 
+/* What is left to do here, in time. */
+static rt_status forecast(const work *w, rt_err *err)
+{
+    int64_t tokens = 0;
+    for (int64_t i = rt_cache_next_sequence(w->writer); i < w->header.n_sequences; i++) {
+        tokens += rt_packed_sequence_tokens(w->job->packed, i);
+    }
+    return rt_forecast_say(w->job->teacher, tokens, w->batch_tokens, w->header.sequence,
+                           w->job->options.accepted_seconds, err);
+}
+
+static rt_status open_teacher(work *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_cache_header *h = &w->header;
+    rt_answer_options o = answer_options(w->job);
+    /* a shard is encoded in memory, and grows by doubling */
+    RT_TRY(rt_answers_fit(&o, w->job->teacher, 2 * h->sequences_per_shard * h->sequence * bytes_per_target(h), err));
+    w->batch_tokens = o.max_tokens;
+    RT_TRY(forecast(w, err));
+    RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
+out:
+    return st;
+}
+
 static rt_status prepare(work *w, rt_err *err)
 {
     rt_status st = RT_OK;
-    const rt_answer_options o = answer_options(w->job);
     RT_TRY(rt_cache_create(&w->writer, w->job->dir, &w->header, w->job->permit, err));
     RT_TRY(rt_collect_record_open(&w->record, w->job, &w->header, err));
     int64_t done = rt_cache_next_sequence(w->writer);
@@ -251,11 +282,12 @@ static rt_status prepare(work *w, rt_err *err)
         return RT_OK;
     }
     RT_TRY(check_disk(w, err));
-    RT_TRY(rt_gather_init(&w->g, o.max_tokens, err));
-    RT_TRY(RT_NEW(&w->rows, (size_t)w->job->packed->sequence, "rows of a sequence", err));
+    w->batch_tokens = batch_tokens(w->job);
     if (w->job->teacher) {
-        RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
+        RT_TRY(open_teacher(w, err));
     }
+    RT_TRY(rt_gather_init(&w->g, w->batch_tokens, err));
+    RT_TRY(RT_NEW(&w->rows, (size_t)w->job->packed->sequence, "rows of a sequence", err));
 out:
     return st;
 }
@@ -281,18 +313,6 @@ static rt_status fill_report(const work *w, rt_err *err)
     return RT_OK;
 }
 
-/* What is left to do here, in time. */
-static rt_status forecast(const work *w, rt_err *err)
-{
-    int64_t tokens = 0;
-    for (int64_t i = rt_cache_next_sequence(w->writer); w->job->teacher && i < w->header.n_sequences; i++) {
-        tokens += rt_packed_sequence_tokens(w->job->packed, i);
-    }
-    return tokens > 0 ? rt_forecast_say(w->job->teacher, tokens, batch_tokens(w->job), w->header.sequence,
-                                        w->job->options.accepted_seconds, err)
-                      : RT_OK;
-}
-
 rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -301,7 +321,6 @@ rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_er
     RT_TRY(check_job(job, err));
     RT_TRY(rt_collect_header(job, &w.header, err));
     RT_TRY(prepare(&w, err));
-    RT_TRY(forecast(&w, err));
     RT_TRY(run_batches(&w, err));
     RT_TRY(rt_collect_record_finish(&w.record, err));
     rt_cache_writer *writer = w.writer;

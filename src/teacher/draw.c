@@ -7,6 +7,13 @@
 
 enum { BLOCK = 512 };
 
+size_t rt_draw_scratch_bytes(int64_t n_vocab, int draws)
+{
+    const rt_draw_scratch *s = NULL;
+    return (size_t)n_vocab * sizeof *s->z + (size_t)(n_vocab / BLOCK + 1) * sizeof *s->block +
+           (size_t)draws * sizeof *s->u;
+}
+
 rt_status rt_draw_scratch_init(rt_draw_scratch *s, int64_t n_vocab, int draws, rt_err *err)
 {
     rt_status st = RT_OK;

@@ -12,6 +12,7 @@ typedef struct rt_draw_scratch {
     double *u;     /* [draws] */
 } rt_draw_scratch;
 RT_MUST_USE rt_status rt_draw_scratch_init(rt_draw_scratch *s, int64_t n_vocab, int draws, rt_err *err);
+size_t rt_draw_scratch_bytes(int64_t n_vocab, int draws);
 void rt_draw_scratch_release(rt_draw_scratch *s);
 
 /* `draws` draws from softmax(z / T) by inversion at sorted uniform numbers that depend on (seed, position) alone. ids

@@ -3,6 +3,7 @@
 #include "teacher/forecast.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "core/log.h"
 
@@ -53,7 +54,10 @@ rt_status rt_forecast(double *seconds, const rt_model *m, int64_t tokens, int64_
     rt_head *head = NULL;
     int32_t *ids = NULL;
     rt_span *spans = NULL;
-    const int64_t rows = batch_tokens > HEAD_ROWS ? batch_tokens : HEAD_ROWS, n_spans = (rows - 1) / sequence + 1;
+    int64_t rows;
+    const rt_pass pass = {.rows = batch_tokens > HEAD_ROWS ? batch_tokens : HEAD_ROWS, .span = sequence};
+    RT_TRY(rt_pass_rows(&rows, m, &pass, err));
+    const int64_t n_spans = (rows - 1) / sequence + 1;
     RT_TRY(RT_NEW(&ids, (size_t)rows, "ids", err));
     RT_TRY(RT_NEW(&spans, (size_t)n_spans, "spans", err));
     for (int64_t i = 0; i < rows; i++) {
@@ -76,25 +80,38 @@ out:
     return st;
 }
 
+rt_status rt_forecast_judge(const rt_model *m, double seconds, double accepted, const char *work, const char *ways_out,
+                            rt_err *err)
+{
+    const double hours = seconds / 3600;
+    if (accepted > 0 && seconds > accepted) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "%s would take about %.4g h, %.4g h are accepted: use %s, or accept it with --accept-time %.0fh",
+                       work, hours, accepted / 3600, ways_out, ceil(hours * 1.25));
+    }
+    if (m->stream != NULL) {
+        const bool is_long = seconds > LONG;
+        rt_log(is_long ? RT_LOG_WARN : RT_LOG_INFO,
+               "the teacher is larger than the memory it may take and is read layer by layer: %s will take %.*f %s%s%s",
+               work, is_long ? 1 : 0, is_long ? hours : seconds, is_long ? "h" : "s", is_long ? "; quicker: " : "",
+               is_long ? ways_out : "");
+    }
+    return RT_OK;
+}
+
 rt_status rt_forecast_say(const rt_model *m, int64_t tokens, int64_t batch_tokens, int64_t sequence, double accepted,
                           rt_err *err)
 {
-    double s;
+    double seconds;
+    char work[64];
     if (m->stream == NULL && accepted == 0) {
         return RT_OK;
     }
-    const rt_status st = rt_forecast(&s, m, tokens, batch_tokens, sequence, err);
-    if (st == RT_OK && accepted > 0 && s > accepted) {
-        return rt_fail(err, RT_USAGE, 0,
-                       "the teacher would take about %.4g h for %lld tokens, %.4g h are accepted: use a served teacher "
-                       "(teacher.endpoint) or fewer tokens (collect.tokens), or accept it with --accept-time %.0fh",
-                       s / 3600, (long long)tokens, accepted / 3600, ceil(s / 3600 * 1.25));
-    }
-    if (st == RT_OK && m->stream != NULL) {
-        const char *way_out = s > LONG ? ": a served teacher (collect URL), more memory or fewer tokens take less" : "";
-        rt_log(s > LONG ? RT_LOG_WARN : RT_LOG_INFO,
-               "the teacher is larger than the memory it may take and is read layer by layer: this will take %.*f %s%s",
-               s > LONG ? 1 : 0, s > LONG ? s / 3600 : s, s > LONG ? "h" : "s", way_out);
-    }
-    return st;
+    const rt_status st = rt_forecast(&seconds, m, tokens, batch_tokens, sequence, err);
+    snprintf(work, sizeof work, "the teacher's pass over %lld tokens", (long long)tokens);
+    return st != RT_OK ? st
+                       : rt_forecast_judge(m, seconds, accepted, work,
+                                           "a served teacher (collect URL; teacher.endpoint in a recipe), more memory "
+                                           "or fewer tokens (collect.tokens)",
+                                           err);
 }

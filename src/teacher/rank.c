@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "teacher/forecast.h"
 #include "teacher/gather.h"
 
 rt_rank_options rt_rank_default(void)
@@ -128,7 +129,30 @@ static double work_to_do(const ranker *k, int down_to)
     return sum;
 }
 
-static rt_status prepare(ranker *k, int down_to, rt_err *err)
+/* From one pass through all layers and the head. */
+static rt_status forecast(const ranker *k, double accepted_seconds, rt_err *err)
+{
+    double pass;
+    if (k->m->stream == NULL && accepted_seconds == 0) {
+        return RT_OK;
+    }
+    const rt_status st = rt_forecast(&pass, k->m, k->g.n_tokens, k->g.n_tokens, RT_PIECE_TOKENS, err);
+    return st != RT_OK ? st
+                       : rt_forecast_judge(k->m, pass / (k->n + k->head_cost) * k->total, accepted_seconds,
+                                           "ranking its layers",
+                                           "layers named to be kept (student.keep), a ranking made before "
+                                           "(student.ranking), or more memory",
+                                           err);
+}
+
+static rt_status check_memory(const ranker *k, rt_err *err)
+{
+    const size_t bytes = rt_acts_bytes(k->m, k->g.n_tokens, RT_PIECE_TOKENS, RT_NET_FORWARD) +
+                         rt_head_bytes(k->m, NULL, false) + (size_t)(k->n + 2) * k->row_bytes;
+    return rt_ceiling_check(k->m, (int64_t)bytes, "ranking layers", ", or name the layers to keep (student.keep)", err);
+}
+
+static rt_status prepare(ranker *k, int down_to, double accepted_seconds, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_hparams *hp = &k->m->hp;
@@ -140,6 +164,8 @@ static rt_status prepare(ranker *k, int down_to, rt_err *err)
     for (int i = 0; i < k->n; i++) {
         k->layers[i] = i;
     }
+    RT_TRY(forecast(k, accepted_seconds, err));
+    RT_TRY(check_memory(k, err));
     RT_TRY(rt_acts_new(&k->acts, k->m, k->g.n_tokens, RT_PIECE_TOKENS, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&k->head, k->m, NULL, false, err));
     RT_TRY(RT_NEW(&k->logp, (size_t)k->g.n_rows, "scores", err));
@@ -177,7 +203,7 @@ rt_status rt_rank_layers(rt_ranking *r, const rt_model *teacher, const rt_digest
     RT_TRY(rt_model_check_trainable(teacher->arch, &teacher->hp, err)); /* a ranking is for cutting a student */
     RT_TRY(rt_packed_check(p, teacher, err));
     RT_TRY(take_text(&k, p, o->tokens, err));
-    RT_TRY(prepare(&k, o->down_to, err));
+    RT_TRY(prepare(&k, o->down_to, o->accepted_seconds, err));
     r->tokens = k.g.n_tokens;
     r->targets = k.g.n_rows;
     rt_progress_begin(&k.progress, "rank layers");

@@ -18,12 +18,14 @@ typedef struct rt_ranking {
 } rt_ranking;
 
 typedef struct rt_rank_options {
-    int64_t tokens; /* scored: pieces of up to 256, from all over the corpus */
-    int down_to;    /* layers left at the end, >= 1 */
+    int64_t tokens;          /* scored: pieces of up to 256, from all over the corpus */
+    int down_to;             /* layers left at the end, >= 1 */
+    double accepted_seconds; /* a ranking that would take longer is refused (RT_USAGE); 0: none is */
 } rt_rank_options;
 rt_rank_options rt_rank_default(void); /* 1024 tokens, down to 1 */
 
-/* Layer passes and head sweeps go with the square of the depth: minutes. RT_CANCELLED when interrupted. */
+/* Layer passes and head sweeps go with the square of the depth: minutes; where the teacher is read layer by layer, what
+ * it will take is said first. RT_CANCELLED when interrupted. */
 RT_MUST_USE rt_status rt_rank_layers(rt_ranking *r, const rt_model *teacher, const rt_digest *teacher_hash,
                                      const rt_packed *p, const rt_rank_options *o, rt_err *err);
 

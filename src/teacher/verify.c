@@ -196,6 +196,9 @@ static rt_status prepare(rt_verify_run *k, rt_err *err)
     const rt_cache_header *h = k->h;
     const bool hidden = h->kind == RT_CACHE_HIDDEN;
     k->n_threads = rt_team_threads();
+    int64_t rows;
+    const rt_pass pass = {.rows = h->sequence, .span = h->sequence, .teacher = hidden ? k->teacher : NULL};
+    RT_TRY(rt_pass_rows(&rows, k->teacher, &pass, err));
     RT_TRY(rt_acts_new(&k->acts, k->teacher, h->sequence, h->sequence, RT_NET_FORWARD, err));
     RT_TRY(rt_head_new(&k->head, k->teacher, hidden ? k->teacher : NULL, false, err));
     RT_TRY(rt_gather_init(&k->g, h->sequence, err));

@@ -35,12 +35,36 @@ static char *made_up_model(const char *dir, const char *arch, const char *source
     return path;
 }
 
+#define SPAN 48 /* tokens of the sequences here */
+
 static rt_model *open_with(const char *path, rt_precision precision, int64_t memory)
 {
     rt_err err = {0};
     rt_model *m = NULL;
-    assert_ok(rt_model_open(&m, path, &(rt_model_options){.precision = precision, .memory = memory}, &err));
+    const rt_model_options o = {.precision = precision, .memory = memory, .span = SPAN};
+    assert_ok(rt_model_open(&m, path, &o, &err));
     return m;
+}
+
+/* Opens it under a ceiling between the one that is too low for a layer and the one that has room for all of them: the
+ * process counts too, so for tiny models the two are found by halving. */
+static rt_status open_between(rt_model **m, const char *path, rt_precision precision, rt_err *err)
+{
+    int64_t low = 0, high = (int64_t)1 << 40;
+    for (;;) {
+        const rt_model_options o = {.precision = precision, .memory = (low + high) / 2, .span = SPAN};
+        assert_true(low + 1 < high);
+        const rt_status st = rt_model_open(m, path, &o, err);
+        if (st == RT_MEMORY) {
+            rt_err_clear(err);
+            low = o.memory;
+        } else if (st != RT_OK || (*m)->stream != NULL) {
+            return st;
+        } else {
+            rt_model_close(*m);
+            high = o.memory;
+        }
+    }
 }
 
 /* Residual stream after the last layer, of n ids that are a function of `seed`; freed by the caller. */
@@ -61,7 +85,14 @@ static float *forward(const rt_model *m, int64_t n, int seed)
     return x;
 }
 
-/* Bytes of weights in memory, from what a streamed opening says it lacks: all of them. */
+static rt_model *open_streamed(const char *path, rt_precision precision)
+{
+    rt_err err = {0};
+    rt_model *m = NULL;
+    assert_ok(open_between(&m, path, precision, &err));
+    return m;
+}
+
 static int64_t weight_bytes(const rt_model *m)
 {
     return m->n_elements * (m->compute == RT_BF16 ? 2 : 4);
@@ -70,9 +101,8 @@ static int64_t weight_bytes(const rt_model *m)
 static void check_same_bits(const char *path, rt_precision precision)
 {
     rt_model *whole = open_with(path, precision, INT64_MAX);
-    rt_model *streamed = open_with(path, precision, weight_bytes(whole) * 3 / 4);
+    rt_model *streamed = open_streamed(path, precision);
     assert_null(whole->stream);
-    assert_non_null(streamed->stream);
     for (int seed = 0; seed < 3; seed++) {
         float *a = forward(whole, 48, seed), *b = forward(streamed, 48, seed);
         assert_memory_equal(a, b, (size_t)(48 * whole->hp.d_model) * sizeof *a);
@@ -107,7 +137,7 @@ static void reads_only_the_experts_that_rows_go_to(void **state)
     char *dir = rt_test_scratch();
     char *path = made_up_model(dir, "qwen3moe", "models/qwen3_moe", 4, 64, 128);
     rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX);
-    rt_model *m = open_with(path, RT_PRECISION_F32, weight_bytes(whole) * 3 / 4);
+    rt_model *m = open_streamed(path, RT_PRECISION_F32);
     const int64_t used = m->hp.route.n_used, all = m->hp.route.n_expert;
     assert_true(used < all);
     rt_free(forward(m, 1, 3));
@@ -120,14 +150,6 @@ static void reads_only_the_experts_that_rows_go_to(void **state)
     rt_model_close(whole);
     rt_free(path);
     rt_test_scratch_drop(dir);
-}
-
-/* One that must be streamed, for want of one byte. */
-static rt_model *open_streamed(const char *path, const rt_model *whole)
-{
-    rt_model *m = open_with(path, RT_PRECISION_F32, weight_bytes(whole) - 1);
-    assert_non_null(m->stream);
-    return m;
 }
 
 typedef struct kept_row {
@@ -179,12 +201,11 @@ static void every_architecture_scores_the_same_bits(void **state)
         const char *path = l.cases[i].weights;
         rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = NULL;
         if (has_tables(whole)) {
-            const rt_model_options o = {.precision = RT_PRECISION_F32, .memory = weight_bytes(whole) - 1};
-            assert_int_equal(rt_model_open(&m, path, &o, &err), RT_UNSUPPORTED);
+            assert_int_equal(open_between(&m, path, RT_PRECISION_F32, &err), RT_UNSUPPORTED);
             rt_model_close(whole);
             continue;
         }
-        m = open_streamed(path, whole);
+        m = open_streamed(path, RT_PRECISION_F32);
         float *a = last_logits(whole, 48), *b = last_logits(m, 48);
         assert_memory_equal(a, b, (size_t)m->hp.n_vocab * sizeof *a);
         tied += m->output == m->embed;
@@ -208,7 +229,7 @@ static void a_student_is_cut_from_it_as_from_one_in_memory(void **state)
         char path[512];
         rt_model *a = NULL, *b = NULL;
         snprintf(path, sizeof path, RT_TEST_GOLDEN "/models/%s", names[i]);
-        rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = open_streamed(path, whole);
+        rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = open_streamed(path, RT_PRECISION_F32);
         assert_ok(rt_model_cut(&a, whole, &(int){1}, 1, &trainable, &err));
         assert_ok(rt_model_cut(&b, m, &(int){1}, 1, &trainable, &err));
         assert_int_equal(a->n_elements, b->n_elements);
@@ -229,9 +250,10 @@ static void refuses_a_ceiling_below_one_layer_and_writing(void **state)
     char *path = made_up_model(dir, "llama", "models/llama", 6, 64, 128);
     rt_model *m = NULL;
     assert_int_equal(rt_model_open(&m, path, &(rt_model_options){.memory = 1000}, &err), RT_MEMORY);
-    assert_says(err.msg, "allow more memory");
+    assert_says(err.msg, "largest layer");
+    assert_says(err.msg, "--memory ");
     rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX);
-    m = open_streamed(path, whole);
+    m = open_streamed(path, RT_PRECISION_F32);
     assert_true(rt_model_streamed(m).bytes < weight_bytes(whole));
     assert_int_equal(rt_model_save_gguf(m, "/nonexistent/x.gguf", RT_F32, NULL, NULL, &err), RT_UNSUPPORTED);
     rt_model_close(whole);
@@ -242,48 +264,70 @@ static void refuses_a_ceiling_below_one_layer_and_writing(void **state)
 
 /* ---- the ceiling, seen from outside: a process of its own, its high-water mark ---- */
 
-/* Peak of this process over what it held before the model, in bytes; the result's hash: first bytes as a number. */
+/* Opens and runs the model below the ceiling; prints the most the process ever held, whether it was streamed, and the
+ * result's hash. Refused: the ceiling that would have done. */
 static int child(const char *path, const char *memory)
 {
-    const int64_t before = rt_rss_peak();
-    rt_model *m = open_with(path, RT_PRECISION_F32, strtoll(memory, NULL, 10));
-    float *x = forward(m, 48, 1);
-    rt_digest h = rt_sha256_of(x, (size_t)(48 * m->hp.d_model) * sizeof *x);
+    rt_err err = {0};
+    rt_model *m = NULL;
+    const rt_model_options o = {.precision = RT_PRECISION_F32, .memory = strtoll(memory, NULL, 10), .span = SPAN};
+    if (rt_model_open(&m, path, &o, &err) != RT_OK) {
+        const char *named = strstr(err.msg, "--memory ");
+        printf("refused %lld\n", named != NULL ? strtoll(named + strlen("--memory "), NULL, 10) * 1000000 : -1);
+        return 0;
+    }
+    float *logits = last_logits(m, SPAN);
+    rt_digest h = rt_sha256_of(logits, (size_t)m->hp.n_vocab * sizeof *logits);
     char hex[65];
     rt_digest_hex(h, hex);
-    rt_free(x);
+    printf("%s %lld %s\n", m->stream != NULL ? "streamed" : "whole", (long long)rt_rss_peak(), hex);
+    rt_free(logits);
     rt_model_close(m);
-    printf("%lld %s\n", (long long)(rt_rss_peak() - before), hex);
     return 0;
 }
 
-static int64_t run_child(const char *path, int64_t memory, char hex[65])
+typedef struct seen {
+    char how[16], hex[65];
+    long long bytes;
+} seen;
+
+static seen run_child(const char *path, int64_t memory)
 {
     char command[1200], self[512];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    long long peak = 0;
+    seen s = {{0}, {0}, 0};
     assert_true(n > 0);
     self[n] = '\0';
     snprintf(command, sizeof command, "'%s' --child '%s' %lld", self, path, (long long)memory);
     FILE *f = popen(command, "r");
     assert_non_null(f);
-    assert_int_equal(fscanf(f, "%lld %64s", &peak, hex), 2);
+    assert_true(fscanf(f, "%15s %lld %64s", s.how, &s.bytes, s.hex) >= 2);
     assert_int_equal(pclose(f), 0);
-    return peak;
+    return s;
 }
 
-static void stays_below_its_ceiling(void **state)
+static void the_process_stays_below_its_ceiling(void **state)
 {
     (void)state;
-    enum { LAYERS = 16, D = 384, F = 1536 };
-    char *dir = rt_test_scratch(), whole[65], streamed[65];
+    enum { LAYERS = 16, D = 512, F = 2048 };
+    char *dir = rt_test_scratch();
     char *path = made_up_model(dir, "llama", "models/llama", LAYERS, D, F);
-    const int64_t file = rt_path_size(path), ceiling = file / 4;
-    const int64_t slack = file / LAYERS + 16 * MB; /* a layer's pages of the file; activations, code, stacks */
-    assert_true(run_child(path, INT64_MAX, whole) > file);
-    assert_true(run_child(path, ceiling, streamed) < ceiling + slack);
-    assert_true(ceiling + slack < file);
-    assert_string_equal(whole, streamed);
+    const int64_t file = rt_path_size(path);
+    const seen whole = run_child(path, INT64_MAX), refused = run_child(path, MB);
+    assert_string_equal(whole.how, "whole");
+    assert_true(whole.bytes > file);
+    assert_string_equal(refused.how, "refused");
+    assert_true(refused.bytes > MB && refused.bytes < file);
+    int streamed = 0;
+    /* from the smallest that works to one that has room for all */
+    for (int64_t ceiling = refused.bytes; ceiling < 2 * file; ceiling += file / 4) {
+        const seen s = run_child(path, ceiling);
+        assert_string_not_equal(s.how, "refused");
+        assert_true(s.bytes <= ceiling);
+        assert_string_equal(s.hex, whole.hex);
+        streamed += strcmp(s.how, "streamed") == 0;
+    }
+    assert_true(streamed >= 2);
     rt_free(path);
     rt_test_scratch_drop(dir);
 }
@@ -299,7 +343,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_architecture_scores_the_same_bits),
         cmocka_unit_test(a_student_is_cut_from_it_as_from_one_in_memory),
         cmocka_unit_test(refuses_a_ceiling_below_one_layer_and_writing),
-        cmocka_unit_test(stays_below_its_ceiling),
+        cmocka_unit_test(the_process_stays_below_its_ceiling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
