@@ -6,6 +6,7 @@
 #include <retort/distil.h>
 
 #include "cli/command.h"
+#include "flow/imported.h"
 #include "flow/served.h"
 #include "teacher/cache_match.h"
 #include "teacher/verify.h"
@@ -19,12 +20,13 @@ static const char *const about =
     "command goes on where a killed one was. --verify computes random positions of a cache again.\n"
     "\n"
     "TEACHER may be the address of an OpenAI-compatible server (llama-server, vLLM, SGLang), for `topk`\n"
-    "and `text`; --model and --teacher-licence then say what is served there (docs/endpoint.md).\n"
+    "and `text`; --model and --teacher-licence then say what is served there (docs/endpoint.md). Or --import\n"
+    "FILE, logits that llama-perplexity --kl-divergence-base wrote, in place of TEACHER and --text.\n"
     "\n"
     "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
 
 typedef struct collect_args {
-    const char *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
+    const char *import, *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
     rt_opt_list text, prompts;
     int64_t tokens, sequence, draws, k, max_new, answers, positions;
     double temperature, top_p, min_p;
@@ -196,6 +198,19 @@ static rt_status check_served(const collect_args *a, rt_err *err)
     return RT_OK;
 }
 
+static void print_report(const rt_cli *c, const collect_args *a, const rt_collect_report *r)
+{
+    print_cache(c, a,
+                &(retort_collect_result){.tokens = r->tokens,
+                                         .positions = r->targets,
+                                         .bytes = r->bytes,
+                                         .bytes_per_token = r->bytes_per_token,
+                                         .draws = r->draws,
+                                         .teacher_nll = r->teacher_nll,
+                                         .seconds = r->seconds,
+                                         .tokens_per_s = r->tokens_per_s});
+}
+
 static rt_status score_served(rt_cli *c, const collect_args *a, rt_served *s)
 {
     rt_collect_report r;
@@ -208,14 +223,7 @@ static rt_status score_served(rt_cli *c, const collect_args *a, rt_served *s)
                                                             .k = (int)a->k},
                                          &r, &c->err);
     if (st == RT_OK) {
-        print_cache(c, a,
-                    &(retort_collect_result){.tokens = r.tokens,
-                                             .positions = r.targets,
-                                             .bytes = r.bytes,
-                                             .bytes_per_token = r.bytes_per_token,
-                                             .teacher_nll = r.teacher_nll,
-                                             .seconds = r.seconds,
-                                             .tokens_per_s = r.tokens_per_s});
+        print_report(c, a, &r);
     }
     return st;
 }
@@ -262,6 +270,60 @@ out:
     return st;
 }
 
+/* --- a logits file -------------------------------------------------------------------------------------------------
+ */
+
+static rt_status check_import(const rt_cli *c, const collect_args *a, rt_err *err)
+{
+    if (c->operands.n > 0 || a->text.n > 0 || a->prompts.n > 0 || a->verify != NULL) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--import has its teacher and its text in the file: leave out TEACHER, --text, --prompts, "
+                       "--verify");
+    }
+    if (strcmp(a->targets, "sample") != 0 && strcmp(a->targets, "topk") != 0) {
+        return rt_fail(err, RT_USAGE, 0, "a logits file gives --targets sample or topk, not %s%s", a->targets,
+                       strcmp(a->targets, "hidden") == 0 ? ": the states are not in it" : "");
+    }
+    if (a->tokens > 0 || a->sequence > 0) {
+        return rt_fail(err, RT_USAGE, 0, "the file has its chunks already: leave out --tokens and --sequence");
+    }
+    if (a->out == NULL || a->model == NULL || a->licence == NULL || a->tokenizer == NULL) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "a logits file does not say whose it is: -o CACHE, --model NAME, --teacher-licence ID and "
+                       "--tokenizer FILE are needed");
+    }
+    if (a->draws < 1 || a->draws > INT32_MAX || a->k < 1 || a->k > INT32_MAX || !(a->temperature > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "--draws, --k and --temperature must be above 0");
+    }
+    return RT_OK;
+}
+
+static rt_status collect_imported(rt_cli *c, const collect_args *a)
+{
+    rt_status st = RT_OK;
+    rt_collect_report r = {0};
+    rt_imported_ask ask = {.path = a->import,
+                           .tokenizer = a->tokenizer,
+                           .model = a->model,
+                           .licence = a->licence,
+                           .base_model = a->base_model,
+                           .dir = a->out,
+                           .accept = a->accept,
+                           .reason = a->reason,
+                           .grant = a->grant,
+                           .options = rt_collect_default()};
+    RT_TRY(check_import(c, a, &c->err));
+    ask.options.kind = strcmp(a->targets, "topk") == 0 ? RT_CACHE_TOPK : RT_CACHE_SAMPLE;
+    ask.options.draws = (int)a->draws;
+    ask.options.k = (int)a->k;
+    ask.options.temperature = a->temperature;
+    ask.options.seed = (uint64_t)c->common.seed;
+    RT_TRY(rt_imported_collect(&ask, &r, &c->err));
+    print_report(c, a, &r);
+out:
+    return st;
+}
+
 /* --- the command -------------------------------------------------------------------------------------------------- */
 
 static rt_status check_args(const collect_args *a, rt_err *err)
@@ -292,6 +354,14 @@ static rt_status check_args(const collect_args *a, rt_err *err)
 static rt_status collect(rt_cli *c, const collect_args *a)
 {
     rt_status st = RT_OK;
+    if (a->import != NULL) {
+        st = collect_imported(c, a);
+        goto out;
+    }
+    if (c->operands.n == 0) {
+        RT_FAIL_OUT(&c->err, RT_USAGE, 0,
+                    "one teacher is needed; usage: retort collect TEACHER --text FILE... -o CACHE");
+    }
     RT_TRY(check_args(a, &c->err));
     if (rt_http_is_url(c->operands.v[0])) {
         st = collect_served(c, a);
@@ -348,6 +418,8 @@ int rt_cmd_collect(int argc, char **argv)
         {"n-predict", 'n', RT_OPT_INT, &a.max_new, "N", "text: tokens an answer at most (default 256)"},
         {"answers", 0, RT_OPT_INT, &a.answers, "N", "text: answers a prompt (default 1)"},
         {"template", 0, RT_OPT_STR, &a.template, "NAME", "form of the turns of conversations, as for retort generate"},
+        {"import", 0, RT_OPT_STR, &a.import, "FILE",
+         "logits file of llama.cpp, or a pipe: text and targets (sample, topk) come from it"},
         {"verify", 0, RT_OPT_STR, &a.verify, "CACHE", "compute random positions of this cache again and compare"},
         {"positions", 0, RT_OPT_INT, &a.positions, "N", "verify: how many (default 1000)"},
         RT_CLI_MEMORY(&c.memory),
@@ -355,10 +427,12 @@ int rt_cmd_collect(int argc, char **argv)
          "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
         {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
-        {"model", 0, RT_OPT_STR, &a.model, "NAME", "server: the model that is served there"},
-        {"teacher-licence", 0, RT_OPT_STR, &a.licence, "ID", "server: that model's licence; declared, not observed"},
-        {"base-model", 0, RT_OPT_STR, &a.base_model, "NAME", "server: what that model was made from"},
-        {"tokenizer", 0, RT_OPT_STR, &a.tokenizer, "FILE", "server, topk: that model's GGUF, tokenizer.json or folder"},
+        {"model", 0, RT_OPT_STR, &a.model, "NAME", "server, import: the model that is served there, or made the file"},
+        {"teacher-licence", 0, RT_OPT_STR, &a.licence, "ID",
+         "server, import: that model's licence; declared, not observed"},
+        {"base-model", 0, RT_OPT_STR, &a.base_model, "NAME", "server, import: what that model was made from"},
+        {"tokenizer", 0, RT_OPT_STR, &a.tokenizer, "FILE",
+         "server (topk), import: that model's GGUF, tokenizer.json or folder"},
         {"api-key-env", 0, RT_OPT_STR, &a.key_env, "NAME", "server: environment variable that holds the API key"},
         {"parallel", 0, RT_OPT_INT, &a.parallel, "N", "server: requests at a time at most (default 4)"},
         {"attempts", 0, RT_OPT_INT, &a.attempts, "N", "server: tries a request before giving up (default 5)"},
@@ -367,7 +441,7 @@ int rt_cmd_collect(int argc, char **argv)
         {"timeout", 0, RT_OPT_NUM, &a.timeout, "S", "server: seconds a request may take (default 300)"},
         {0},
     };
-    if (!rt_cli_begin(&c, "collect", argc, argv, "collect TEACHER --text FILE... -o CACHE [options]", about, opts, 1, 1,
+    if (!rt_cli_begin(&c, "collect", argc, argv, "collect TEACHER --text FILE... -o CACHE [options]", about, opts, 0, 1,
                       "one teacher is needed", &code)) {
         return code;
     }

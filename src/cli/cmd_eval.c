@@ -5,6 +5,7 @@
 
 #include "audit/drafting.h"
 #include "audit/heldout.h"
+#include "audit/kl_base_stats.h"
 #include "audit/task.h"
 #include "cli/command.h"
 #include "model/identity.h"
@@ -25,14 +26,17 @@ enum { DRAFT_GREEDY, DRAFT_DRAWN, N_DRAFTS };
 enum { DRAFT_PROMPT = 32, DRAFT_TEXT = 64 }; /* tokens of a held-out text, and behind it */
 
 typedef struct eval_args {
-    const char *task, *data, *items, *harness, *against;
+    const char *kl_base, *task, *data, *items, *harness, *against;
     rt_opt_list text;
     int64_t limit, sequence, max_tokens, draft, draft_prompts;
 } eval_args;
 
 static rt_status check_args(const eval_args *a, rt_err *err)
 {
-    if (a->task == NULL && a->text.n == 0) {
+    if (a->kl_base != NULL && (a->task != NULL || a->text.n > 0)) {
+        return rt_fail(err, RT_USAGE, 0, "--kl-base is measured alone: its text is in the file");
+    }
+    if (a->kl_base == NULL && a->task == NULL && a->text.n == 0) {
         return rt_fail(err, RT_USAGE, 0, "nothing to measure: give --task with --data, or --text");
     }
     if ((a->task != NULL) != (a->data != NULL)) {
@@ -262,6 +266,29 @@ out:
     return st;
 }
 
+static rt_status run_kl_base(rt_cli *c, const char *path, const rt_tokenizer *t)
+{
+    rt_status st = RT_OK;
+    rt_model *m = NULL;
+    rt_kl_base *base = NULL;
+    rt_kl_base_stats s;
+    RT_TRY(rt_kl_base_open(&base, path, &c->err));
+    c->span = rt_kl_base_shape_of(base).n_ctx;
+    RT_TRY(rt_cli_open_model(c, c->operands.v[0], &m));
+    RT_TRY(rt_kl_base_measure(&s, m, t, base, &c->err));
+    if (c->common.json) {
+        json_t *j = rt_kl_base_json(&s);
+        rt_cli_print_json(j);
+        json_decref(j);
+    } else {
+        rt_kl_base_print(stdout, &s);
+    }
+out:
+    rt_model_close(m);
+    rt_kl_base_close(base);
+    return st;
+}
+
 int rt_cmd_eval(int argc, char **argv)
 {
     rt_cli c;
@@ -274,6 +301,8 @@ int rt_cmd_eval(int argc, char **argv)
         {"draft", 0, RT_OPT_INT, &a.draft, "K",
          "MODEL drafts K tokens a step for TEACHER: share kept by place, tokens a step, speed"},
         {"draft-prompts", 0, RT_OPT_INT, &a.draft_prompts, "N", "texts continued with drafts (default 32)"},
+        {"kl-base", 0, RT_OPT_STR, &a.kl_base, "FILE",
+         "logits file: the figures of llama-perplexity --kl-divergence (docs/logits-file.md)"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "N",
          "tokens a document is cut into (default 512, or the model's context)"},
         {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},
@@ -286,9 +315,10 @@ int rt_cmd_eval(int argc, char **argv)
         RT_CLI_MEMORY(&c.memory),
         {0},
     };
-    if (!rt_cli_begin(&c, "eval", argc, argv,
-                      "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE) [options]", about,
-                      opts, 1, 1, "one model is needed", &code)) {
+    if (!rt_cli_begin(
+            &c, "eval", argc, argv,
+            "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE | --kl-base FILE) [options]",
+            about, opts, 1, 1, "one model is needed", &code)) {
         return code;
     }
     rt_status st = RT_OK;
@@ -301,6 +331,10 @@ int rt_cmd_eval(int argc, char **argv)
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
+    if (a.kl_base != NULL) {
+        st = run_kl_base(&c, a.kl_base, t);
+        goto out;
+    }
     c.span = a.sequence;
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
     if (a.text.n > 0) {

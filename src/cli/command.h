@@ -18,10 +18,10 @@ typedef struct rt_cli {
 } rt_cli;
 
 /* Option of the commands that run a model forward. */
-#define RT_CLI_MEMORY(to)                                                                              \
-    {                                                                                                  \
-        "memory", 0, RT_OPT_INT, (to), "BYTES",                                                        \
-            "what the process may hold; larger models are read layer by layer (default: what is free)" \
+#define RT_CLI_MEMORY(to)                                                                 \
+    {                                                                                     \
+        "memory", 0, RT_OPT_INT, (to), "BYTES",                                           \
+            "held at most; larger models are read layer by layer (default: what is free)" \
     }
 
 /* Reads the options; true: go on. false: *code is the exit code (help was asked for, or usage is wrong).

@@ -7,7 +7,8 @@
 #include "teacher/draw.h"
 
 struct rt_answers {
-    const rt_model *teacher;
+    const rt_model *teacher; /* NULL: logits are given */
+    int64_t n_vocab;
     rt_answer_options o;
     rt_acts *acts;
     rt_head *head;
@@ -63,11 +64,14 @@ rt_status rt_answers_new(rt_answers **out, const rt_model *teacher, const rt_ans
     if (!rt_mul_size((size_t)o->max_tokens, a->width, &n_values)) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "a batch of %lld tokens is too large", (long long)o->max_tokens);
     }
-    RT_TRY(rt_acts_new(&a->acts, teacher, o->max_tokens, o->max_span, RT_NET_FORWARD, err));
-    RT_TRY(rt_head_new(&a->head, teacher, NULL, false, err));
+    a->n_vocab = teacher ? teacher->hp.n_vocab : o->n_vocab;
+    if (teacher) {
+        RT_TRY(rt_acts_new(&a->acts, teacher, o->max_tokens, o->max_span, RT_NET_FORWARD, err));
+        RT_TRY(rt_head_new(&a->head, teacher, NULL, false, err));
+    }
     RT_TRY(RT_NEW(&a->scratch, (size_t)a->n_threads, "scratch of threads", err));
     for (int i = 0; o->kind == RT_CACHE_SAMPLE && i < a->n_threads; i++) {
-        RT_TRY(rt_draw_scratch_init(&a->scratch[i], teacher->hp.n_vocab, o->draws, err));
+        RT_TRY(rt_draw_scratch_init(&a->scratch[i], a->n_vocab, o->draws, err));
     }
     RT_TRY(RT_NEW(&a->rows, (size_t)o->max_tokens, "teacher answers", err));
     if (o->kind != RT_CACHE_HIDDEN) {
@@ -107,7 +111,7 @@ static void visit(void *ud, const rt_head_row *h)
 {
     rt_answers *a = ud;
     const rt_answer_options *o = &a->o;
-    const int64_t n_vocab = a->teacher->hp.n_vocab;
+    const int64_t n_vocab = a->n_vocab;
     const size_t at = (size_t)h->index * a->width;
     rt_cache_row *row = &a->rows[h->index];
     float label = h->logits[a->g->labels[h->index]];
@@ -146,5 +150,21 @@ const rt_cache_row *rt_answers_run(rt_answers *a, const rt_gather *g)
                                           .mode = RT_NET_FORWARD,
                                           .visit = visit,
                                           .ud = a});
+    return a->rows;
+}
+
+void rt_answers_begin(rt_answers *a, const rt_gather *g)
+{
+    RT_BUG_IF(a->teacher || g->n_tokens > a->o.max_tokens);
+    a->g = g;
+}
+
+void rt_answers_put(rt_answers *a, int64_t i, float *logits, int thread)
+{
+    visit(a, &(rt_head_row){.index = i, .row = a->g->rows[i], .logits = logits, .thread = thread});
+}
+
+const rt_cache_row *rt_answers_rows(const rt_answers *a)
+{
     return a->rows;
 }

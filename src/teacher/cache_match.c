@@ -23,6 +23,11 @@ static int32_t first_difference(const rt_cache_header *h, const rt_tokenizer *t,
     return id;
 }
 
+/* What serves any tokenizer. */
+#define TEXT_LEVEL                                                                                                    \
+    "between tokenizers text is what can be taught: collect --targets text, then train on the answers with the loss " \
+    "ce"
+
 rt_status rt_cache_match_tokenizer(const rt_cache *c, const rt_tokenizer *t, const char *model, const char *teacher,
                                    rt_err *err)
 {
@@ -36,7 +41,7 @@ rt_status rt_cache_match_tokenizer(const rt_cache *c, const rt_tokenizer *t, con
         return rt_fail(
             err, RT_INPUT, 0,
             "'%s' has another tokenizer than the teacher '%s' (token %d differs): the cache's ids mean other "
-            "text to it",
+            "text to it; " TEXT_LEVEL,
             model, h->teacher_name, id);
     }
     rt_digest_hex(rt_tokenizer_hash(t), own);
@@ -44,7 +49,7 @@ rt_status rt_cache_match_tokenizer(const rt_cache *c, const rt_tokenizer *t, con
     return rt_fail(
         err, RT_INPUT, 0,
         "'%s' has another tokenizer than the teacher '%s' (hash %.16s, the cache's is %.16s): the cache's ids "
-        "mean other text to it",
+        "mean other text to it; " TEXT_LEVEL,
         model, h->teacher_name, own, wanted);
 }
 

@@ -235,7 +235,11 @@ static rt_status check_job(const rt_collect_job *job, rt_err *err)
         return rt_fail(err, RT_INPUT, 0, "the tokenizer has %d tokens, the teacher %lld: wrong tokenizer",
                        rt_tokenizer_n_vocab(job->tokenizer), (long long)vocabulary(job));
     }
-    if (job->remote && (job->options.kind != RT_CACHE_TOPK || job->options.temperature != 1)) {
+    if (job->remote && job->remote->whole && job->options.kind == RT_CACHE_HIDDEN) {
+        return rt_fail(err, RT_UNSUPPORTED, 0,
+                       "these logits come without the states they were made from: --targets sample or topk");
+    }
+    if (job->remote && !job->remote->whole && (job->options.kind != RT_CACHE_TOPK || job->options.temperature != 1)) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
                        "a served teacher gives its likeliest tokens at temperature 1 only: --targets topk");
     }

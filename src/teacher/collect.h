@@ -25,7 +25,7 @@ rt_collect_options rt_collect_default(void); /* 50 draws at T = 1; k 32; f16; 20
 /* All borrowed. */
 typedef struct rt_collect_job {
     const rt_model *teacher;
-    const rt_remote *remote; /* in place of `teacher` (NULL then): TOPK at temperature 1 */
+    const rt_remote *remote; /* in place of `teacher` (NULL then) */
     const rt_tokenizer *tokenizer;
     const rt_corpus *corpus;
     const rt_packed *packed; /* of this corpus */

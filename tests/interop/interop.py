@@ -112,6 +112,24 @@ def llama_perplexity(model, text, context):
     return float(found[1])
 
 
+def llama_kl(model, base, context, text=None):
+    """With a text: llama.cpp writes the logits file. Without: the figures it prints of `model` beside the file, label ->
+    numbers."""
+    what = ["-f", text] if text else ["--kl-divergence"]
+    command, folder = llama_command("llama-perplexity", "-m", model, "--kl-divergence-base", base, "-c", context, "-b",
+                                    context, "-ub", context, *EXACT, *what)
+    done = subprocess.run(command, cwd=folder, env=LLAMA_ENVIRONMENT, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"llama-perplexity on '{model}': exit {done.returncode}\n{done.stderr[-4000:]}")
+    return kl_figures(done.stdout + done.stderr)
+
+
+def kl_figures(printed):
+    """Of the three blocks: label -> [value, error]."""
+    lines = re.findall(r"^(.*(?:PPL|KLD|Δp|Same top p).*?)\s*: +(\S.*)$", printed, re.MULTILINE)
+    return {label.strip(): [float(x) for x in re.findall(r"-?\d+\.\d+", values)] for label, values in lines}
+
+
 class LlamaServer:
     """llama-server with one model, on the loopback interface, for the time of a `with`."""
 
