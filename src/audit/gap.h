@@ -2,6 +2,7 @@
 #ifndef RT_AUDIT_GAP_H
 #define RT_AUDIT_GAP_H
 
+#include "audit/contamination.h"
 #include "audit/family.h"
 #include "audit/task.h"
 
@@ -30,19 +31,31 @@ typedef struct rt_gap_model {
 typedef struct rt_gap_input {
     rt_gap_model teacher, student;
     const rt_gap_model *baselines; /* each beside the teacher, and the student beside each */
-    size_t n_baselines, n_tasks;
+    const rt_gap_model *seeds;     /* the student trained with other seeds */
+    size_t n_baselines, n_seeds, n_tasks;
     double margin; /* stated before anything was run */
     uint64_t seed;
     const char *const *seen; /* tasks of the kind that the student was trained on */
     size_t n_seen;
+    const rt_contamination *contaminated; /* [n_tasks] items that stand in the training text; NULL: not looked for */
+    bool unlike;                          /* compare what was not measured alike, and say so */
 } rt_gap_input;
 
-/* Families: "tasks", first the student beside its teacher, then baselines; "safeguards" of the student and then of each
- * baseline, and "calibration" of the student, beside the teacher, where tasks say something of them. {margin, seed,
- * families: [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null}: owned. */
+/* Families: "tasks", first the student beside its teacher, then baselines; "clean", without the items that stand in the
+ * training text; "safeguards" of the student and then of each baseline, and "calibration" of the student, beside the
+ * teacher, where tasks say something of them. {margin, seed, families: [rt_family_json], claims: rt_claims_json, seen:
+ * rt_claims_seen_json or null, seeds, unlike: [text], contamination: [{task, items, checked, found, share}] or null}:
+ * owned. RT_INPUT: results that were not measured alike. */
 RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
 /* The first row of the student beside its teacher, on tasks or safeguards, that is lost or worse by its own interval,
  * before any correction: what a gate must not overlook. A view; NULL: none. */
 const json_t *rt_gap_loss(const json_t *report);
+
+/* Appends a sentence for everything in which two results of one task differ and that may move scores: version, harness,
+ * chat template, precision, items. */
+void rt_gap_unlike(json_t *list, const rt_gap_model *a, const rt_gap_model *b, size_t task);
+/* {n, rows: [{name, mean, sd, least, most}]} of the differences to the teacher over student and seeds; n = 1: no rows.
+ */
+RT_MUST_USE rt_status rt_gap_seeds(json_t **out, const rt_gap_input *in, rt_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "audit/claim.h"
 #include "audit/gap.h"
+#include "audit/heldout.h"
 #include "audit/safeguard.h"
 #include "format/json.h"
 
@@ -36,6 +37,79 @@ static rt_status add_family(json_t *families, const char *table, const rt_gap_mo
     return st;
 }
 
+/* --- conditions --------------------------------------------------------------------------------------------------- */
+
+static rt_status check_alike(json_t *list, const rt_gap_input *in, rt_err *err)
+{
+    for (size_t i = 0; i < in->n_tasks; i++) {
+        rt_gap_unlike(list, &in->teacher, &in->student, i);
+        for (size_t k = 0; k < in->n_baselines; k++) {
+            rt_gap_unlike(list, &in->teacher, &in->baselines[k], i);
+        }
+        for (size_t k = 0; k < in->n_seeds; k++) {
+            rt_gap_unlike(list, &in->teacher, &in->seeds[k], i);
+        }
+    }
+    if (json_array_size(list) > 0 && !in->unlike) {
+        return rt_fail(err, RT_INPUT, 0, "%s: not measured alike; measure both the same way, or say --unlike",
+                       json_string_value(json_array_get(list, 0)));
+    }
+    return RT_OK;
+}
+
+/* --- contamination ------------------------------------------------------------------------------------------------ */
+
+/* A row without the items that stand in the training text, where some do and some do not. */
+static rt_status add_clean(rt_family *f, const rt_gap_input *in, size_t task, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_contamination *o = &in->contaminated[task];
+    bool *use = NULL;
+    if (o->found == 0 || o->found == o->items || !rt_gap_has_row(&in->teacher.results[task]) ||
+        o->items != in->teacher.results[task].n) {
+        return RT_OK;
+    }
+    RT_TRY(RT_NEW(&use, (size_t)o->items, "marks of items", err));
+    for (int64_t i = 0; i < o->items; i++) {
+        use[i] = !o->hit[i];
+    }
+    RT_TRY(rt_gap_add(f, &in->teacher.results[task], &in->student.results[task],
+                      &(rt_gap_options){.margin = in->margin, .seed = in->seed, .use = use}, err));
+out:
+    rt_free(use);
+    return st;
+}
+
+static json_t *contamination_json(const rt_contamination *o, const char *task)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:o}", "task", task, "items", (json_int_t)o->items, "checked",
+                     (json_int_t)o->checked, "found", (json_int_t)o->found, "share",
+                     rt_number_json((double)o->found / (double)o->checked));
+}
+
+static rt_status report_contamination(json_t **out, json_t *families, const rt_gap_input *in, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_family f = {.name = "clean",
+                   .table = "Without the items whose words stand in the training text",
+                   .model = in->student.name,
+                   .reference = in->teacher.name};
+    *out = in->contaminated != NULL ? json_array() : json_null();
+    for (size_t i = 0; in->contaminated != NULL && i < in->n_tasks; i++) {
+        json_array_append_new(*out, contamination_json(&in->contaminated[i], in->teacher.results[i].task));
+        RT_TRY(add_clean(&f, in, i, err));
+    }
+    RT_TRY(rt_family_conclude(&f, err));
+    if (f.n > 0) {
+        json_array_append_new(families, rt_family_json(&f));
+    }
+out:
+    rt_family_release(&f);
+    return st;
+}
+
+/* --- safeguards --------------------------------------------------------------------------------------------------- */
+
 typedef rt_status adder(rt_family *f, const rt_task_result *reference, const rt_task_result *model, uint64_t seed,
                         rt_err *err);
 
@@ -57,13 +131,17 @@ out:
     return st;
 }
 
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
+
 rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
 {
     rt_status st = RT_OK;
-    json_t *families = json_array();
+    json_t *families = json_array(), *unlike = json_array(), *seeds = NULL, *contamination = NULL;
     rt_family student = {.name = "tasks", .table = "What the student kept of its teacher"};
+    RT_TRY(check_alike(unlike, in, err));
     RT_TRY(compare(&student, &in->teacher, &in->student, in, err));
     json_array_append_new(families, rt_family_json(&student));
+    RT_TRY(report_contamination(&contamination, families, in, err));
     for (size_t i = 0; i < in->n_baselines; i++) {
         RT_TRY(add_family(families, "A baseline beside the teacher", &in->teacher, &in->baselines[i], in, err));
         RT_TRY(add_family(families, "The student beside a baseline", &in->baselines[i], &in->student, in, err));
@@ -75,14 +153,19 @@ rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
         RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, &in->baselines[i], in,
                            err));
     }
-    *out =
-        json_pack("{s:f, s:I, s:O, s:o, s:o}", "margin", in->margin, "seed", (json_int_t)in->seed, "families", families,
-                  "claims", rt_claims_json(&student), "seen", rt_claims_seen_json(&student, in->seen, in->n_seen));
+    RT_TRY(rt_gap_seeds(&seeds, in, err));
+    *out = json_pack("{s:f, s:I, s:O, s:o, s:o, s:O, s:O, s:O}", "margin", in->margin, "seed", (json_int_t)in->seed,
+                     "families", families, "claims", rt_claims_json(&student), "seen",
+                     rt_claims_seen_json(&student, in->seen, in->n_seen), "seeds", seeds, "unlike", unlike,
+                     "contamination", contamination);
     if (*out == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the report of a gap");
     }
 out:
     json_decref(families);
+    json_decref(unlike);
+    json_decref(seeds);
+    json_decref(contamination);
     rt_family_release(&student);
     return st;
 }

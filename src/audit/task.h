@@ -26,6 +26,7 @@ bool rt_task_has_metric(const rt_task *t, const char *metric);
 RT_MUST_USE rt_status rt_task_names(rt_str *out, rt_err *err);
 
 enum { RT_TASK_METRICS = 12 };
+#define RT_TASK_HARNESS "lm-eval 0.4.13" /* whose rules these are; another version may score otherwise */
 typedef struct rt_task_metric {
     char name[32];
     bool higher_is_better;
@@ -43,6 +44,10 @@ typedef struct rt_task_result {
     int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
     int64_t reused; /* items that were in the items file already */
     double chance;  /* accuracy of guessing, of the best constant answer in chat tasks; NAN where there is none */
+    char harness[32];           /* whose rules scored it, RT_TASK_HARNESS */
+    char chat[17];              /* hash of the chat template that the prompts went through, or "none" */
+    char precision[8];          /* of the model's products: "bf16", "f32" */
+    uint64_t items_hash;        /* of the items' ids and texts */
     rt_calibration calibration; /* by the sums of log-probabilities; n = 0 where there are no choices */
 } rt_task_result;
 
@@ -68,6 +73,15 @@ const rt_task_metric *rt_task_result_metric(const rt_task_result *r, const char 
 /* {task, version, n, chance, metrics: {name: {value, stderr, n, higher_is_better}}} and, where there is an acc, {acc,
  * acc_norm, stderr, acc_norm_stderr}, where there are choices {calibration}; owned. */
 json_t *rt_task_json(const rt_task_result *r);
+
+/* A result in a file, with its items, to be compared later without its model. What is read is as hostile as any file.
+ */
+RT_MUST_USE rt_status rt_task_result_save(const rt_task_result *r, const char *path, rt_err *err);
+RT_MUST_USE rt_status rt_task_result_load(rt_task_result *out, const char *path, rt_err *err);
+
+/* The first rows of the data (0: all), no model needed: {doc, arguments: [[context, continuation]], target, category?}
+ * an item; owned. */
+RT_MUST_USE rt_status rt_task_docs(json_t **out, const rt_task *task, const char *data, int64_t limit, rt_err *err);
 
 /* Writes DIR/results_<time>.json and DIR/samples_<task>_<time>.jsonl as lm-evaluation-harness does. The result must
  * have been made with keep_texts. `model` names it. */

@@ -112,6 +112,23 @@ out:
     return st;
 }
 
+static rt_status encode(rt_task_rows *r, rt_task_question *q, const rt_prompt_row *prompt, rt_err *err)
+{
+    rt_status st = RT_OK;
+    switch (r->task->scoring) {
+    case RT_SCORING_ROLLING: RT_TRY(encode_text(r, &q->item, err)); break;
+    case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, prompt, err)); break;
+    case RT_SCORING_REFUSAL: RT_TRY(encode_openings(r, &q->item, err)); break;
+    default: RT_TRY(encode_requests(r, &q->item, err)); break;
+    }
+    q->n = r->n_pairs - q->first;
+    for (size_t i = q->first; i < r->n_pairs; i++) {
+        RT_TRY(rt_task_truncate(&r->pairs[i], r->model->rope_rows, err));
+    }
+out:
+    return st;
+}
+
 /* As text: the answer, the word, or the right choice's number. */
 static json_t *target_json(const rt_task *t, const rt_task_item *item)
 {
@@ -141,6 +158,9 @@ static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item
     }
     json_t *doc =
         json_pack("{s:O, s:o, s:o}", "doc", row, "arguments", arguments, "target", target_json(r->task, item));
+    if (doc != NULL && item->category != NULL) {
+        json_object_set_new(doc, "category", json_string(item->category));
+    }
     return doc != NULL && json_array_append_new(r->docs, doc) == 0 ? RT_OK
                                                                    : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
 }
@@ -154,16 +174,7 @@ static rt_status add_item(rt_task_rows *r, json_t *row, uint64_t line, size_t va
     *q = (rt_task_question){.first = r->n_pairs};
     RT_TRY(r->task->chat ? rt_prompt_check(&prompt, err) : RT_OK);
     RT_TRY(rt_task_item_read(&q->item, r->task, row, line, variant, &r->arena, err));
-    switch (r->task->scoring) {
-    case RT_SCORING_ROLLING: RT_TRY(encode_text(r, &q->item, err)); break;
-    case RT_SCORING_GENERATE: RT_TRY(encode_prompt(r, &q->item, &prompt, err)); break;
-    case RT_SCORING_REFUSAL: RT_TRY(encode_openings(r, &q->item, err)); break;
-    default: RT_TRY(encode_requests(r, &q->item, err)); break;
-    }
-    q->n = r->n_pairs - q->first;
-    for (size_t i = q->first; i < r->n_pairs; i++) {
-        RT_TRY(rt_task_truncate(&r->pairs[i], r->model->rope_rows, err));
-    }
+    RT_TRY(r->tokenizer != NULL ? encode(r, q, &prompt, err) : RT_OK);
     if (r->docs != NULL) {
         RT_TRY(keep_doc(r, row, &q->item, err));
     }
@@ -212,6 +223,32 @@ rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err)
 out:
     json_decref(row);
     rt_jsonl_close(&lines);
+    return st;
+}
+
+uint64_t rt_task_rows_hash(const rt_task_rows *r)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const rt_task_item *item = &r->questions[i].item;
+        uint64_t part[4] = {hash, rt_xxh64(item->id, strlen(item->id))};
+        for (size_t k = 0; k < item->n; k++) {
+            const rt_task_request *q = &item->requests[k];
+            part[2] = rt_xxh64(q->context.p, q->context.n);
+            part[3] = rt_xxh64(q->continuation.p, q->continuation.n);
+            part[0] = rt_xxh64(part, sizeof part);
+        }
+        hash = part[0];
+    }
+    return hash;
+}
+
+rt_status rt_task_docs(json_t **out, const rt_task *task, const char *data, int64_t limit, rt_err *err)
+{
+    rt_task_rows r = {.task = task, .path = data, .docs = json_array()};
+    const rt_status st = rt_task_rows_read(&r, limit, err);
+    *out = st == RT_OK ? json_incref(r.docs) : NULL;
+    rt_task_rows_release(&r);
     return st;
 }
 

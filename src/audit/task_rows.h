@@ -20,8 +20,11 @@ typedef struct rt_task_rows { /* rt_task_rows_release frees */
     json_t *docs; /* what the harness's files need, where wanted; else NULL */
 } rt_task_rows;
 
-/* Reads the first `limit` rows (0: all) of r->path; task, model, tokenizer, path and max_new are set. */
+/* Reads the first `limit` rows (0: all) of r->path; task, model, tokenizer, path and max_new are set. Without a
+ * tokenizer nothing is encoded. */
 RT_MUST_USE rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err);
+/* Of ids and texts: two results with the same were asked the same. */
+uint64_t rt_task_rows_hash(const rt_task_rows *r);
 void rt_task_rows_release(rt_task_rows *r);
 
 #endif

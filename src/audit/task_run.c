@@ -234,6 +234,21 @@ out:
     return st;
 }
 
+/* Under what conditions: results of others are unlike these. */
+static void describe(rt_task_result *out, const rt_task_rows *rows)
+{
+    const bool by_chat = rows->task->scoring == RT_SCORING_REFUSAL || rows->task->chat;
+    const bool chat = by_chat && rt_chat_form(rows->tokenizer) != NULL;
+    char hex[65] = "none";
+    if (chat) {
+        rt_digest_hex(rt_chat_hash(rows->tokenizer), hex);
+    }
+    snprintf(out->harness, sizeof out->harness, "%s", RT_TASK_HARNESS);
+    snprintf(out->chat, sizeof out->chat, "%.16s", hex);
+    snprintf(out->precision, sizeof out->precision, "%s", rt_dtype_name(rows->model->compute));
+    out->items_hash = rt_task_rows_hash(rows);
+}
+
 rt_status rt_task_run(rt_task_result *out, const rt_task *task, const rt_model *m, const rt_tokenizer *t,
                       const char *data, const rt_task_options *o, rt_err *err)
 {
@@ -255,6 +270,7 @@ rt_status rt_task_run(rt_task_result *out, const rt_task *task, const rt_model *
     out->reused = (int64_t)(r.done < rows->n ? r.done - r.done % CHUNK : rows->n);
     RT_TRY(compute(&r, err));
     out->docs = json_incref(rows->docs);
+    describe(out, rows);
     RT_TRY(rt_task_result_fill(out, task, rows->questions, rows->n, rows->pairs, r.logprobs, r.greedy, err));
 out:
     rt_task_rows_release(rows);

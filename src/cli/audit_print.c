@@ -119,6 +119,50 @@ static void print_seen(const json_t *seen)
     }
 }
 
+/* --- what stands beside every score ------------------------------------------------------------------------------- */
+
+static void print_contamination(const json_t *list)
+{
+    size_t i;
+    json_t *task;
+    if (!json_is_array(list)) {
+        printf("contamination:  not looked for; --train-text FILE... names what the student was trained on\n");
+    }
+    json_array_foreach(list, i, task)
+    {
+        const int64_t items = rt_json_i64(task, "items", 0), checked = rt_json_i64(task, "checked", 0);
+        printf("contamination:  %s: %lld of %lld items stand in the training text", rt_json_str(task, "task", ""),
+               (long long)rt_json_i64(task, "found", 0), (long long)checked);
+        printf(checked < items ? ", %lld more are too short to look for\n" : "\n", (long long)(items - checked));
+    }
+}
+
+static void print_seeds(const json_t *seeds)
+{
+    size_t i;
+    json_t *row;
+    if (rt_json_i64(seeds, "n", 1) == 1) {
+        printf("seeds:          one; how far another would lie from it is not known\n");
+    }
+    json_array_foreach(json_object_get(seeds, "rows"), i, row)
+    {
+        printf("seeds:          %s: %+.1f, standard deviation %.1f, %+.1f to %+.1f over %lld\n",
+               rt_json_str(row, "name", ""), 100 * rt_json_f64(row, "mean", NAN), 100 * rt_json_f64(row, "sd", NAN),
+               100 * rt_json_f64(row, "least", NAN), 100 * rt_json_f64(row, "most", NAN),
+               (long long)rt_json_i64(seeds, "n", 1));
+    }
+}
+
+static void print_unlike(const json_t *list)
+{
+    size_t i;
+    json_t *text;
+    json_array_foreach(list, i, text)
+    {
+        printf("not alike:      %s\n", json_string_value(text));
+    }
+}
+
 void rt_audit_print(const json_t *report)
 {
     size_t i;
@@ -129,4 +173,7 @@ void rt_audit_print(const json_t *report)
     }
     print_claims(json_object_get(report, "claims"));
     print_seen(json_object_get(report, "seen"));
+    print_seeds(json_object_get(report, "seeds"));
+    print_contamination(json_object_get(report, "contamination"));
+    print_unlike(json_object_get(report, "unlike"));
 }

@@ -4,6 +4,7 @@
 
 #include "audit/gap.h"
 #include "cli/audit_print.h"
+#include "cli/audit_saved.h"
 #include "cli/command.h"
 
 static const char *const about =
@@ -22,25 +23,27 @@ enum { TEACHER, STUDENT, BASELINES };
 
 typedef struct audit_args {
     const char *against;
-    rt_opt_list tasks, baselines, seen; /* NAME=FILE, NAME=MODEL, NAME */
+    rt_opt_list tasks, baselines, seen, seeds, train_text; /* NAME=FILE, NAME=MODEL, NAME, MODEL, FILE */
+    const char *save;
     int64_t limit;
     double margin;
-    bool gate;
+    bool gate, unlike;
 } audit_args;
 
 typedef struct audited {
     rt_task *task;
-    const char *data;
+    const char *data; /* NULL: results are there already */
 } audited;
 
 typedef struct audit {
     audited *tasks; /* [n_tasks] */
     size_t n_tasks;
-    rt_gap_model *models; /* [n_models] teacher, student, baselines */
+    rt_gap_model *models; /* [n_models] teacher, student, baselines, other seeds */
     const char **paths;   /* [n_models] */
     size_t n_models;
-    rt_task_result *results; /* [n_models][n_tasks] */
-    char **names;            /* [n_models] owned; NULL for the first two */
+    rt_task_result *results;        /* [n_models][n_tasks] */
+    char **names;                   /* [n_models] owned; NULL for the first two */
+    rt_contamination *contaminated; /* [n_tasks]; NULL: no training text was given */
 } audit;
 
 /* --- what is asked for -------------------------------------------------------------------------------------------- */
@@ -72,6 +75,9 @@ static rt_status split(char **name, const char **value, const char *option, cons
 static rt_status open_task(audited *a, const char *entry, rt_err *err)
 {
     char *name = NULL;
+    if (strchr(entry, '=') == NULL) {
+        return rt_task_open(&a->task, entry, err);
+    }
     rt_status st = split(&name, &a->data, "--task", entry, "NAME=FILE, a task and its items", err);
     if (st == RT_OK) {
         st = rt_task_open(&a->task, name, err);
@@ -94,7 +100,7 @@ static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
 {
     rt_status st = RT_OK;
     w->n_tasks = a->tasks.n;
-    w->n_models = BASELINES + a->baselines.n;
+    w->n_models = BASELINES + a->baselines.n + a->seeds.n;
     RT_TRY(RT_NEW(&w->tasks, w->n_tasks, "tasks", &c->err));
     RT_TRY(RT_NEW(&w->models, w->n_models, "models", &c->err));
     RT_TRY(RT_NEW(&w->paths, w->n_models, "models", &c->err));
@@ -114,10 +120,18 @@ static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
         RT_TRY(split(&w->names[BASELINES + i], &w->paths[BASELINES + i], "--baseline", a->baselines.v[i],
                      "NAME=MODEL, a word for the tables and a model", &c->err));
     }
+    for (size_t i = 0; i < a->seeds.n; i++) {
+        const size_t k = BASELINES + a->baselines.n + i;
+        rt_str name = {0};
+        rt_str_printf(&name, "student-%zu", i + 2);
+        w->paths[k] = a->seeds.v[i];
+        w->names[k] = rt_strndup(rt_str_cstr(&name), name.n);
+        rt_str_release(&name);
+    }
     for (size_t k = 0; k < w->n_models; k++) {
         const char *name = k == TEACHER ? "teacher" : k == STUDENT ? "student" : w->names[k];
         w->models[k] = (rt_gap_model){.name = name, .results = w->results + k * w->n_tasks};
-        RT_TRY(rt_cli_check_model(c, w->paths[k]));
+        RT_TRY(rt_audit_is_saved(w->paths[k]) ? RT_OK : rt_cli_check_model(c, w->paths[k]));
     }
 out:
     return st;
@@ -134,6 +148,10 @@ static void close_audit(audit *w)
     for (size_t k = 0; w->names != NULL && k < w->n_models; k++) {
         rt_free(w->names[k]);
     }
+    for (size_t i = 0; w->contaminated != NULL && i < w->n_tasks; i++) {
+        rt_contamination_release(&w->contaminated[i]);
+    }
+    rt_free(w->contaminated);
     rt_free(w->tasks);
     rt_free(w->models);
     rt_free(w->paths);
@@ -148,15 +166,51 @@ static rt_status run_model(rt_cli *c, const audit *w, size_t k, int64_t limit)
     rt_status st = RT_OK;
     rt_model *m = NULL;
     rt_tokenizer *t = NULL;
+    if (rt_audit_is_saved(w->paths[k])) {
+        for (size_t i = 0; i < w->n_tasks; i++) {
+            RT_TRY(
+                rt_audit_load(&w->results[k * w->n_tasks + i], w->paths[k], rt_task_name(w->tasks[i].task), &c->err));
+        }
+        goto out;
+    }
     RT_TRY(rt_tokenizer_open(&t, w->paths[k], &c->err));
     RT_TRY(rt_cli_open_model(c, w->paths[k], &m));
     for (size_t i = 0; i < w->n_tasks; i++) {
+        if (w->tasks[i].data == NULL) {
+            RT_FAIL_OUT(
+                &c->err, RT_USAGE, 0,
+                "option '--task': '%s' is not NAME=FILE, a task and its items; only results of --save need none",
+                rt_task_name(w->tasks[i].task));
+        }
         RT_TRY(rt_task_run(&w->results[k * w->n_tasks + i], w->tasks[i].task, m, t, w->tasks[i].data,
                            &(rt_task_options){.limit = limit}, &c->err));
     }
 out:
     rt_model_close(m);
     rt_tokenizer_close(t);
+    return st;
+}
+
+static rt_status find_contamination(rt_cli *c, audit *w, const audit_args *a)
+{
+    rt_status st = RT_OK;
+    json_t **docs = NULL;
+    RT_TRY(RT_NEW(&docs, w->n_tasks, "items of tasks", &c->err));
+    RT_TRY(RT_NEW(&w->contaminated, w->n_tasks, "marks of items", &c->err));
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        if (w->tasks[i].data == NULL) {
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "option '--train-text' needs the items: --task %s=FILE",
+                        rt_task_name(w->tasks[i].task));
+        }
+        RT_TRY(rt_task_docs(&docs[i], w->tasks[i].task, w->tasks[i].data, a->limit, &c->err));
+    }
+    RT_TRY(rt_contamination_find(w->contaminated, (const json_t *const *)docs, w->n_tasks, a->train_text.v,
+                                 a->train_text.n, &c->err));
+out:
+    for (size_t i = 0; docs != NULL && i < w->n_tasks; i++) {
+        json_decref(docs[i]);
+    }
+    rt_free(docs);
     return st;
 }
 
@@ -184,7 +238,11 @@ static rt_status compare(rt_cli *c, const audit_args *a, const audit *w)
                          &(rt_gap_input){.teacher = w->models[TEACHER],
                                          .student = w->models[STUDENT],
                                          .baselines = w->models + BASELINES,
-                                         .n_baselines = w->n_models - BASELINES,
+                                         .n_baselines = a->baselines.n,
+                                         .seeds = w->models + BASELINES + a->baselines.n,
+                                         .n_seeds = a->seeds.n,
+                                         .contaminated = w->contaminated,
+                                         .unlike = a->unlike,
                                          .n_tasks = w->n_tasks,
                                          .margin = a->margin,
                                          .seed = (uint64_t)c->common.seed,
@@ -214,6 +272,12 @@ int rt_cmd_audit(int argc, char **argv)
          "a model to stand beside, e.g. twin=, cut= or a quantised teacher; once for each"},
         {"seen", 0, RT_OPT_EACH, &a.seen, "NAME",
          "a task the student was trained for; what it kept there is held against the others"},
+        {"train-text", 0, RT_OPT_STRS, &a.train_text, "FILE...",
+         "what the student was trained on, .jsonl or .txt: items found in it are counted"},
+        {"another-seed", 0, RT_OPT_EACH, &a.seeds, "MODEL",
+         "the student trained with another seed, for the spread; once for each"},
+        {"save", 0, RT_OPT_OUT, &a.save, "DIR", "keep every model's results; DIR/NAME then stands for that model"},
+        {"unlike", 0, RT_OPT_FLAG, &a.unlike, NULL, "compare results that were not measured alike, and say so"},
         {"limit", 0, RT_OPT_INT, &a.limit, "N", "only the first N items of each task"},
         {"margin", 0, RT_OPT_NUM, &a.margin, "M", "a loss up to this counts as kept (default 0.02: 2 points)"},
         {"gate", 0, RT_OPT_FLAG, &a.gate, NULL, "exit with code 10 when a verdict is lost or worse"},
@@ -227,8 +291,14 @@ int rt_cmd_audit(int argc, char **argv)
     audit w = {0};
     RT_TRY(check_args(&a, &c.err));
     RT_TRY(open_audit(&w, &c, &a));
+    if (a.train_text.n > 0) {
+        RT_TRY(find_contamination(&c, &w, &a));
+    }
     for (size_t k = 0; k < w.n_models; k++) {
         RT_TRY(run_model(&c, &w, k, a.limit));
+        RT_TRY(a.save != NULL
+                   ? rt_audit_save(a.save, w.models[k].name, w.paths[k], w.models[k].results, w.n_tasks, &c.err)
+                   : RT_OK);
     }
     RT_TRY(compare(&c, &a, &w));
 out:

@@ -2,7 +2,7 @@
 """retort audit finds nothing between a model and itself, and says what a broken copy lost."""
 import json
 
-from program import TEACHER, USAGE, ProgramTest, main
+from program import INPUT, TEACHER, USAGE, ProgramTest, main
 
 WORDS = "apple river stone cloud chair paper bread horse glass sugar".split()
 FINDING = 10
@@ -53,8 +53,52 @@ class Audit(ProgramTest):
                 self.assertEqual((row["difference"], row["low"], row["high"], row["p"], row["verdict"]), (0, 0, 0, 1, "kept"))
         self.assertIn(b"Safeguards and neutrality", self.ok("audit", TEACHER, "--against", TEACHER, "--task", f"xstest={rows}"))
 
+    def saved(self, name, right, **changes):
+        """Results of 200 items of BoolQ's kind, the first `right` of them right."""
+        items = [{"id": str(i), "metrics": {"acc": int(i < right)}} for i in range(200)]
+        result = {"format": "retort task result 1", "task": "boolq", "version": "2.0", "skill": "reading", "harness": "x",
+                  "chat": "none", "precision": "bf16", "items_hash": "00000000000000ff", "chance": 0.5,
+                  "metrics": {"acc": {"value": right / 200, "stderr": None, "n": 200, "higher_is_better": True}}, "items": items}
+        self.write(f"{name}/boolq.json", result | changes)
+        self.write(f"{name}/results.json", {"model": name})
+        return self.dir / name
+
+    def test_saved_results_stand_for_their_models(self):
+        student = self.dir / "cut"
+        self.ok("init", TEACHER, "-o", student, "--keep", "29")
+        first = self.audit(student, "--against", TEACHER, "--save", "kept", "--json")
+        again = self.run_program("audit", "kept/student", "--against", "kept/teacher", "--task", "boolq", "--json")
+        self.assertEqual(again.returncode, 0, again.stderr)
+        a, b = json.loads(first.stdout), json.loads(again.stdout)
+        self.assertEqual({**a, "models": 0}, {**b, "models": 0})
+        self.refused(USAGE, "audit", TEACHER, "--against", "kept/teacher", "--task", "boolq", says="NAME=FILE")
+
+    def test_unlike_results_are_refused_unless_said(self):
+        teacher, student = self.saved("t", 180), self.saved("s", 178, precision="f32")
+        args = ("audit", student, "--against", teacher, "--task", "boolq")
+        self.refused(INPUT, *args, says=("precision bf16 of the teacher, f32 of the student", "--unlike"))
+        self.assertIn(b"not alike:", self.ok(*args, "--unlike"))
+        self.write("s/boolq.json", {"format": "retort task result 1"})
+        self.refused(INPUT, *args, says="boolq.json")
+
+    def test_the_spread_over_seeds_is_printed(self):
+        teacher, students = self.saved("t", 180), [self.saved(f"s{n}", n) for n in (150, 160, 170)]
+        args = ("audit", students[0], "--against", teacher, "--task", "boolq")
+        self.assertIn(b"how far another would lie", self.ok(*args))
+        out = self.ok(*args, "--another-seed", students[1], "--another-seed", students[2])
+        self.assertIn(b"boolq: -10.0, standard deviation 5.0, -15.0 to -5.0 over 3", out)
+
+    def test_items_in_the_training_text_are_counted(self):
+        text = self.write("train.txt", "Long ago an apple river stone cloud apple river stone cloud apple river stone cloud was seen.")
+        rows = [{"context": f"{w} river stone cloud {w} river stone cloud {w} river stone", "choices": ["cloud", w], "gold": 0}
+                for w in ("apple", "horse", "glass")]
+        data = self.write_lines("boolq.jsonl", rows)
+        out = self.ok_json("audit", TEACHER, "--against", TEACHER, "--task", f"boolq={data}", "--train-text", text)
+        self.assertEqual(out["contamination"], [{"task": "boolq", "items": 3, "checked": 3, "found": 1, "share": 1 / 3}])
+        self.assertEqual([(f["family"], f["rows"][0]["n"]) for f in out["families"]], [("tasks", 3), ("clean", 2)])
+
     def test_what_makes_no_sense_is_refused(self):
-        for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq")),
+        for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq=")),
                             ("not above 0", ("--against", TEACHER, "--task", "boolq=x", "--margin", "0")),
                             ("hellaswag", ("--against", TEACHER, "--task", "chess=x")),
                             ("NAME=MODEL", ("--against", TEACHER, "--task", "boolq=x", "--baseline", "cut")),

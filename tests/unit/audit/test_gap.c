@@ -206,6 +206,87 @@ static void unlike_things_are_not_compared(void **state)
     rt_family_release(&f);
 }
 
+/* --- what stands beside a comparison ------------------------------------------------------------------------------ */
+
+static rt_gap_input one_task(rt_task_result *teacher, rt_task_result *student)
+{
+    return (rt_gap_input){
+        .teacher = {"teacher", teacher}, .student = {"student", student}, .n_tasks = 1, .margin = 0.02, .seed = 1};
+}
+
+static void results_not_measured_alike_are_refused_unless_said(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    json_t *out = NULL;
+    rt_task_result t = result("quiz", "acc", 300, 0, false), s = result("quiz", "acc", 300, 0, false);
+    snprintf(t.precision, sizeof t.precision, "bf16");
+    snprintf(s.precision, sizeof s.precision, "f32");
+    s.items_hash = 1;
+    rt_gap_input in = one_task(&t, &s);
+    assert_int_equal(rt_gap_report(&out, &in, &err), RT_INPUT);
+    assert_says(err.msg, "quiz: precision bf16 of the teacher, f32 of the student");
+    assert_says(err.msg, "--unlike");
+    in.unlike = true;
+    assert_ok(rt_gap_report(&out, &in, &err));
+    const json_t *list = json_object_get(out, "unlike");
+    assert_int_equal(json_array_size(list), 2);
+    assert_says(json_string_value(json_array_get(list, 1)), "texts");
+    json_decref(out);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+/* Right by heart on a quarter of the items, wrong on most others. */
+static void a_score_without_contaminated_items_stands_beside_it(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    json_t *out = NULL;
+    bool hit[N] = {false};
+    rt_task_result t = result("quiz", "acc", 300, 0, false), s = result("quiz", "acc", 150, 0, false);
+    for (size_t i = 0; i < 100; i++) {
+        hit[i] = true;
+    }
+    const rt_contamination contaminated = {.items = N, .checked = N, .found = 100, .hit = hit};
+    rt_gap_input in = one_task(&t, &s);
+    in.contaminated = &contaminated;
+    assert_ok(rt_gap_report(&out, &in, &err));
+    const json_t *clean = json_array_get(json_object_get(out, "families"), 1),
+                 *row = json_array_get(json_object_get(clean, "rows"), 0);
+    assert_string_equal(rt_json_str(clean, "family", ""), "clean");
+    assert_int_equal(rt_json_i64(row, "n", 0), N - 100);
+    assert_true(fabs(rt_json_f64(row, "student", 0) - 50.0 / 300) < 1e-12);
+    assert_true(rt_json_f64(json_array_get(json_object_get(out, "contamination"), 0), "share", 0) == 0.25);
+    json_decref(out);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+}
+
+/* Differences of -0.25, -0.15 and -0.05. */
+static void the_spread_over_seeds_stands_beside_the_comparison(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    json_t *out = NULL;
+    rt_task_result t = result("quiz", "acc", 300, 0, false), s = result("quiz", "acc", 200, 0, false),
+                   more[2] = {result("quiz", "acc", 240, 0, false), result("quiz", "acc", 280, 0, false)};
+    const rt_gap_model seeds[2] = {{"student-2", &more[0]}, {"student-3", &more[1]}};
+    rt_gap_input in = one_task(&t, &s);
+    in.seeds = seeds;
+    in.n_seeds = 2;
+    assert_ok(rt_gap_report(&out, &in, &err));
+    const json_t *spread = json_object_get(out, "seeds"), *row = json_array_get(json_object_get(spread, "rows"), 0);
+    assert_int_equal(rt_json_i64(spread, "n", 0), 3);
+    assert_true(fabs(rt_json_f64(row, "mean", 0) + 0.15) < 1e-12 && fabs(rt_json_f64(row, "sd", 0) - 0.1) < 1e-12);
+    assert_true(rt_json_f64(row, "least", 0) == -0.25 && fabs(rt_json_f64(row, "most", 0) + 0.05) < 1e-12);
+    json_decref(out);
+    rt_task_result_release(&t);
+    rt_task_result_release(&s);
+    rt_task_result_release(&more[0]);
+    rt_task_result_release(&more[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +296,9 @@ int main(void)
         cmocka_unit_test(a_model_beside_itself_has_lost_nothing),
         cmocka_unit_test(a_student_worse_everywhere_is_competitive_in_nothing),
         cmocka_unit_test(unlike_things_are_not_compared),
+        cmocka_unit_test(results_not_measured_alike_are_refused_unless_said),
+        cmocka_unit_test(a_score_without_contaminated_items_stands_beside_it),
+        cmocka_unit_test(the_spread_over_seeds_stands_beside_the_comparison),
     };
     return cmocka_run_group_tests_name("gap", tests, NULL, NULL);
 }
