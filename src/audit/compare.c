@@ -19,46 +19,40 @@ static double add_lanes(const float *lane)
     return sum;
 }
 
-/* sum p (t - z - shift) */
+/* Body of a function: the sum of `term` over j = 0..v-1. */
+#define SUM_OVER_VOCABULARY(term)                              \
+    double sum = 0;                                            \
+    int64_t i = 0;                                             \
+    while (i + LANES <= v) {                                   \
+        float lane[LANES] = {0};                               \
+        const int64_t end = i + STRETCH < v ? i + STRETCH : v; \
+        for (; i + LANES <= end; i += LANES) {                 \
+            for (int k = 0; k < LANES; k++) {                  \
+                const int64_t j = i + k;                       \
+                lane[k] += (term);                             \
+            }                                                  \
+        }                                                      \
+        sum += add_lanes(lane);                                \
+    }                                                          \
+    for (int64_t j = i; j < v; j++) {                          \
+        sum += (double)(term);                                 \
+    }                                                          \
+    return sum
+
 static double sum_log_ratio(const float *restrict p, const float *restrict t, const float *restrict z, float shift,
                             int64_t v)
 {
-    double sum = 0;
-    int64_t i = 0;
-    while (i + LANES <= v) {
-        float lane[LANES] = {0};
-        const int64_t end = i + STRETCH < v ? i + STRETCH : v;
-        for (; i + LANES <= end; i += LANES) {
-            for (int k = 0; k < LANES; k++) {
-                lane[k] += p[i + k] * (t[i + k] - z[i + k] - shift);
-            }
-        }
-        sum += add_lanes(lane);
-    }
-    for (; i < v; i++) {
-        sum += (double)(p[i] * (t[i] - z[i] - shift));
-    }
-    return sum;
+    SUM_OVER_VOCABULARY(p[j] * (t[j] - z[j] - shift));
+}
+
+static double sum_log(const float *restrict p, const float *restrict t, float shift, int64_t v)
+{
+    SUM_OVER_VOCABULARY(p[j] * (t[j] - shift));
 }
 
 static double sum_min(const float *restrict p, const float *restrict q, int64_t v)
 {
-    double sum = 0;
-    int64_t i = 0;
-    while (i + LANES <= v) {
-        float lane[LANES] = {0};
-        const int64_t end = i + STRETCH < v ? i + STRETCH : v;
-        for (; i + LANES <= end; i += LANES) {
-            for (int k = 0; k < LANES; k++) {
-                lane[k] += p[i + k] < q[i + k] ? p[i + k] : q[i + k];
-            }
-        }
-        sum += add_lanes(lane);
-    }
-    for (; i < v; i++) {
-        sum += (double)(p[i] < q[i] ? p[i] : q[i]);
-    }
-    return sum;
+    SUM_OVER_VOCABULARY(p[j] < q[j] ? p[j] : q[j]);
 }
 
 void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label)
@@ -77,6 +71,7 @@ void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, floa
     value[RT_MEASURE_TOP1] = top == k->argmax(t, v);
     memcpy(p, t, (size_t)v * sizeof *p);
     k->softmax_scale(p, v, 1.0f, t_lse, 1.0f);
+    value[RT_MEASURE_ENTROPY] = -sum_log(p, t, t_lse, v);
     value[RT_MEASURE_KL] = sum_log_ratio(p, t, z, t_lse - lse, v);
     k->softmax_scale(z, v, 1.0f, lse, 1.0f);
     value[RT_MEASURE_ACCEPTANCE] = sum_min(p, z, v);

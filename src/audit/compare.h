@@ -12,6 +12,7 @@ enum {
     RT_MEASURE_KL,
     RT_MEASURE_TOP1,
     RT_MEASURE_ACCEPTANCE,
+    RT_MEASURE_ENTROPY, /* of the teacher's distribution, nats */
     RT_N_MEASURES
 };
 

@@ -54,13 +54,17 @@ rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_tas
     rt_gap_values(t, reference, m->name);
     rt_gap_values(s, model, m->name);
     RT_TRY(rt_gap_groups(groups, reference->items, err));
-    RT_TRY(rt_family_add(
-        f,
-        &(rt_family_label){
-            .name = o->name != NULL ? o->name : reference->task, .metric = m->name, .kind = reference->skill},
-        t, s, choose(t, s, groups, n, o->use),
-        &(rt_paired_options){.margin = o->margin, .chance = reference->chance, .groups = groups, .seed = o->seed},
-        err));
+    RT_TRY(rt_family_add(f,
+                         &(rt_family_label){.name = o->name != NULL ? o->name : reference->task,
+                                            .metric = m->name,
+                                            .kind = reference->skill},
+                         t, s, choose(t, s, groups, n, o->use),
+                         &(rt_paired_options){.margin = o->margin,
+                                              .chance = reference->chance,
+                                              .groups = groups,
+                                              .seed = o->seed,
+                                              .resamples = o->resamples},
+                         err));
 out:
     rt_free(t);
     rt_free(s);

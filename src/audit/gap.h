@@ -12,6 +12,7 @@ typedef struct rt_gap_options {
     const char *name;   /* of the row; NULL: the task's */
     const char *metric; /* NULL: acc_norm where the task has it, else its first share of right answers */
     const bool *use;    /* [items]: those that count; NULL: all */
+    int resamples;      /* of the bootstrap; 0: its own number */
 } rt_gap_options;
 
 /* A row for the task. RT_UNSUPPORTED: it has no such metric. RT_INPUT: the items are not the same; RT_USAGE: none is
@@ -38,14 +39,16 @@ typedef struct rt_gap_input {
     const char *const *seen; /* tasks of the kind that the student was trained on */
     size_t n_seen;
     const rt_contamination *contaminated; /* [n_tasks] items that stand in the training text; NULL: not looked for */
-    bool unlike;                          /* compare what was not measured alike, and say so */
+    const json_t *const *docs; /* [n_tasks] texts of the items (rt_task_docs), to search slices in; NULL: no search */
+    bool unlike;               /* compare what was not measured alike, and say so */
 } rt_gap_input;
 
 /* Families: "tasks", first the student beside its teacher, then baselines; "clean", without the items that stand in the
- * training text; "safeguards" of the student and then of each baseline, and "calibration" of the student, beside the
- * teacher, where tasks say something of them. {margin, seed, families: [rt_family_json], claims: rt_claims_json, seen:
- * rt_claims_seen_json or null, seeds, unlike: [text], contamination: [{task, items, checked, found, share}] or null}:
- * owned. RT_INPUT: results that were not measured alike. */
+ * training text; "slices" that the search found; "safeguards" of the student and then of each baseline, and
+ * "calibration" of the student, beside the teacher, where tasks say something of them. {margin, seed, families:
+ * [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null, seeds, unlike: [text], contamination:
+ * [{task, items, checked, found, share}] or null, slice_search: {searched, judged} or null}: owned. RT_INPUT: results
+ * that were not measured alike. */
 RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
 /* The first row of the student beside its teacher, on tasks or safeguards, that is lost or worse by its own interval,
  * before any correction: what a gate must not overlook. A view; NULL: none. */

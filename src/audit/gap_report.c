@@ -6,6 +6,7 @@
 #include "audit/gap.h"
 #include "audit/heldout.h"
 #include "audit/safeguard.h"
+#include "audit/slice_search.h"
 #include "format/json.h"
 
 static rt_status compare(rt_family *f, const rt_gap_model *reference, const rt_gap_model *model, const rt_gap_input *in,
@@ -108,6 +109,29 @@ out:
     return st;
 }
 
+/* --- slices ------------------------------------------------------------------------------------------------------- */
+
+static rt_status report_slices(json_t **out, json_t *families, const rt_gap_input *in, rt_err *err)
+{
+    rt_status st = RT_OK;
+    size_t searched = 0;
+    rt_family f = {.name = "slices",
+                   .table = "The worst slices of one half of the items, judged on the other",
+                   .model = in->student.name,
+                   .reference = in->teacher.name};
+    *out = json_null();
+    if (in->docs != NULL) {
+        RT_TRY(rt_slice_search(&f, &searched, in, err));
+        *out = json_pack("{s:I, s:I}", "searched", (json_int_t)searched, "judged", (json_int_t)f.n);
+    }
+    if (f.n > 0) {
+        json_array_append_new(families, rt_family_json(&f));
+    }
+out:
+    rt_family_release(&f);
+    return st;
+}
+
 /* --- safeguards --------------------------------------------------------------------------------------------------- */
 
 typedef rt_status adder(rt_family *f, const rt_task_result *reference, const rt_task_result *model, uint64_t seed,
@@ -136,7 +160,7 @@ out:
 rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
 {
     rt_status st = RT_OK;
-    json_t *families = json_array(), *unlike = json_array(), *seeds = NULL, *contamination = NULL;
+    json_t *families = json_array(), *unlike = json_array(), *seeds = NULL, *contamination = NULL, *slices = NULL;
     rt_family student = {.name = "tasks", .table = "What the student kept of its teacher"};
     RT_TRY(check_alike(unlike, in, err));
     RT_TRY(compare(&student, &in->teacher, &in->student, in, err));
@@ -153,11 +177,12 @@ rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err)
         RT_TRY(add_further(families, "safeguards", "Safeguards and neutrality", rt_safeguard_add, &in->baselines[i], in,
                            err));
     }
+    RT_TRY(report_slices(&slices, families, in, err));
     RT_TRY(rt_gap_seeds(&seeds, in, err));
-    *out = json_pack("{s:f, s:I, s:O, s:o, s:o, s:O, s:O, s:O}", "margin", in->margin, "seed", (json_int_t)in->seed,
-                     "families", families, "claims", rt_claims_json(&student), "seen",
+    *out = json_pack("{s:f, s:I, s:O, s:o, s:o, s:O, s:O, s:O, s:O}", "margin", in->margin, "seed",
+                     (json_int_t)in->seed, "families", families, "claims", rt_claims_json(&student), "seen",
                      rt_claims_seen_json(&student, in->seen, in->n_seen), "seeds", seeds, "unlike", unlike,
-                     "contamination", contamination);
+                     "contamination", contamination, "slice_search", slices);
     if (*out == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the report of a gap");
     }
@@ -166,6 +191,7 @@ out:
     json_decref(unlike);
     json_decref(seeds);
     json_decref(contamination);
+    json_decref(slices);
     rt_family_release(&student);
     return st;
 }

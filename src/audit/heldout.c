@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/compare.h"
+#include "audit/heldout_slice.h"
 #include "teacher/gather.h"
 
 /* Rows of a forward pass: whole sequences up to this many. */
@@ -281,6 +281,7 @@ typedef struct sums {
     int64_t *count;               /* [clusters] */
     size_t segment;               /* of the last row */
     uint8_t *seen;                /* [documents] */
+    rt_slices *slices;            /* NULL: not asked for */
     double *confidence;           /* [positions] */
     bool *right;                  /* [positions] */
     int64_t documents;
@@ -309,6 +310,7 @@ static void close_sums(sums *s)
     rt_free(s->seen);
     rt_free(s->confidence);
     rt_free(s->right);
+    rt_slices_free(s->slices);
 }
 
 /* In the order of the text, whatever thread computed a row. */
@@ -329,6 +331,9 @@ static rt_status add_batch(sums *s, const pass *p, rt_err *err)
                                doc->id, doc->source, (unsigned long long)doc->line);
             }
             s->total[k][g] += p->value[i][k];
+        }
+        if (s->slices != NULL) {
+            rt_slices_add(s->slices, segment, p->batch.positions[i], (size_t)g, p->value[i]);
         }
         s->confidence[p->at + i] = p->value[i][RT_MEASURE_CONFIDENCE];
         s->right[p->at + i] = p->value[i][RT_MEASURE_RIGHT] == 1;
@@ -356,7 +361,7 @@ static rt_fidelity conclude(const sums *s, const rt_heldout *h)
                          .own_text = stat[RT_MEASURE_NLL].clusters == 1};
 }
 
-rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err)
+rt_status rt_heldout_measure_slices(rt_heldout *h, const rt_model *m, rt_fidelity *out, json_t **slices, rt_err *err)
 {
     rt_status st = RT_OK;
     pass p = {.h = h, .m = m, .teacher = h->teacher};
@@ -364,14 +369,25 @@ rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out,
     RT_TRY(check_model(h, m, err));
     RT_TRY(open_pass(&p, err));
     RT_TRY(open_sums(&s, h, err));
+    if (slices != NULL && h->teacher != NULL) {
+        RT_TRY(rt_slices_new(&s.slices, &h->packed, h->docs, h->n_docs, h->n_clusters, err));
+    }
     while (next_batch(&p)) {
         RT_TRY(run_batch(&p, compare_row, err));
         RT_TRY(add_batch(&s, &p, err));
     }
     *out = conclude(&s, h);
+    if (s.slices != NULL) {
+        *slices = rt_slices_json(s.slices);
+    }
     RT_TRY(rt_calibration_of(&out->calibration, s.confidence, s.right, (size_t)h->n_positions, NAN, err));
 out:
     close_pass(&p);
     close_sums(&s);
     return st;
+}
+
+rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err)
+{
+    return rt_heldout_measure_slices(h, m, out, NULL, err);
 }

@@ -31,6 +31,11 @@ typedef struct rt_fidelity {
 /* Vocabulary sizes may differ by padding rows: common ids are compared, the rest is -inf on both sides. RT_NUMERIC when
  * a value is not finite. */
 RT_MUST_USE rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fidelity *out, rt_err *err);
+/* The same by slices of the text (slices.def, and each of its files): [{dimension, slice, n, kl, nll, teacher_nll, gap,
+ * top1: rt_stat_json}], gap = nll - teacher_nll; errors clustered as above. Without a teacher *slices is left as
+ * it is. Owned. */
+RT_MUST_USE rt_status rt_heldout_measure_slices(rt_heldout *h, const rt_model *m, rt_fidelity *out, json_t **slices,
+                                                rt_err *err);
 /* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}, calibration} and with a teacher
  * {teacher_perplexity, teacher_nll, kl, top1, acceptance}; a number that is missing is null. Owned, NULL when memory is
  * out. */

@@ -47,7 +47,8 @@ static rt_status read_items(rt_task_result *r, json_t *items, rt_err *err)
     }
     r->items = json_incref(items);
     r->n = (int64_t)json_array_size(items);
-    return r->n > 0 ? RT_OK : rt_fail(err, RT_INPUT, 0, "it has no items");
+    return r->n > 0 ? rt_calibration_of_items(&r->calibration, r->items, err)
+                    : rt_fail(err, RT_INPUT, 0, "it has no items");
 }
 
 static rt_status read_result(rt_task_result *r, json_t *j, rt_err *err)

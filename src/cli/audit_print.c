@@ -153,6 +153,15 @@ static void print_seeds(const json_t *seeds)
     }
 }
 
+static void print_search(const json_t *search)
+{
+    if (json_is_object(search)) {
+        printf("slices:         %lld searched on one half of the items; the %lld that looked worst were judged on the "
+               "other\n",
+               (long long)rt_json_i64(search, "searched", 0), (long long)rt_json_i64(search, "judged", 0));
+    }
+}
+
 static void print_unlike(const json_t *list)
 {
     size_t i;
@@ -174,6 +183,7 @@ void rt_audit_print(const json_t *report)
     print_claims(json_object_get(report, "claims"));
     print_seen(json_object_get(report, "seen"));
     print_seeds(json_object_get(report, "seeds"));
+    print_search(json_object_get(report, "slice_search"));
     print_contamination(json_object_get(report, "contamination"));
     print_unlike(json_object_get(report, "unlike"));
 }

@@ -43,6 +43,7 @@ typedef struct audit {
     size_t n_models;
     rt_task_result *results;        /* [n_models][n_tasks] */
     char **names;                   /* [n_models] owned; NULL for the first two */
+    json_t **docs;                  /* [n_tasks] texts of the items; NULL: not all are there */
     rt_contamination *contaminated; /* [n_tasks]; NULL: no training text was given */
 } audit;
 
@@ -151,6 +152,10 @@ static void close_audit(audit *w)
     for (size_t i = 0; w->contaminated != NULL && i < w->n_tasks; i++) {
         rt_contamination_release(&w->contaminated[i]);
     }
+    for (size_t i = 0; w->docs != NULL && i < w->n_tasks; i++) {
+        json_decref(w->docs[i]);
+    }
+    rt_free(w->docs);
     rt_free(w->contaminated);
     rt_free(w->tasks);
     rt_free(w->models);
@@ -191,27 +196,33 @@ out:
     return st;
 }
 
-static rt_status find_contamination(rt_cli *c, audit *w, const audit_args *a)
+/* The texts of all items, where every task has a file. */
+static rt_status read_docs(rt_cli *c, audit *w, const audit_args *a)
 {
     rt_status st = RT_OK;
-    json_t **docs = NULL;
-    RT_TRY(RT_NEW(&docs, w->n_tasks, "items of tasks", &c->err));
-    RT_TRY(RT_NEW(&w->contaminated, w->n_tasks, "marks of items", &c->err));
     for (size_t i = 0; i < w->n_tasks; i++) {
-        if (w->tasks[i].data == NULL) {
+        if (w->tasks[i].data == NULL && a->train_text.n > 0) {
             RT_FAIL_OUT(&c->err, RT_USAGE, 0, "option '--train-text' needs the items: --task %s=FILE",
                         rt_task_name(w->tasks[i].task));
         }
-        RT_TRY(rt_task_docs(&docs[i], w->tasks[i].task, w->tasks[i].data, a->limit, &c->err));
+        if (w->tasks[i].data == NULL) {
+            return RT_OK;
+        }
     }
-    RT_TRY(rt_contamination_find(w->contaminated, (const json_t *const *)docs, w->n_tasks, a->train_text.v,
-                                 a->train_text.n, &c->err));
+    RT_TRY(RT_NEW(&w->docs, w->n_tasks, "items of tasks", &c->err));
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        RT_TRY(rt_task_docs(&w->docs[i], w->tasks[i].task, w->tasks[i].data, a->limit, &c->err));
+    }
 out:
-    for (size_t i = 0; docs != NULL && i < w->n_tasks; i++) {
-        json_decref(docs[i]);
-    }
-    rt_free(docs);
     return st;
+}
+
+static rt_status find_contamination(rt_cli *c, audit *w, const audit_args *a)
+{
+    const rt_status st = RT_NEW(&w->contaminated, w->n_tasks, "marks of items", &c->err);
+    return st == RT_OK ? rt_contamination_find(w->contaminated, (const json_t *const *)w->docs, w->n_tasks,
+                                               a->train_text.v, a->train_text.n, &c->err)
+                       : st;
 }
 
 static void show(const rt_cli *c, const audit *w, json_t *report)
@@ -242,6 +253,7 @@ static rt_status compare(rt_cli *c, const audit_args *a, const audit *w)
                                          .seeds = w->models + BASELINES + a->baselines.n,
                                          .n_seeds = a->seeds.n,
                                          .contaminated = w->contaminated,
+                                         .docs = (const json_t *const *)w->docs,
                                          .unlike = a->unlike,
                                          .n_tasks = w->n_tasks,
                                          .margin = a->margin,
@@ -291,6 +303,7 @@ int rt_cmd_audit(int argc, char **argv)
     audit w = {0};
     RT_TRY(check_args(&a, &c.err));
     RT_TRY(open_audit(&w, &c, &a));
+    RT_TRY(read_docs(&c, &w, &a));
     if (a.train_text.n > 0) {
         RT_TRY(find_contamination(&c, &w, &a));
     }

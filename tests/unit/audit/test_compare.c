@@ -26,11 +26,12 @@ static void expect(double want[RT_N_MEASURES], int64_t v, int32_t label)
     int64_t best_z = 0, best_t = 0;
     want[RT_MEASURE_NLL] = lz - z64[label];
     want[RT_MEASURE_TEACHER_NLL] = lt - t64[label];
-    want[RT_MEASURE_KL] = want[RT_MEASURE_ACCEPTANCE] = 0;
+    want[RT_MEASURE_KL] = want[RT_MEASURE_ACCEPTANCE] = want[RT_MEASURE_ENTROPY] = 0;
     for (int64_t i = 0; i < v; i++) {
         const double p = exp(t64[i] - lt), q = exp(z64[i] - lz);
         want[RT_MEASURE_KL] += p * (t64[i] - lt - z64[i] + lz);
         want[RT_MEASURE_ACCEPTANCE] += fmin(p, q);
+        want[RT_MEASURE_ENTROPY] -= p * (t64[i] - lt);
         best_z = z64[i] > z64[best_z] ? i : best_z;
         best_t = t64[i] > t64[best_t] ? i : best_t;
     }

@@ -334,6 +334,47 @@ static void lack_of_memory_is_reported_and_nothing_leaks(void **state)
     rt_model_close(m);
 }
 
+/* Every position is in one band of each dimension, and their sums are the whole. */
+static void slices_cut_the_text_without_rest(void **state)
+{
+    (void)state;
+    static const char *const dimensions[] = {"position", "context", "token frequency", "teacher entropy", "domain"};
+    rt_err err = {0};
+    rt_corpus c;
+    rt_heldout *h = NULL;
+    rt_fidelity f;
+    json_t *slices = NULL, *slice;
+    size_t i;
+    text(&c);
+    for (int d = 0; d < DOCS; d++) {
+        c.docs[d].source = d % 4 == 0 ? "some/books.jsonl" : "news.jsonl";
+    }
+    rt_model *m = tiny(true), *student = cut(m);
+    assert_ok(rt_heldout_new(&h, m, &c, SEQUENCE, 0, &err));
+    assert_ok(rt_heldout_measure_slices(h, student, &f, &slices, &err));
+    for (size_t d = 0; d < sizeof dimensions / sizeof dimensions[0]; d++) {
+        int64_t n = 0;
+        double kl = 0, gap = 0;
+        json_array_foreach(slices, i, slice)
+        {
+            if (strcmp(rt_json_str(slice, "dimension", ""), dimensions[d]) == 0) {
+                const double own = (double)rt_json_i64(slice, "n", 0);
+                n += rt_json_i64(slice, "n", 0);
+                kl += own * rt_json_f64(json_object_get(slice, "kl"), "mean", 0);
+                gap += own * rt_json_f64(json_object_get(slice, "gap"), "mean", 0);
+            }
+        }
+        assert_int_equal(n, f.positions);
+        assert_true(fabs(kl / (double)n - f.kl.mean) < 1e-9);
+        assert_true(fabs(gap / (double)n - (f.nll.mean - f.teacher_nll.mean)) < 1e-9);
+    }
+    json_decref(slices);
+    rt_heldout_free(h);
+    rt_model_close(student);
+    rt_model_close(m);
+    rt_corpus_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +387,7 @@ int main(void)
         cmocka_unit_test(text_that_cannot_be_measured_is_refused),
         cmocka_unit_test(values_do_not_depend_on_the_thread_count),
         cmocka_unit_test(lack_of_memory_is_reported_and_nothing_leaks),
+        cmocka_unit_test(slices_cut_the_text_without_rest),
     };
     return cmocka_run_group_tests_name("heldout", tests, NULL, NULL);
 }
