@@ -224,6 +224,8 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "models", json_incref((json_t *)models));
     set(facts, "exports", json_incref(json_object_get(audit, "exports")));
     set(facts, "samples", json_incref(json_object_get(audit, "samples")));
+    set(facts, "gap", json_incref(json_object_get(audit, "gap")));
+    set(facts, "slices", json_incref(json_object_get(audit, "slices")));
     set(facts, "cost", cost_facts(f));
     set(facts, "machine",
         json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",

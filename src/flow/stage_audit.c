@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "audit/heldout.h"
-#include "audit/task.h"
 #include "flow/audit_answers.h"
+#include "flow/audit_gap.h"
 #include "flow/state.h"
 #include "infer/infer.h"
 #include "text/utf8.h"
@@ -14,33 +14,32 @@ enum { SAMPLES = 3, SAMPLE_PROMPT = 32, SAMPLE_TOKENS = 48 };
 /* A model under judgement; `file` below the run directory, NULL: the teacher, where its weights are here. */
 typedef struct judged {
     const char *id, *label, *file;
-    bool text_only; /* a further file of a model whose tasks and samples are known */
+    bool text_only;          /* a further file of a model whose tasks and samples are known */
+    rt_task_result *results; /* [n_tasks] of the recipe; the stage releases them */
 } judged;
 
 static rt_status run_tasks(const rt_flow *f, const rt_model *m, const judged *j, json_t *out, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_task_result r = {0};
     rt_task *task = NULL;
     for (size_t i = 0; i < f->recipe.n_tasks; i++) {
         char name[96], *path = NULL;
+        rt_task_result *r = &j->results[i];
         rt_log(RT_LOG_INFO, "audit: %s on %s", f->recipe.tasks[i], j->label);
         RT_TRY(rt_task_open(&task, f->recipe.tasks[i], err));
-        RT_TRY(rt_task_run(&r, task, m, f->tokenizer, f->recipe.task_data[i],
+        RT_TRY(rt_task_run(r, task, m, f->tokenizer, f->recipe.task_data[i],
                            &(rt_task_options){.limit = f->split.audit_limit}, err));
         snprintf(name, sizeof name, "audit/%s-%s.json", f->recipe.tasks[i], j->id);
         RT_TRY(rt_flow_path_to(f, name, &path, err));
-        st = rt_json_save(r.items, path, err);
+        st = rt_json_save(r->items, path, err);
         rt_free(path);
         RT_TRY(st);
-        json_array_append_new(out, rt_task_json(&r));
-        rt_task_result_release(&r);
+        json_array_append_new(out, rt_task_json(r));
         rt_task_close(task);
         task = NULL;
     }
 out:
     rt_task_close(task);
-    rt_task_result_release(&r);
     return st;
 }
 
@@ -90,7 +89,7 @@ out:
 }
 
 static rt_status judge(rt_flow *f, rt_heldout *heldout, rt_answer_audit *answers, const judged *j, json_t *models,
-                       json_t *samples, rt_err *err)
+                       json_t *samples, json_t **slices, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_model *own = NULL;
@@ -104,7 +103,7 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, rt_answer_audit *answers
         m = own;
     }
     rt_log(RT_LOG_INFO, "audit: held-out text on %s", j->label);
-    RT_TRY(rt_heldout_measure(heldout, m, &fid, err));
+    RT_TRY(rt_heldout_measure_slices(heldout, m, &fid, slices, err));
     if (!j->text_only) {
         RT_TRY(run_tasks(f, m, j, tasks, err));
         RT_TRY(rt_answer_audit_model(answers, m, j->id, j->label, tasks, err));
@@ -145,7 +144,7 @@ static rt_status judge_exports(rt_flow *f, rt_heldout *heldout, json_t *exports,
         }
         snprintf(id, sizeof id, "student-%s", r->exports[i].type);
         snprintf(label, sizeof label, "student as %s", r->exports[i].type);
-        RT_TRY(judge(f, heldout, NULL, &(judged){id, label, file, true}, exports, NULL, err));
+        RT_TRY(judge(f, heldout, NULL, &(judged){id, label, file, true, NULL}, exports, NULL, NULL, err));
     }
 out:
     return st;
@@ -157,13 +156,19 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     rt_heldout *heldout = NULL;
     rt_answer_audit answers = {0};
     json_t *models = json_array(), *exports = json_array(), *samples = json_array(), *all = NULL, *held_out = NULL;
+    json_t *slices = json_null(), *gap = NULL;
+    rt_task_result *results[RT_N_JUDGED] = {NULL};
     char *dir = NULL, shipped[64];
     rt_export_file(&f->recipe, rt_export_first(&f->recipe), shipped);
-    const judged list[] = {
-        {"teacher", "teacher", NULL, false},
-        {"student", "student, as exported", shipped, false},
-        {"twin", "twin, trained on the text alone", "twin/model.safetensors", false},
-        {"cut", "cut, not trained", "student/init.safetensors", false},
+    for (int k = 0; k < RT_N_JUDGED; k++) {
+        RT_TRY(RT_NEW(&results[k], f->recipe.n_tasks, "results", err));
+    }
+    const judged list[RT_N_JUDGED] = {
+        [RT_JUDGED_TEACHER] = {"teacher", "teacher", NULL, false, results[RT_JUDGED_TEACHER]},
+        [RT_JUDGED_STUDENT] = {"student", "student, as exported", shipped, false, results[RT_JUDGED_STUDENT]},
+        [RT_JUDGED_TWIN] = {"twin", "twin, trained on the text alone", "twin/model.safetensors", false,
+                            results[RT_JUDGED_TWIN]},
+        [RT_JUDGED_CUT] = {"cut", "cut, not trained", "student/init.safetensors", false, results[RT_JUDGED_CUT]},
     };
     RT_TRY(rt_flow_need_teacher(f, err));
     rt_ceiling_lift(f->teacher);
@@ -173,16 +178,17 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     RT_TRY(rt_answer_audit_open(&answers, f, err));
     RT_TRY(rt_heldout_new(&heldout, rt_flow_is_served(f) ? NULL : f->teacher, &f->audited, (int)f->recipe.sequence,
                           f->split.audit_tokens, err));
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+    for (int i = 0; i < RT_N_JUDGED; i++) {
         if ((strcmp(list[i].id, "twin") == 0 && !f->recipe.twin) || (list[i].file == NULL && rt_flow_is_served(f))) {
             continue;
         }
-        RT_TRY(judge(f, heldout, &answers, &list[i], models, samples, err));
+        RT_TRY(judge(f, heldout, &answers, &list[i], models, samples, i == RT_JUDGED_STUDENT ? &slices : NULL, err));
     }
     RT_TRY(judge_exports(f, heldout, exports, err));
-    all = json_pack("{s:O, s:O, s:O, s:{s:I, s:I, s:b}}", "models", models, "exports", exports, "samples", samples,
-                    "held_out", "audit_documents", (json_int_t)f->audited.n_docs, "validation_documents",
-                    (json_int_t)f->watched.n_docs, "shared", (int)f->held_out_shared);
+    RT_TRY(rt_flow_gap(&gap, f, results, err));
+    all = json_pack("{s:O, s:O, s:O, s:O, s:O, s:{s:I, s:I, s:b}}", "models", models, "exports", exports, "samples",
+                    samples, "gap", gap, "slices", slices, "held_out", "audit_documents", (json_int_t)f->audited.n_docs,
+                    "validation_documents", (json_int_t)f->watched.n_docs, "shared", (int)f->held_out_shared);
     if (all == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
@@ -190,9 +196,17 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
     RT_TRY(held_out != NULL ? rt_flow_save_json(f, "audit", "audit/answers.json", held_out, err) : RT_OK);
     RT_TRY(rt_flow_save_json(f, "audit", "audit/models.json", all, err));
 out:
+    for (int k = 0; k < RT_N_JUDGED; k++) {
+        for (size_t i = 0; results[k] != NULL && i < f->recipe.n_tasks; i++) {
+            rt_task_result_release(&results[k][i]);
+        }
+        rt_free(results[k]);
+    }
     rt_heldout_free(heldout);
     rt_answer_audit_close(&answers);
     json_decref(held_out);
+    json_decref(gap);
+    json_decref(slices);
     json_decref(models);
     json_decref(exports);
     json_decref(samples);

@@ -12,11 +12,14 @@ void rt_page_style(rt_str *out); /* the style sheet's text */
 void rt_page_summary(rt_str *out, const json_t *facts);
 void rt_page_comparison(rt_str *out, const json_t *facts);
 void rt_page_answers(rt_str *out, const json_t *facts);
+void rt_page_gap(rt_str *out, const json_t *facts);
+void rt_page_reliability(rt_str *out, const json_t *facts);
 void rt_page_curves(rt_str *out, const json_t *facts);
 void rt_page_samples(rt_str *out, const json_t *facts);
 void rt_page_cost(rt_str *out, const json_t *facts);
 void rt_page_provenance(rt_str *out, const json_t *facts);
 void rt_page_recipe(rt_str *out, const json_t *facts);
+void rt_page_glossary(rt_str *out, const json_t *facts);
 
 /* ---- shared pieces (page_parts.c) ---- */
 

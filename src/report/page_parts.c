@@ -119,8 +119,8 @@ void rt_page_lines(rt_str *out, const rt_line_chart *c)
     for (size_t i = 0; i < c->n; i++) {
         const rt_line *l = &c->lines[i];
         for (size_t k = 0; k < l->n; k++) {
-            rt_html_put(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n", l->label, rt_num_exact(l->x[k]).s,
-                        rt_num_plain(l->y[k]).s);
+            rt_html_put(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n", l->label,
+                        (c->x_unit == RT_UNIT_SHARE ? rt_num_share : rt_num_exact)(l->x[k]).s, rt_num_plain(l->y[k]).s);
         }
     }
     numbers_end(out);

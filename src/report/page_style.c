@@ -12,7 +12,7 @@ static const char colours[] =
     "e69f00;\n"
     "--cut:#2cc295;--own:#17293a}}\n"
     ".teacher{--c:var(--teacher)}.student{--c:var(--student)}.twin{--c:var(--twin)}.cut{--c:var(--cut)}\n"
-    ".plain{--c:var(--student)}\n";
+    ".plain{--c:var(--student)}.honest{--c:var(--dim)}\n";
 
 static const char text[] =
     "*{box-sizing:border-box}\n"
@@ -50,6 +50,7 @@ static const char lists[] =
     "thead th{font-size:13px;color:var(--dim);vertical-align:bottom}\n"
     "tbody th{font-weight:600}tbody th small{display:block;font-weight:400}\n"
     ".own{background:var(--own);font-weight:600}\n"
+    ".claim{font-size:18px;max-width:72ch}td small{display:block;color:var(--dim)}\n"
     "details{margin-top:10px;font-size:13px}summary{cursor:pointer;color:var(--dim)}\n"
     "details table{font-size:13px}details th,details td{padding:3px 6px}\n"
     "figure>details>table{display:block;max-height:320px;overflow-y:auto}\n";
@@ -76,7 +77,8 @@ static const char pictures[] =
     "dasharray:4 3}\n"
     ".whisker{stroke:var(--ink);stroke-width:1.6;fill:none}.chance{stroke:var(--ink);stroke-width:1.4;stroke-dasharray:"
     "2 4}\n"
-    ".line{fill:none;stroke:var(--c);stroke-width:2.2;stroke-linejoin:round}.line.twin{stroke-dasharray:7 4}\n"
+    ".line{fill:none;stroke:var(--c);stroke-width:2.2;stroke-linejoin:round}.line.twin{stroke-dasharray:7 "
+    "4}.line.honest{stroke-dasharray:2 4}\n"
     ".line.thin{stroke-width:1.2;opacity:.75}.mark{fill:var(--card);stroke:var(--c);stroke-width:2}.mark.student{fill:"
     "var(--c)}\n"
     "article{margin:18px 0;padding:14px 16px;background:var(--card);border:1px solid var(--rule);border-radius:8px}\n"

@@ -6,10 +6,17 @@ static const struct {
     void (*write)(rt_str *out, const json_t *facts);
     const char *fact; /* there is no such section without it; NULL: always */
 } sections[] = {
-    {"summary", "Summary", rt_page_summary, NULL},          {"answers", "The task", rt_page_answers, "answers"},
-    {"comparison", "Comparison", rt_page_comparison, NULL}, {"curves", "Training", rt_page_curves, NULL},
-    {"samples", "Samples", rt_page_samples, NULL},          {"cost", "Cost", rt_page_cost, NULL},
-    {"provenance", "Provenance", rt_page_provenance, NULL}, {"recipe", "Do it again", rt_page_recipe, NULL},
+    {"summary", "Summary", rt_page_summary, NULL},
+    {"answers", "The task", rt_page_answers, "answers"},
+    {"comparison", "Comparison", rt_page_comparison, NULL},
+    {"gap", "Kept and lost", rt_page_gap, NULL},
+    {"reliability", "Reliability", rt_page_reliability, NULL},
+    {"curves", "Training", rt_page_curves, NULL},
+    {"samples", "Samples", rt_page_samples, NULL},
+    {"cost", "Cost", rt_page_cost, NULL},
+    {"provenance", "Provenance", rt_page_provenance, NULL},
+    {"recipe", "Do it again", rt_page_recipe, NULL},
+    {"glossary", "Glossary", rt_page_glossary, NULL},
 };
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 

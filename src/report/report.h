@@ -21,6 +21,7 @@
  *   twin       as train
  *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
  *              fidelity: rt_fidelity_json, tasks: [rt_task_json]}]
+ *   gap        rt_gap_report; slices: what rt_heldout_measure_slices says of the student
  *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]
  *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}
  *   machine    {cpu, isa, threads, gemm, precision}
@@ -42,6 +43,9 @@
 RT_MUST_USE rt_status rt_report_html(rt_str *out, const json_t *facts, rt_err *err);
 /* The same into a file, atomically. */
 RT_MUST_USE rt_status rt_report_write(const char *path, const json_t *facts, rt_err *err);
+
+/* The sentences, verdicts and slices as Markdown; texts of the facts cannot act in it. */
+RT_MUST_USE rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err);
 
 /* The five sentences of the first screen, as plain text. */
 typedef enum rt_sentence {

@@ -16,7 +16,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("RETORT_BUILD", os.getcwd()))
 OUT = BUILD / "report-page"
 FACTS = json.loads((BUILD / "golden/report/facts.json").read_text(encoding="utf-8"))
-SECTIONS = ["summary", "comparison", "curves", "samples", "cost", "provenance", "recipe"]
+SECTIONS = ["summary", "comparison", "gap", "reliability", "curves", "samples", "cost", "provenance", "recipe", "glossary"]
+FACTS |= json.loads((HERE / "report_gap.json").read_text(encoding="utf-8"))
 COMPLAINTS = ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"]
 DESK, PHONE = (1280, 800), (390, 844)
 PROBE = (HERE / "probe.js").read_text(encoding="utf-8")

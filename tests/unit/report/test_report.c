@@ -4,7 +4,8 @@
 #include "format/json.h"
 #include "report/report.h"
 
-static const char *const ids[] = {"summary", "comparison", "curves", "samples", "cost", "provenance", "recipe"};
+static const char *const ids[] = {"summary", "comparison", "gap",        "reliability", "curves",
+                                  "samples", "cost",       "provenance", "recipe",      "glossary"};
 enum { N_IDS = sizeof ids / sizeof *ids, ONE_MB = 1000000 };
 
 static json_t *golden_facts(void)
@@ -342,6 +343,24 @@ static void the_file_is_the_page_or_the_old_file(void **state)
     rt_test_scratch_drop(dir);
 }
 
+static void markdown_holds_verdicts_and_no_markup_of_texts(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_str out = {0};
+    json_t *facts = json_pack("{s:s, s:{s:{s:s}, s:[{s:s, s:s, s:s, s:[{s:s, s:s, s:f, s:s}]}]}}", "name", "a|b <b>",
+                              "gap", "claims", "statement", "competitive on quiz", "families", "table", "Kept", "model",
+                              "student", "reference", "teacher", "rows", "name", "quiz|x", "unit", "share", "estimate",
+                              -0.02, "verdict", "kept");
+    assert_ok(rt_report_markdown(&out, facts, &err));
+    assert_non_null(strstr(rt_str_cstr(&out), "competitive on quiz"));
+    assert_non_null(strstr(rt_str_cstr(&out), "| kept |"));
+    assert_null(strstr(rt_str_cstr(&out), "<b>"));
+    assert_null(strstr(rt_str_cstr(&out), " quiz|x"));
+    rt_str_release(&out);
+    json_decref(facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +375,7 @@ int main(void)
         cmocka_unit_test(lack_of_memory_leaves_what_was_there),
         cmocka_unit_test(facts_that_are_no_object_are_refused),
         cmocka_unit_test(the_file_is_the_page_or_the_old_file),
+        cmocka_unit_test(markdown_holds_verdicts_and_no_markup_of_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,78 @@
+/* The gap between a run's student and its teacher, with its baselines, on the items of the audit. */
+#include "flow/audit_gap.h"
+
+#define MARGIN 0.02 /* a loss up to this counts as kept */
+
+/* Marks of the items that stand in the training text, and their texts for the search of slices; [n_tasks] each. */
+typedef struct evidence {
+    rt_contamination *contaminated;
+    json_t **docs;
+} evidence;
+
+static rt_status open_evidence(evidence *e, const rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_run_recipe *r = &f->recipe;
+    rt_task *task = NULL;
+    RT_TRY(RT_NEW(&e->contaminated, r->n_tasks, "marks of items", err));
+    RT_TRY(RT_NEW(&e->docs, r->n_tasks, "items of tasks", err));
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        RT_TRY(rt_task_open(&task, r->tasks[i], err));
+        RT_TRY(rt_task_docs(&e->docs[i], task, r->task_data[i], f->split.audit_limit, err));
+        rt_task_close(task);
+        task = NULL;
+    }
+    RT_TRY(rt_contamination_find(e->contaminated, (const json_t *const *)e->docs, r->n_tasks,
+                                 (const char *const *)r->text, r->n_text, err));
+out:
+    rt_task_close(task);
+    return st;
+}
+
+static void close_evidence(evidence *e, size_t n_tasks)
+{
+    for (size_t i = 0; e->docs != NULL && e->contaminated != NULL && i < n_tasks; i++) {
+        json_decref(e->docs[i]);
+        rt_contamination_release(&e->contaminated[i]);
+    }
+    rt_free(e->docs);
+    rt_free(e->contaminated);
+}
+
+static rt_gap_model judged(rt_task_result *const results[RT_N_JUDGED], int k)
+{
+    static const char *const names[RT_N_JUDGED] = {"teacher", "student", "twin", "cut"};
+    return (rt_gap_model){names[k], results[k]};
+}
+
+rt_status rt_flow_gap(json_t **out, const rt_flow *f, rt_task_result *const results[RT_N_JUDGED], rt_err *err)
+{
+    rt_status st = RT_OK;
+    evidence e = {0};
+    rt_gap_model baselines[RT_N_JUDGED];
+    size_t n = 0;
+    *out = NULL;
+    if (f->recipe.n_tasks == 0 || rt_flow_is_served(f)) {
+        *out = json_null();
+        return RT_OK;
+    }
+    RT_TRY(open_evidence(&e, f, err));
+    for (int k = f->recipe.twin ? RT_JUDGED_TWIN : RT_JUDGED_CUT; k < RT_N_JUDGED; k++) {
+        baselines[n++] = judged(results, k);
+    }
+    RT_TRY(rt_gap_report(out,
+                         &(rt_gap_input){.teacher = judged(results, RT_JUDGED_TEACHER),
+                                         .student = judged(results, RT_JUDGED_STUDENT),
+                                         .baselines = baselines,
+                                         .n_baselines = n,
+                                         .n_tasks = f->recipe.n_tasks,
+                                         .margin = MARGIN,
+                                         .seed = f->recipe.seed,
+                                         .contaminated = e.contaminated,
+                                         .docs = (const json_t *const *)e.docs,
+                                         .unlike = true},
+                         err));
+out:
+    close_evidence(&e, f->recipe.n_tasks);
+    return st;
+}

@@ -1,0 +1,116 @@
+/* markdown.c - the report as Markdown: the sentences, the verdicts and the slices, for a repository or an issue. */
+#include <math.h>
+#include <string.h>
+
+#include "record/card.h"
+#include "report/figure.h"
+#include "report/report.h"
+
+static double number(const json_t *o, const char *key)
+{
+    return rt_json_f64(o, key, NAN);
+}
+
+static void text(rt_str *out, const json_t *o, const char *key, const char *otherwise)
+{
+    rt_md_escape(out, rt_json_str(o, key, otherwise));
+}
+
+static bool is_share(const json_t *row)
+{
+    return strcmp(rt_json_str(row, "unit", "share"), "share") == 0;
+}
+
+static void sentences(rt_str *out, const json_t *facts)
+{
+    static const char *const labels[RT_SENTENCE_COUNT] = {
+        [RT_SENTENCE_MADE] = "Made from", [RT_SENTENCE_ALLOWED] = "Allowed by",      [RT_SENTENCE_KEPT] = "Kept",
+        [RT_SENTENCE_LOST] = "Lost",      [RT_SENTENCE_UNMEASURED] = "Not measured",
+    };
+    for (int i = 0; i < RT_SENTENCE_COUNT; i++) {
+        rt_str sentence = {0};
+        rt_report_sentence(&sentence, facts, (rt_sentence)i);
+        rt_str_printf(out, "- **%s:** ", labels[i]);
+        rt_md_escape(out, rt_str_cstr(&sentence));
+        rt_str_putc(out, '\n');
+        out->failed |= sentence.failed;
+        rt_str_release(&sentence);
+    }
+}
+
+static void verdict_row(rt_str *out, const json_t *row)
+{
+    const double scale = is_share(row) ? 100 : 1;
+    rt_str_puts(out, "| ");
+    text(out, row, "name", "unnamed");
+    rt_str_puts(out, " | ");
+    text(out, row, "metric", "");
+    rt_str_printf(out, " | %.0f | %.3g | %.3g | %+.2g | %.2g | ", number(row, "n"), scale * number(row, "teacher"),
+                  scale * number(row, "student"), scale * number(row, "estimate"), scale * number(row, "half_width"));
+    text(out, row, "verdict", "unknown");
+    rt_str_puts(out, " |\n");
+}
+
+static void family(rt_str *out, const json_t *f)
+{
+    size_t i;
+    json_t *row;
+    rt_str_puts(out, "\n## ");
+    text(out, f, "table", "Verdicts");
+    rt_str_puts(out, "\n\n| what | metric | items | ");
+    text(out, f, "reference", "reference");
+    rt_str_puts(out, " | ");
+    text(out, f, "model", "model");
+    rt_str_puts(out, " | change | ± 95 % | verdict |\n|---|---|--:|--:|--:|--:|--:|---|\n");
+    json_array_foreach(json_object_get(f, "rows"), i, row)
+    {
+        verdict_row(out, row);
+    }
+    rt_str_puts(out, "\nShares and their changes in percent and points. Verdicts after Holm's correction.\n");
+}
+
+static void slices(rt_str *out, const json_t *list)
+{
+    size_t i;
+    json_t *s;
+    if (json_array_size(list) == 0) {
+        return;
+    }
+    rt_str_puts(out, "\n## Held-out text by slice\n\n| slice | by | tokens | KL | lost nats | top-1 |\n"
+                     "|---|---|--:|--:|--:|--:|\n");
+    json_array_foreach(list, i, s)
+    {
+        rt_str_puts(out, "| ");
+        text(out, s, "slice", "unnamed");
+        rt_str_puts(out, " | ");
+        text(out, s, "dimension", "");
+        rt_str_printf(out, " | %.0f | %.3g | %.3g | %.1f %% |\n", number(s, "n"),
+                      number(json_object_get(s, "kl"), "mean"), number(json_object_get(s, "gap"), "mean"),
+                      100 * number(json_object_get(s, "top1"), "mean"));
+    }
+}
+
+rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
+{
+    size_t i;
+    json_t *f;
+    const json_t *gap = json_object_get(facts, "gap");
+    if (!json_is_object(facts)) {
+        return rt_fail(err, RT_INPUT, 0, "the facts of a report are no JSON object");
+    }
+    rt_str_puts(out, "# ");
+    text(out, facts, "name", "Unnamed student");
+    rt_str_puts(out, "\n\n");
+    sentences(out, facts);
+    if (json_is_object(gap)) {
+        rt_str_puts(out, "\n**In one sentence:** ");
+        text(out, json_object_get(gap, "claims"), "statement", "nothing can be claimed");
+        rt_str_puts(out, ".\n");
+    }
+    json_array_foreach(json_object_get(gap, "families"), i, f)
+    {
+        family(out, f);
+    }
+    slices(out, json_object_get(facts, "slices"));
+    return out->failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the report") : RT_OK;
+}
