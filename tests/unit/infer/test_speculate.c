@@ -143,7 +143,7 @@ static void the_rule_gives_the_targets_distribution(void **state)
 static void drawn_text_has_the_targets_distribution(void **state)
 {
     (void)state;
-    enum { TEXTS = 3000 };
+    enum { TEXTS = 1000 };
     rt_model *m = tiny_open(&tiny_models[2], RT_PRECISION_F32), *draft = disturbed(&tiny_models[2]);
     const int32_t ids[] = {5, 6, 7};
     const rt_prompt p = {ids, 3};
