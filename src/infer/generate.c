@@ -9,10 +9,11 @@
 
 #define DEFAULT_BATCH 32
 
-typedef struct engine {
+typedef struct rt_generator {
     const rt_model *m;
     const rt_tokenizer *t;
-    const rt_generate_options *o;
+    rt_generator_size size;
+    const rt_generate_options *o; /* this and the next two: of the call in progress */
     const rt_prompt_list *prompts;
     size_t next;
     rt_slots slots;
@@ -86,7 +87,7 @@ out:
 }
 
 /* As many sequences at a time as the model's ceiling allows. */
-static rt_status slots_below_ceiling(int64_t *n, const engine *e, int64_t longest, rt_err *err)
+static rt_status places_below_ceiling(int64_t *n, const engine *e, int64_t longest, rt_err *err)
 {
     const int64_t left = rt_ceiling_left(e->m), max_new = e->o->max_new;
     *n = least(batch_of(e->o->max_batch), (int64_t)e->prompts->n);
@@ -97,26 +98,32 @@ static rt_status slots_below_ceiling(int64_t *n, const engine *e, int64_t longes
                             ", or fewer new tokens", err);
 }
 
+/* What a call with these prompts needs. */
+static rt_status size_for(engine *e, rt_err *err)
+{
+    rt_generator_size *z = &e->size;
+    *z = (rt_generator_size){.longest = 1, .max_new = 1};
+    for (size_t i = 0; i < e->prompts->n; i++) {
+        const int64_t n = e->prompts->at(e->prompts->ud, i).n, room = rt_generate_room(e->m, n, e->o->max_new);
+        z->longest = n > z->longest ? n : z->longest;
+        z->max_new = room > z->max_new ? room : z->max_new;
+    }
+    return places_below_ceiling(&z->places, e, z->longest, err);
+}
+
 static rt_status open_engine(engine *e, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_model *m = e->m;
-    int64_t longest = 1, rows = 1, most = 1;
-    for (size_t i = 0; i < e->prompts->n; i++) {
-        const int64_t n = e->prompts->at(e->prompts->ud, i).n, room = rt_generate_room(m, n, e->o->max_new);
-        longest = n > longest ? n : longest;
-        most = room > most ? room : most;
-        rows = n + room - 1 > rows ? n + room - 1 : rows;
-    }
-    int64_t n_slots;
-    RT_TRY(slots_below_ceiling(&n_slots, e, longest, err));
-    RT_TRY(rt_slots_init(&e->slots, m, n_slots, rows, most, err));
-    RT_TRY(rt_acts_new(&e->prefill, m, least(longest, RT_PIECE), rows, RT_NET_FORWARD, err));
-    RT_TRY(rt_acts_new(&e->decode, m, n_slots, rows, RT_NET_ROWS, err));
+    const rt_generator_size *z = &e->size;
+    const int64_t rows = least(z->longest + z->max_new - 1, m->rope_rows);
+    RT_TRY(rt_slots_init(&e->slots, m, z->places, rows, z->max_new, err));
+    RT_TRY(rt_acts_new(&e->prefill, m, least(z->longest, RT_PIECE), rows, RT_NET_FORWARD, err));
+    RT_TRY(rt_acts_new(&e->decode, m, z->places, rows, RT_NET_ROWS, err));
     RT_TRY(rt_head_new(&e->head, m, NULL, false, err));
-    RT_TRY(RT_NEW(&e->ids, (size_t)n_slots, "batch ids", err));
-    RT_TRY(RT_NEW(&e->spans, (size_t)n_slots, "batch spans", err));
-    RT_TRY(RT_NEW(&e->drawn, (size_t)n_slots, "drawn tokens", err));
+    RT_TRY(RT_NEW(&e->ids, (size_t)z->places, "batch ids", err));
+    RT_TRY(RT_NEW(&e->spans, (size_t)z->places, "batch spans", err));
+    RT_TRY(RT_NEW(&e->drawn, (size_t)z->places, "drawn tokens", err));
     e->scratch_bytes = rt_sample_scratch_bytes(m->hp.n_vocab);
     RT_TRY(rt_new((void **)&e->scratch, (size_t)rt_team_threads(), e->scratch_bytes, "sampler scratch", err));
 out:
@@ -280,6 +287,7 @@ rt_status rt_generate_each(const rt_model *m, const rt_tokenizer *t, const rt_pr
     engine e = {.m = m, .t = t, .o = o, .prompts = prompts};
     RT_TRY(check_input(&e, err));
     if (prompts->n > 0) {
+        RT_TRY(size_for(&e, err));
         RT_TRY(open_engine(&e, err));
         RT_TRY(run(&e, err));
     }
@@ -288,5 +296,59 @@ out:
         *counts = e.counts;
     }
     close_engine(&e);
+    return st;
+}
+
+/* --- many calls ------------------------------------------------------------------------------------------------- */
+
+size_t rt_generator_bytes(const rt_model *m, const rt_generator_size *z)
+{
+    return rt_generate_bytes(m, z->longest, z->max_new, (int)z->places);
+}
+
+rt_status rt_generator_new(rt_generator **out, const rt_model *m, const rt_tokenizer *t, const rt_generator_size *size,
+                           rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_generator *g = NULL;
+    RT_TRY(RT_NEW(&g, 1, "generator", err));
+    g->m = m;
+    g->t = t;
+    g->size = *size;
+    RT_TRY(open_engine(g, err));
+    *out = g;
+    g = NULL;
+out:
+    rt_generator_free(g);
+    return st;
+}
+
+void rt_generator_free(rt_generator *g)
+{
+    if (g != NULL) {
+        close_engine(g);
+        rt_free(g);
+    }
+}
+
+rt_status rt_generator_run(rt_generator *g, const rt_prompt_list *prompts, const rt_generate_options *o,
+                           rt_generate_counts *counts, rt_err *err)
+{
+    rt_status st = RT_OK;
+    g->prompts = prompts;
+    g->o = o;
+    g->next = 0;
+    g->counts = (rt_generate_counts){0};
+    g->slots.n_live = 0; /* an interrupted call may have left some */
+    rt_slots_forget(&g->slots);
+    RT_TRY(check_input(g, err));
+    for (size_t i = 0; i < prompts->n; i++) {
+        RT_BUG_IF(prompts->at(prompts->ud, i).n > g->size.longest || o->max_new > g->size.max_new);
+    }
+    RT_TRY(run(g, err));
+out:
+    if (counts != NULL) {
+        *counts = g->counts;
+    }
     return st;
 }

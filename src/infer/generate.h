@@ -62,6 +62,21 @@ typedef struct rt_generate_counts {
 RT_MUST_USE rt_status rt_generate_each(const rt_model *m, const rt_tokenizer *t, const rt_prompt_list *prompts,
                                        const rt_generate_options *o, rt_generate_counts *counts, rt_err *err);
 
+/* The same for many calls: everything is laid out once, and the model's weights may change between calls. */
+typedef struct rt_generator_size {
+    int64_t longest, max_new; /* tokens of a prompt, and after it */
+    int64_t places;           /* sequences at a time */
+} rt_generator_size;
+typedef struct rt_generator rt_generator;
+/* Borrows model and tokenizer. */
+RT_MUST_USE rt_status rt_generator_new(rt_generator **out, const rt_model *m, const rt_tokenizer *t,
+                                       const rt_generator_size *size, rt_err *err);
+void rt_generator_free(rt_generator *g); /* accepts NULL */
+size_t rt_generator_bytes(const rt_model *m, const rt_generator_size *size);
+/* As rt_generate_each, within the size, whose places stand for o->max_batch. Allocates nothing. */
+RT_MUST_USE rt_status rt_generator_run(rt_generator *g, const rt_prompt_list *prompts, const rt_generate_options *o,
+                                       rt_generate_counts *counts, rt_err *err);
+
 typedef struct rt_generation { /* rt_generation_release frees */
     rt_generated *seq;         /* [n] in the order of the prompts */
     size_t n;

@@ -97,6 +97,14 @@ int64_t rt_slots_take(rt_slots *s, const rt_model *m, const rt_prompt *p, bool s
     return most;
 }
 
+void rt_slots_forget(rt_slots *s)
+{
+    RT_BUG_IF(s->n_live > 0);
+    for (int64_t i = 0; i < s->n; i++) {
+        s->slot[i].held = (rt_prompt){0};
+    }
+}
+
 void rt_slots_sort(rt_slots *s)
 {
     int64_t kept = 0;

@@ -35,6 +35,8 @@ size_t rt_slots_bytes(const rt_model *m, int64_t n, int64_t rows, int64_t most);
 /* Readies the first place behind the live ones for a prompt, and where `share` with as many of its rows as a place
  * (live or not) has: all, then `end` is there too, or whole pieces, never the last row. Returns their number. */
 int64_t rt_slots_take(rt_slots *s, const rt_model *m, const rt_prompt *p, bool share);
+/* What places hold of prompts is void: the weights have changed. None may be live. */
+void rt_slots_forget(rt_slots *s);
 /* Puts the sequences that are done behind the live ones. */
 void rt_slots_sort(rt_slots *s);
 

@@ -287,6 +287,66 @@ static void decoding_allocates_nothing(void **state)
     rt_model_close(m);
 }
 
+typedef struct kept {
+    const rt_prompt *prompts;
+    int32_t ids[6][12];
+    int64_t n[6];
+} kept;
+
+static rt_prompt prompt_of(void *ud, size_t index)
+{
+    return ((const kept *)ud)->prompts[index];
+}
+
+static rt_status keep_text(void *ud, size_t index, const rt_generated *g, rt_err *err)
+{
+    (void)err;
+    kept *k = ud;
+    k->n[index] = g->n;
+    memcpy(k->ids[index], g->ids, (size_t)g->n * sizeof *g->ids);
+    return RT_OK;
+}
+
+/* Also when the weights change in between: nothing that was read with the old ones is used again. */
+static void one_layout_serves_many_calls(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_model *m = long_context_model();
+    rt_prompt *p = random_prompts(6, 2, 12, m->hp.n_vocab, 7);
+    kept k = {.prompts = p};
+    const rt_prompt_list list = {.n = 6, .at = prompt_of, .ud = &k};
+    rt_generate_options o = {
+        .sampling = {.temperature = 1, .seed = 2}, .max_new = 9, .max_batch = 4, .on_end = keep_text, .ud = &k};
+    const rt_generator_size size = {.longest = 16, .max_new = 12, .places = 4};
+    rt_generator *g = NULL;
+    const size_t before = rt_mem_get_stats().live_bytes;
+    assert_ok(rt_generator_new(&g, m, NULL, &size, &err));
+    assert_true(rt_mem_get_stats().live_bytes - before <= rt_generator_bytes(m, &size) + 16384);
+    for (int call = 0; call < 4; call++) {
+        o.first_sequence = (uint64_t)(call / 2);
+        const uint64_t allocations = rt_mem_get_stats().n_alloc;
+        assert_ok(rt_generator_run(g, &list, &o, NULL, &err));
+        assert_int_equal(rt_mem_get_stats().n_alloc, allocations);
+        const rt_generate_options plain = {
+            .sampling = o.sampling, .max_new = 9, .max_batch = 4, .first_sequence = o.first_sequence};
+        rt_generation once = generate(m, p, 6, &plain);
+        for (int i = 0; i < 6; i++) {
+            assert_int_equal(k.n[i], once.seq[i].n);
+            assert_memory_equal(k.ids[i], once.seq[i].ids, (size_t)k.n[i] * sizeof(int32_t));
+        }
+        rt_generation_release(&once);
+        for (int64_t i = 0; i < m->n_elements; i += 7) {
+            m->weights[i] *= 1.5f;
+        }
+        rt_model_refresh(m);
+    }
+    rt_generator_free(g);
+    assert_int_equal(rt_mem_get_stats().live_bytes, before);
+    drop_prompts(p, 6);
+    rt_model_close(m);
+}
+
 /* --- refusals -------------------------------------------------------------------------------------------------- */
 
 static void refused(const rt_model *m, const rt_prompt *p, const rt_generate_options *o, rt_status want,
@@ -355,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_full_context_ends_a_sequence),
         cmocka_unit_test(the_caller_hears_every_token_and_may_stop),
         cmocka_unit_test(decoding_allocates_nothing),
+        cmocka_unit_test(one_layout_serves_many_calls),
         cmocka_unit_test(impossible_requests_are_refused),
         cmocka_unit_test(running_out_of_memory_leaks_nothing),
     };
