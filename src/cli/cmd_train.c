@@ -1,9 +1,10 @@
-/* retort train: a student trained from a cache. */
+/* retort train: a student trained from a cache, or beside its teacher on texts and on what it writes itself. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "flow/online.h"
 #include "flow/student.h"
 #include "teacher/cache_match.h"
 #include "train/trainer.h"
@@ -16,13 +17,23 @@ static const char *const about =
     "the clock. --lora trains a low-rank pair beside each matrix and leaves the matrices as they are: the\n"
     "pairs alone go to RUN/adapter in PEFT's layout, the merged model to RUN/student.\n"
     "\n"
-    "example:  retort train student --cache cache --tokens 200k -o run";
+    "Without a cache --teacher answers while STUDENT trains, on --text and, with --on-policy, on what\n"
+    "STUDENT writes itself: continuations of --prompts, or of the texts' beginnings (docs/on-policy.md).\n"
+    "The licence gate is asked first, and what the teacher scored enters RUN/ledger.jsonl.\n"
+    "\n"
+    "example:  retort train student --cache cache --tokens 200k -o run\n"
+    "example:  retort train run/student --teacher teacher.gguf --text books.jsonl --on-policy 0.5 \\\n"
+    "          --loss jsd --lr 1e-4 --tokens 20k -o run2";
 
 typedef struct train_args {
-    const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute, *lora;
-    double loss_temperature;
+    const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute, *lora, *template, *accept, *reason,
+        *grant;
+    rt_opt_list text, prompts;
+    double loss_temperature, fraction;
+    int64_t sequence;
     bool ignore_memory;
     rt_adapter_options adapter;
+    rt_on_policy_options own;
     rt_train_options o;
 } train_args;
 
@@ -45,8 +56,19 @@ static void print_result(const rt_cli *c, const train_args *a, const rt_train_re
 static rt_status prepare(rt_cli *c, train_args *a)
 {
     rt_err why;
-    if (a->cache == NULL || a->out == NULL) {
-        return rt_fail(&c->err, RT_USAGE, 0, "--cache CACHE and -o RUN are needed");
+    const bool online = a->text.n > 0 || a->fraction != 0;
+    if (a->out == NULL || (a->cache == NULL && !online)) {
+        return rt_fail(&c->err, RT_USAGE, 0,
+                       "-o RUN is needed, and --cache CACHE, or --teacher MODEL with --text FILE or --on-policy");
+    }
+    if (a->prompts.n > 0 && a->fraction == 0) {
+        return rt_fail(&c->err, RT_USAGE, 0,
+                       "--prompts are for the student to continue: say with --on-policy how much");
+    }
+    if (online && (a->cache != NULL || a->teacher == NULL)) {
+        return rt_fail(&c->err, RT_USAGE, 0,
+                       "--text, --on-policy and --prompts go with --teacher MODEL, and without --cache: a cache holds "
+                       "the texts it is about");
     }
     if (rt_losses_parse(a->o.losses, &a->o.n_losses, a->loss, a->loss_temperature, &why) != RT_OK) {
         return rt_fail(&c->err, RT_USAGE, 0, "option '--loss': %s", why.msg);
@@ -81,7 +103,60 @@ static bool needs_teacher(const rt_cache *cache, const train_args *a)
            (rt_losses_distil(a->o.losses, a->o.n_losses) || rt_losses_compare_states(a->o.losses, a->o.n_losses));
 }
 
-static rt_status train(rt_cli *c, train_args *a)
+static rt_precision precision_of(const rt_cli *c)
+{
+    return strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
+}
+
+static rt_status open_student(rt_cli *c, const train_args *a, rt_model **out)
+{
+    const rt_model_options o = {.precision = precision_of(c), .trainable = a->lora == NULL};
+    const rt_status st = rt_model_open(out, c->operands.v[0], &o, &c->err);
+    return st == RT_OK && a->lora != NULL ? rt_model_adapt(*out, &a->adapter, &c->err) : st;
+}
+
+/* The teacher answers while the student trains. */
+static rt_status train_online(rt_cli *c, train_args *a)
+{
+    rt_status st = RT_OK;
+    const char *from = c->operands.v[0];
+    rt_online online = {0};
+    rt_model *student = NULL;
+    rt_tokenizer *t = NULL;
+    rt_train_result result;
+    a->own.fraction = a->fraction;
+    const rt_online_ask ask = {.teacher = a->teacher,
+                               .student = from,
+                               .run = a->out,
+                               .accept = a->accept,
+                               .reason = a->reason,
+                               .grant = a->grant,
+                               .texts = a->text.v,
+                               .n_texts = a->text.n,
+                               .prompts = a->prompts.v,
+                               .n_prompts = a->prompts.n,
+                               .sequence = a->sequence,
+                               .precision = precision_of(c),
+                               .on_policy = a->fraction > 0,
+                               .own = a->own};
+    RT_TRY(rt_on_policy_check(&a->own, &c->err));
+    RT_TRY(rt_tokenizer_open(&t, from, &c->err));
+    if (a->template != NULL) {
+        RT_TRY(rt_chat_set_form(t, a->template, &c->err));
+    }
+    RT_TRY(open_student(c, a, &student));
+    RT_TRY(rt_online_open(&online, &ask, student, t, &a->o, &c->err));
+    RT_TRY(rt_train_run(student, online.source, online.teacher, &a->o, &result, &c->err));
+    RT_TRY(rt_student_save_trained(student, t, from, &online.speaker, a->out, &c->err));
+    print_result(c, a, &result);
+out:
+    rt_online_close(&online);
+    rt_tokenizer_close(t);
+    rt_model_close(student);
+    return st;
+}
+
+static rt_status train_from_cache(rt_cli *c, train_args *a)
 {
     rt_status st = RT_OK;
     rt_model *student = NULL, *teacher = NULL;
@@ -90,16 +165,11 @@ static rt_status train(rt_cli *c, train_args *a)
     rt_source *source = NULL;
     rt_train_result result;
     const char *from = c->operands.v[0];
-    const rt_precision p = strcmp(c->common.precision, "f32") == 0 ? RT_PRECISION_F32 : RT_PRECISION_AUTO;
-    RT_TRY(prepare(c, a));
-    RT_TRY(rt_cli_check_model(c, from));
+    const rt_precision p = precision_of(c);
     RT_TRY(rt_cache_open(&cache, a->cache, &c->err));
     RT_TRY(rt_tokenizer_open(&t, from, &c->err));
     RT_TRY(rt_cache_match_tokenizer(cache, t, from, a->teacher, &c->err));
-    RT_TRY(rt_model_open(&student, from, &(rt_model_options){.precision = p, .trainable = a->lora == NULL}, &c->err));
-    if (a->lora != NULL) {
-        RT_TRY(rt_model_adapt(student, &a->adapter, &c->err));
-    }
+    RT_TRY(open_student(c, a, &student));
     if (needs_teacher(cache, a)) {
         if (a->teacher == NULL) {
             RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head",
@@ -122,6 +192,18 @@ out:
     return st;
 }
 
+static rt_status train(rt_cli *c, train_args *a)
+{
+    rt_status st = prepare(c, a);
+    if (st == RT_OK) {
+        st = rt_cli_check_model(c, c->operands.v[0]);
+    }
+    if (st != RT_OK) {
+        return st;
+    }
+    return a->cache != NULL ? train_from_cache(c, a) : train_online(c, a);
+}
+
 int rt_cmd_train(int argc, char **argv)
 {
     rt_cli c;
@@ -131,6 +213,7 @@ int rt_cmd_train(int argc, char **argv)
                     .optimizer = "adamw",
                     .recompute = "auto",
                     .loss_temperature = 1.0,
+                    .own = rt_on_policy_default(),
                     .o = rt_train_default()};
     const rt_opt opts[] = {
         {"cache", 0, RT_OPT_STR, &a.cache, "CACHE", "folder made by `collect`"},
@@ -138,7 +221,18 @@ int rt_cmd_train(int argc, char **argv)
         {"loss", 0, RT_OPT_STR, &a.loss, "LOSS",
          "forward_kl (default), ce, ..., or terms: forward_kl:0.9,ce:0.1 (docs/losses.md)"},
         {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
-        {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher, for a cache of hidden states"},
+        {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher: for --text, or for a cache of hidden states"},
+        {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents on which --teacher answers now, .jsonl or .txt"},
+        {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence of --text (default 512, or the context)"},
+        {"on-policy", 0, RT_OPT_NUM, &a.fraction, "SHARE", "of a step's tokens that the student writes (default 0)"},
+        {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...",
+         "on-policy: rows with \"prompt\" or \"messages\" to continue (default: beginnings of --text)"},
+        {"template", 0, RT_OPT_STR, &a.template, "NAME", "form of the turns of conversations, as for retort generate"},
+        {"prompt-tokens", 0, RT_OPT_INT, &a.own.prompt_tokens, "N", "on-policy: of a text's beginning (default 64)"},
+        {"new-tokens", 0, RT_OPT_INT, &a.own.new_tokens, "N", "on-policy: written after it at most (default 128)"},
+        {"temp", 0, RT_OPT_NUM, &a.own.temperature, "T", "on-policy: temperature of writing (default 1)"},
+        {"top-p", 0, RT_OPT_NUM, &a.own.top_p, "P", "on-policy: draw among the fewest with this share (default: all)"},
+        {"refresh", 0, RT_OPT_INT, &a.own.refresh, "STEPS", "on-policy: steps a text is used (default 1)"},
         {"budget", 0, RT_OPT_DURATION, &a.o.budget, "TIME", "train so long, e.g. 5m; counted over restarts"},
         {"tokens", 0, RT_OPT_INT, &a.o.tokens, "N", "train on so many tokens"},
         {"steps", 0, RT_OPT_INT, &a.o.steps, "N", "train for so many steps"},
@@ -154,13 +248,19 @@ int rt_cmd_train(int argc, char **argv)
         {"checkpoint-steps", 0, RT_OPT_INT, &a.o.checkpoint_steps, "N", "steps between checkpoints (default: by time)"},
         {"recompute", 0, RT_OPT_STR, &a.recompute, "WHAT",
          "layers (run again going back: less memory), none, auto (default: if short)"},
+        {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",
+         "accept the duties of this licence; recorded in RUN/decisions.jsonl"},
+        {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
+        {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
         {"ignore-memory", 0, RT_OPT_FLAG, &a.ignore_memory, NULL,
          "begin although the prediction exceeds this machine's memory"},
         {0},
     };
-    if (!rt_cli_begin(&c, "train", argc, argv,
-                      "train STUDENT --cache CACHE (--tokens N | --budget TIME) -o RUN [options]", about, opts, 1, 1,
-                      "one student is needed", &code)) {
+    if (!rt_cli_begin(
+            &c, "train", argc, argv,
+            "train STUDENT (--cache CACHE | --teacher MODEL --text FILE...) (--tokens N | --budget TIME) -o RUN "
+            "[options]",
+            about, opts, 1, 1, "one student is needed", &code)) {
         return code;
     }
     return rt_cli_end(&c, train(&c, &a));

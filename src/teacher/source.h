@@ -33,6 +33,10 @@ typedef struct rt_source_options {
     uint64_t draw_seed;
     int64_t n_vocab; /* LABELS from a corpus: the vocabulary its ids belong to; 0: the teacher's, or the least that
                         holds them */
+    /* DENSE: sequences that every batch ends with, as they stand when it is filled; borrowed, NULL: none. They do not
+     * move the cursor, nor count in batch_tokens. */
+    const rt_packed *more;
+    int64_t more_tokens; /* most they ever have */
 } rt_source_options;
 
 typedef struct rt_source_info {
@@ -44,6 +48,7 @@ typedef struct rt_source_info {
     int64_t max_entries;                      /* SAMPLE, TOPK: most entries one position can have */
     double temperature;                       /* of the targets */
     rt_digest hash;                           /* a checkpoint made on another hash must not go on */
+    size_t bytes;                             /* of a teacher that answers while training runs: its activations */
 } rt_source_info;
 
 /* Views, valid until the next call on the same source. */
@@ -53,6 +58,8 @@ typedef struct rt_source_batch {
     int64_t n_rows;              /* positions with a target */
     const int32_t *rows;         /* [n_rows] ascending rows of net */
     const int32_t *labels;       /* [n_rows] realised next ids */
+    const int64_t *positions;    /* [n_rows] in the packed corpus, or in `more`; NULL from a cache */
+    int64_t n_more;              /* the last so many rows are of `more` */
     const rt_target *targets;    /* [n_rows] LABELS, SAMPLE, TOPK; NULL otherwise */
     const float *teacher_hidden; /* HIDDEN: [n_rows, d_model], in the order of `rows` */
     const rt_model *teacher;     /* DENSE */
@@ -71,9 +78,9 @@ RT_MUST_USE rt_status rt_source_from_corpus(rt_source **out, const rt_packed *p,
 void rt_source_close(rt_source *s); /* accepts NULL */
 const rt_source_info *rt_source_get_info(const rt_source *s);
 
-/* Fills `b` with whole sequences from the cursor on, at most batch_tokens tokens but always one sequence, and moves the
- * cursor behind them. Runs the teacher where the kind asks for it. Fails only on a damaged cache or a cursor out of
- * range. */
+/* Fills `b` with whole sequences from the cursor on, at most batch_tokens tokens but always one sequence (where
+ * batch_tokens is 0, none), and moves the cursor behind them. Runs the teacher where the kind asks for it. Fails only
+ * on a damaged cache or a cursor out of range. */
 RT_MUST_USE rt_status rt_source_next(rt_source *s, rt_source_cursor *cursor, int64_t batch_tokens, rt_source_batch *b,
                                      rt_err *err);
 /* Tokens the next batch would hold: lets a budget be kept without reading. */

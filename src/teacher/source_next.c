@@ -63,12 +63,19 @@ out:
 int64_t rt_source_peek_tokens(rt_source *s, const rt_source_cursor *cursor, int64_t batch_tokens)
 {
     rt_source_cursor c = *cursor;
-    int64_t n_tokens;
-    RT_BUG_IF(walk(s, &c, batch_tokens, &n_tokens, NULL, NULL) != RT_OK);
+    int64_t n_tokens = 0;
+    RT_BUG_IF(batch_tokens > 0 && walk(s, &c, batch_tokens, &n_tokens, NULL, NULL) != RT_OK);
     return n_tokens;
 }
 
 /* ---- content ---- */
+
+static void add_more(rt_source *s)
+{
+    for (size_t i = 0; s->o.more && i < s->o.more->n_sequences; i++) {
+        rt_gather_add_packed(&s->g, s->o.more, (int64_t)i);
+    }
+}
 
 static void copy_targets(rt_source *s, int64_t row0)
 {
@@ -170,19 +177,25 @@ rt_status rt_source_next(rt_source *s, rt_source_cursor *cursor, int64_t batch_t
 {
     rt_status st = RT_OK;
     rt_source_cursor c = *cursor;
-    int64_t n_tokens;
+    int64_t n_tokens, n_rows;
     if (c.epoch < 0 || c.index < 0 || c.index >= s->info.n_sequences) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "place %lld of epoch %lld is outside the data (%lld sequences)",
                     (long long)c.index, (long long)c.epoch, (long long)s->info.n_sequences);
     }
     RT_BUG_IF(batch_tokens > s->g.max_tokens);
     rt_gather_clear(&s->g);
-    RT_TRY(walk(s, &c, batch_tokens, &n_tokens, s->cache ? take_cached : take_packed, err));
+    if (batch_tokens > 0) {
+        RT_TRY(walk(s, &c, batch_tokens, &n_tokens, s->cache ? take_cached : take_packed, err));
+    }
+    n_rows = s->g.n_rows;
+    add_more(s);
     *b = (rt_source_batch){.net = rt_gather_batch(&s->g),
                            .n_sequences = s->g.n_sequences,
                            .n_rows = s->g.n_rows,
                            .rows = s->g.rows,
                            .labels = s->g.labels,
+                           .positions = s->cache ? NULL : s->g.positions,
+                           .n_more = s->g.n_rows - n_rows,
                            .targets = s->targets,
                            .teacher_hidden = s->hidden};
     answer(s, b);

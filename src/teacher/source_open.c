@@ -8,7 +8,8 @@
 static rt_status make_buffers(rt_source *s, rt_err *err)
 {
     rt_status st = RT_OK;
-    size_t n, n_tokens = (size_t)(s->o.max_batch_tokens > s->info.sequence ? s->o.max_batch_tokens : s->info.sequence);
+    const int64_t least = s->o.max_batch_tokens > s->info.sequence ? s->o.max_batch_tokens : s->info.sequence;
+    size_t n, n_tokens = (size_t)(least + s->o.more_tokens);
     RT_TRY(rt_gather_init(&s->g, (int64_t)n_tokens, err));
     for (int i = 0; i < 2; i++) {
         RT_TRY(RT_NEW(&s->order[i], (size_t)s->info.n_sequences, "order of sequences", err));
@@ -137,6 +138,10 @@ static rt_status check_request(rt_source_kind kind, const rt_model *teacher, con
     if (kind == RT_SOURCE_LABELS) {
         return RT_OK;
     }
+    if (kind == RT_SOURCE_SAMPLE && o->more) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "the teacher's whole distribution is needed at text that is not in the corpus");
+    }
     if (kind != RT_SOURCE_SAMPLE && kind != RT_SOURCE_DENSE) {
         return rt_fail(err, RT_USAGE, 0, "an online teacher gives dense or sampled targets only");
     }
@@ -154,6 +159,9 @@ static void describe_corpus(rt_source *s, rt_source_kind kind)
     const rt_model *t = s->teacher;
     s->info.kind = kind;
     s->info.sequence = s->packed->sequence;
+    if (s->o.more && s->o.more->sequence > s->info.sequence) {
+        s->info.sequence = s->o.more->sequence;
+    }
     s->info.n_vocab = s->o.n_vocab > 0 ? s->o.n_vocab : least_vocabulary(s->packed);
     if (t) {
         s->info.n_vocab = kind != RT_SOURCE_LABELS || s->o.n_vocab == 0 ? t->hp.n_vocab : s->o.n_vocab;
@@ -180,15 +188,16 @@ static rt_status make_teacher(rt_source *s, rt_err *err)
     RT_TRY(rt_packed_check(s->packed, s->teacher, err));
     if (s->info.kind == RT_SOURCE_DENSE) {
         RT_TRY(rt_acts_new(&s->acts, s->teacher, s->g.max_tokens, s->info.sequence, RT_NET_FORWARD, err));
+        s->info.bytes = rt_acts_bytes(s->teacher, s->g.max_tokens, s->info.sequence, RT_NET_FORWARD);
     } else {
-        RT_TRY(rt_answers_new(&s->answers, s->teacher,
-                              &(rt_answer_options){.kind = RT_CACHE_SAMPLE,
-                                                   .draws = s->o.draws,
-                                                   .temperature = s->o.temperature,
-                                                   .seed = s->o.draw_seed,
-                                                   .max_tokens = s->g.max_tokens,
-                                                   .max_span = s->info.sequence},
-                              err));
+        const rt_answer_options o = {.kind = RT_CACHE_SAMPLE,
+                                     .draws = s->o.draws,
+                                     .temperature = s->o.temperature,
+                                     .seed = s->o.draw_seed,
+                                     .max_tokens = s->g.max_tokens,
+                                     .max_span = s->info.sequence};
+        RT_TRY(rt_answers_new(&s->answers, s->teacher, &o, err));
+        s->info.bytes = rt_answers_bytes(s->teacher, &o);
     }
 out:
     return st;

@@ -255,6 +255,15 @@ out:
     return st;
 }
 
+int64_t rt_document_prompt(const rt_corpus *c, const rt_document *d, int64_t otherwise)
+{
+    int64_t n = 0;
+    while (n < d->n && c->mask[d->first + n] == 0) {
+        n++;
+    }
+    return n > 1 ? n : otherwise < d->n ? otherwise : d->n;
+}
+
 void rt_corpus_release(rt_corpus *c)
 {
     rt_ids_release(&c->ids);

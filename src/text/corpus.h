@@ -39,6 +39,9 @@ typedef struct rt_corpus_options {
  * Zero documents is RT_INPUT. Each path must exist. */
 RT_MUST_USE rt_status rt_corpus_load(rt_corpus *c, const rt_tokenizer *t, const rt_corpus_options *o, rt_err *err);
 void rt_corpus_release(rt_corpus *c);
+/* What is asked in a document, in tokens: all before the first that counts; in a text that counts from its beginning (a
+ * BOS before it does not), the first `otherwise`. */
+int64_t rt_document_prompt(const rt_corpus *c, const rt_document *d, int64_t otherwise);
 
 /* Packing: documents are cut into pieces of at most `sequence` tokens; pieces fill sequences of exactly up to
  * `sequence` tokens, first fit in document order. Attention never crosses a piece. Pieces of opened documents all begin

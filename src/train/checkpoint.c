@@ -90,6 +90,11 @@ static json_t *number_or_null(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+static bool set_optional(json_t *j, const char *key, json_t *value)
+{
+    return !value || json_object_set(j, key, value) == 0;
+}
+
 static json_t *state_to_json(const rt_checkpoint *c)
 {
     const rt_train_counts *n = &c->counts;
@@ -109,7 +114,8 @@ static json_t *state_to_json(const rt_checkpoint *c)
     json_t *rest = json_pack("{s:O, s:i, s:O, s:O, s:I}", "decisions", c->decisions, "in_force", c->in_force, "config",
                              c->config, "machine", c->machine, "metrics_bytes", (json_int_t)c->metrics_bytes);
     bool whole = j && measured && retained && rest && json_object_update(j, measured) == 0 &&
-                 json_object_update(j, retained) == 0 && json_object_update(j, rest) == 0;
+                 json_object_update(j, retained) == 0 && json_object_update(j, rest) == 0 &&
+                 set_optional(j, "on_policy", c->on_policy) && set_optional(j, "ledger", c->ledger);
     json_decref(measured);
     json_decref(retained);
     json_decref(rest);
@@ -159,6 +165,8 @@ static rt_status state_from_json(rt_checkpoint *c, const char *path, rt_err *err
     c->in_force = (int)rt_json_i64(j, "in_force", -1);
     c->config = json_object_get(j, "config");
     c->machine = json_object_get(j, "machine");
+    c->on_policy = json_object_get(j, "on_policy");
+    c->ledger = json_object_get(j, "ledger");
     c->metrics_bytes = rt_json_i64(j, "metrics_bytes", -1);
     if (n->step < 0 || n->tokens < 0 || n->rows < 0 || n->cursor.epoch < 0 || n->cursor.index < 0 ||
         c->metrics_bytes < 0 || !json_is_array(c->decisions) || !json_is_object(c->config)) {

@@ -37,6 +37,8 @@ typedef struct rt_checkpoint {
     int in_force;      /* how many of them had taken effect */
     json_t *config;    /* settings and hashes; must be equal to go on */
     json_t *machine;   /* what equal bits depend on */
+    json_t *on_policy; /* the student's text, NULL: none */
+    json_t *ledger;    /* mark of an online teacher's ledger, NULL: none */
     int64_t metrics_bytes;
     json_t *doc; /* owns the objects above after loading */
 } rt_checkpoint;

@@ -28,6 +28,7 @@ typedef struct rt_run {
     int64_t saved_step;                      /* which it was, -1: none by this process */
     double checkpoint_took, validation_took; /* seconds, the latest */
     size_t predicted_bytes;
+    rt_alarm alarm; /* of the student's text: while there is one no checkpoint is made, the last is from before */
     bool resumed;
 } rt_run;
 
@@ -40,6 +41,13 @@ size_t rt_run_fit(rt_train_options *o, const rt_model *student, const rt_source_
                   int64_t available);
 void rt_run_release(rt_run *r);
 double rt_run_active(const rt_run *r);
+
+/* run_on_policy.c: text of the student's own. */
+int64_t rt_run_corpus_tokens(const rt_run *r); /* of a step, at most; the student writes the others */
+int64_t rt_run_batch_capacity(const rt_train_options *o, const rt_source_info *source); /* tokens a step can have */
+/* Writes when it is time, and says in metrics what was written. RT_NUMERIC when the student has collapsed. */
+RT_MUST_USE rt_status rt_run_write(rt_run *r, rt_err *err);
+RT_MUST_USE rt_status rt_run_restore_text(rt_run *r, const rt_checkpoint *c, rt_err *err);
 
 /* run_config.c: what must be equal for a run to go on, and what equal bits depend on. NULL: memory is out. */
 json_t *rt_run_config(const rt_run *r);

@@ -71,6 +71,10 @@ json_t *rt_run_config(const rt_run *r)
         }
         json_decref(muon);
     }
+    if (j && o->on_policy && json_object_set_new(j, "on_policy", rt_on_policy_config(o->on_policy)) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
     return j;
 }
 

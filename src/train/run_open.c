@@ -75,19 +75,41 @@ static rt_status check_options(const rt_train_options *o, rt_err *err)
     return check_length(o, err);
 }
 
+/* Its labels are the student's own words: to learn them is to learn to repeat oneself. */
+static rt_status check_own_text(const rt_run *r, rt_err *err)
+{
+    const rt_train_options *o = &r->o;
+    if (!o->on_policy || rt_on_policy_share(o->on_policy) == 0) {
+        return RT_OK;
+    }
+    if (r->info.kind != RT_SOURCE_DENSE) {
+        return rt_fail(err, RT_USAGE, 0, "what the student writes must be judged by a teacher that answers now");
+    }
+    for (int i = 0; i < o->n_losses; i++) {
+        if (o->losses[i].loss.kind == RT_LOSS_CE) {
+            return rt_fail(err, RT_USAGE, 0,
+                           "loss 'ce' would teach the student its own words: on its own text take losses that compare "
+                           "with the teacher, e.g. reverse_kl or jsd");
+        }
+    }
+    return RT_OK;
+}
+
 /* --- length ----------------------------------------------------------------------------------------------------- */
 
-/* Steps until `tokens` have been seen: batches are walked as the source will form them. */
-static int64_t steps_for_tokens(rt_source *source, const rt_source_info *info, int64_t tokens, int64_t batch_tokens)
+/* Steps until `tokens` have been seen: batches are walked as the source will form them; `own` is what the student adds
+ * to each. */
+static int64_t steps_for_tokens(rt_source *source, const rt_source_info *info, int64_t tokens, int64_t batch_tokens,
+                                int64_t own)
 {
     rt_source_cursor at = {0};
     int64_t steps = 0, seen = 0;
     while (seen < tokens) {
         int64_t batch = rt_source_peek_tokens(source, &at, batch_tokens);
-        if (batch <= 0) {
+        if (batch + own <= 0) {
             break;
         }
-        seen += batch;
+        seen += batch + own;
         steps++;
         for (int64_t left = batch; left > 0;) {
             left -= rt_source_peek_tokens(source, &at, 1);
@@ -107,7 +129,8 @@ static void make_plan(rt_run *r)
     if (o->steps > 0) {
         total = o->steps;
     } else if (o->tokens > 0) {
-        total = steps_for_tokens(r->source, &r->info, o->tokens, o->batch_tokens);
+        const int64_t corpus = rt_run_corpus_tokens(r);
+        total = steps_for_tokens(r->source, &r->info, o->tokens, corpus, o->batch_tokens - corpus);
     }
     rt_plan_init(&r->plan, &s, o->decay, o->warmup, total, o->budget);
 }
@@ -127,10 +150,10 @@ bool rt_recompute_from_name(const char *name, rt_recompute *out)
     return false;
 }
 
-static rt_step_options step_options(const rt_train_options *o, const rt_model *teacher)
+static rt_step_options step_options(const rt_train_options *o, const rt_source_info *source, const rt_model *teacher)
 {
     rt_step_options s = {.n_losses = o->n_losses,
-                         .batch_tokens = o->batch_tokens,
+                         .batch_tokens = rt_run_batch_capacity(o, source),
                          .micro_tokens = o->micro_tokens,
                          .recompute = o->recompute == RT_RECOMPUTE_LAYERS,
                          .teacher = teacher};
@@ -146,7 +169,7 @@ static int64_t usual_micro_tokens(const rt_train_options *o)
 size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, const rt_model *teacher,
                       const rt_train_options *o)
 {
-    rt_step_options s = step_options(o, teacher);
+    rt_step_options s = step_options(o, source, teacher);
     if (s.micro_tokens == 0) {
         s.micro_tokens = usual_micro_tokens(o);
     }
@@ -185,12 +208,15 @@ static rt_status fit_memory(rt_run *r, rt_err *err)
 {
     const int64_t available = rt_mem_available();
     const size_t need = rt_run_fit(&r->o, r->student, &r->info, r->teacher, available);
-    r->predicted_bytes = need + rt_model_trainable_bytes(r->student);
-    rt_log(RT_LOG_INFO, "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f%s",
+    const size_t text = r->info.bytes + (r->o.on_policy ? rt_on_policy_bytes(r->o.on_policy) : 0); /* taken already */
+    r->predicted_bytes = need + text + rt_model_trainable_bytes(r->student);
+    rt_log(RT_LOG_INFO,
+           "training takes %.0f MB: student %.0f, optimiser %.0f, activations of %lld tokens %.0f%s, of an online "
+           "teacher and a writing student %.0f",
            (double)r->predicted_bytes / 1e6, (double)rt_model_trainable_bytes(r->student) / 1e6,
            (double)rt_optim_bytes(r->student, &r->o.optim) / 1e6, (long long)r->o.micro_tokens,
            (double)(need - rt_optim_bytes(r->student, &r->o.optim)) / 1e6,
-           r->o.recompute == RT_RECOMPUTE_LAYERS ? ", layers run again in the backward pass" : "");
+           r->o.recompute == RT_RECOMPUTE_LAYERS ? " (layers run again in the backward pass)" : "", (double)text / 1e6);
     if (available >= 0 && need > (size_t)available && !r->o.ignore_memory) {
         return rt_fail(err, RT_MEMORY, 0,
                        "training needs %.2f GB more memory, the machine has %.2f GB: take %sa smaller student, shorter "
@@ -241,13 +267,17 @@ static void start_counts(rt_train_counts *n)
 
 static rt_status start_afresh(rt_run *r, rt_err *err)
 {
-    rt_str formula = {0};
+    rt_str formula = {0}, text = {0};
     rt_losses_formula(&formula, r->o.losses, r->o.n_losses);
-    rt_log(RT_LOG_INFO, "minimises %s", rt_str_cstr(&formula));
-    json_t *header =
-        json_pack("{s:i, s:s, s:O, s:O, s:I}", "retort_metrics", 1, "formula", rt_str_cstr(&formula), "config",
-                  r->config, "machine", r->machine, "predicted_bytes", (json_int_t)r->predicted_bytes);
+    if (r->o.on_policy) {
+        rt_on_policy_describe(r->o.on_policy, &text);
+    }
+    rt_log(RT_LOG_INFO, "minimises %s%s%s", rt_str_cstr(&formula), text.n ? " on " : "", rt_str_cstr(&text));
+    json_t *header = json_pack("{s:i, s:s, s:s*, s:O, s:O, s:I}", "retort_metrics", 1, "formula", rt_str_cstr(&formula),
+                               "text", text.n ? rt_str_cstr(&text) : NULL, "config", r->config, "machine", r->machine,
+                               "predicted_bytes", (json_int_t)r->predicted_bytes);
     rt_str_release(&formula);
+    rt_str_release(&text);
     if (!header) {
         return rt_fail(err, RT_MEMORY, 0, "no memory for the header of '%s'", r->metrics_path);
     }
@@ -276,7 +306,8 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     r->cpu0 = rt_cpu_seconds();
     start_counts(&r->n);
     RT_TRY(check_options(o, err));
-    const rt_step_options asked = step_options(o, teacher);
+    RT_TRY(check_own_text(r, err));
+    const rt_step_options asked = step_options(o, &r->info, teacher);
     RT_TRY(rt_step_check(student, &r->info, &asked, err));
     RT_TRY(make_paths(r, err));
     RT_TRY(rt_prior_find(&prior, r, err));
@@ -291,7 +322,7 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
         RT_TRY(rt_projections_init(&r->projections, o->losses, o->n_losses, teacher->hp.d_model, student->hp.d_model,
                                    o->seed, err));
     }
-    rt_step_options settled = step_options(&r->o, teacher);
+    rt_step_options settled = step_options(&r->o, &r->info, teacher);
     settled.projections = &r->projections;
     RT_TRY(rt_step_new(&r->step, student, &r->info, &settled, err));
     if (o->retain != NULL) {

@@ -222,6 +222,7 @@ rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
     r->active0 = r->n.active;
     r->resumed = true;
     if (p->own) {
+        RT_TRY(rt_run_restore_text(r, &p->c, err));
         RT_TRY(restore_metrics(p, r, &lost, err));
         forget_lost(r);
         r->active0 = fmax(r->active0, lost); /* seconds of steps that were lost are spent all the same */
@@ -240,10 +241,30 @@ out:
 
 /* --- saving ----------------------------------------------------------------------------------------------------- */
 
+/* The ledger is ahead of the weights, never behind them. */
+static rt_status add_text(rt_run *r, rt_checkpoint *c, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_ledger_mark mark;
+    if (r->o.on_policy) {
+        c->on_policy = rt_on_policy_json(r->o.on_policy);
+    }
+    if (r->o.scored) {
+        RT_TRY(rt_scored_commit(r->o.scored, r->n.step, &mark, err));
+        c->ledger = rt_ledger_mark_json(&mark);
+    }
+    if ((r->o.on_policy && !c->on_policy) || (r->o.scored && !c->ledger)) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the text of a checkpoint");
+    }
+out:
+    return st;
+}
+
 rt_status rt_run_save(rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_checkpoint c = {.config = r->config, .machine = r->machine, .in_force = r->plan.in_force};
+    RT_TRY(add_text(r, &c, err));
     RT_TRY(rt_metrics_sync(&r->metrics, err));
     c.metrics_bytes = r->metrics.bytes;
     r->n.active = rt_run_active(r);
@@ -263,6 +284,8 @@ rt_status rt_run_save(rt_run *r, rt_err *err)
     RT_TRY(rt_metrics_end(&r->metrics, err));
 out:
     json_decref(c.decisions);
+    json_decref(c.on_policy);
+    json_decref(c.ledger);
     return st;
 }
 

@@ -93,7 +93,11 @@ static rt_status one_step(rt_run *r, rt_step_report *report, rt_err *err)
     rt_source_cursor cursor = r->n.cursor, retained = r->n.retained;
     double t0 = rt_now();
     step_line line = {.lr = rt_schedule_lr(&r->plan.schedule, r->n.step)};
-    RT_TRY(rt_source_next(r->source, &cursor, r->o.batch_tokens, &batch, err));
+    RT_TRY(rt_run_write(r, err));
+    RT_TRY(rt_source_next(r->source, &cursor, rt_run_corpus_tokens(r), &batch, err));
+    if (r->o.scored) {
+        rt_scored_add(r->o.scored, &batch);
+    }
     rt_step_weigh(r->step, r->n.step);
     RT_TRY(rt_step_run(r->step, &batch, r->optim.grads, &line.s, err));
     if (r->retain != NULL) {
@@ -206,7 +210,7 @@ static bool checkpoint_due(const rt_run *r)
     bool by_time = o->checkpoint_seconds > 0 && rt_now() - r->t_checkpoint >= o->checkpoint_seconds;
     bool best = r->n.best_step == r->n.step; /* the weights of the best validation must be on disk */
     bool passed = o->retain != NULL && o->retain->keep && r->n.passed_step == r->n.step;
-    return (by_steps || by_time || best || passed) && r->saved_step != r->n.step;
+    return (by_steps || by_time || best || passed) && r->saved_step != r->n.step && r->alarm == RT_ALARM_NONE;
 }
 
 /* --- the loop --------------------------------------------------------------------------------------------------- */
@@ -281,7 +285,11 @@ static rt_status loop(rt_run *r, rt_progress *p, rt_step_report *last, rt_err *e
         if (rt_interrupted()) {
             RT_TRY(give_up_for_signal(r, err));
         }
-        RT_TRY(one_step(r, last, err));
+        st = one_step(r, last, err);
+        if (st == RT_CANCELLED) { /* while the student was writing: nothing of the step has been done */
+            RT_TRY(give_up_for_signal(r, err));
+        }
+        RT_TRY(st);
         show(r, p, last);
         RT_TRY(maybe_look(r, err));
         RT_TRY(maybe_validate(r, err));
@@ -386,6 +394,9 @@ rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *tea
         RT_TRY(st);
     }
     RT_TRY(finish(&r, err));
+    if (o->scored) {
+        RT_TRY(rt_scored_finish(o->scored, err));
+    }
     RT_TRY(rt_retain_judge(r.retain, &r.n, true, err));
     RT_TRY(choose_weights(&r, result, err));
     result->tokens_per_s = tokens_per_s(&r, &result->last);

@@ -4,9 +4,11 @@
 #define RT_TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
+#include "train/on_policy.h"
 #include "train/optim.h"
 #include "train/plan.h"
 #include "train/retain.h"
+#include "train/scored.h"
 #include "train/step.h"
 
 /* KL to the teacher in nats and top-1 agreement (0..1) of `m` on held-out text. */
@@ -28,6 +30,9 @@ typedef struct rt_train_options {
     const char *replay; /* run directory whose schedule decisions are repeated */
 
     int64_t batch_tokens; /* a step, at most; whole sequences */
+    /* Text of the student's own, part of a step's tokens: the source was opened with it as its `more`. NULL: none */
+    rt_on_policy *on_policy;
+    rt_scored *scored;    /* an online teacher's ledger; NULL: the source answers from a cache, or has no teacher */
     int64_t micro_tokens; /* 0: what fits into memory, up to 1024 */
     rt_recompute recompute;
 
@@ -60,14 +65,16 @@ typedef struct rt_train_result {
     double final_kl, final_top1; /* validation of the weights left in the student; NAN: none */
     int64_t weights_step;        /* step those weights are from: the last, or the best validated */
     double tokens_per_s;         /* recent pace of this call; of a very short one, the mean of the run */
-    size_t predicted_bytes;      /* model, optimiser, activations, head */
+    size_t predicted_bytes;      /* model, optimiser, activations, head; of an online teacher and of a student that
+                                    writes, their activations too */
     bool resumed, comparable;    /* comparable: bits equal to an uninterrupted run on this machine */
 } rt_train_result;
 
 /* Trains `student` in place. Borrows everything. `teacher`: for HIDDEN and DENSE sources. `source` must have been
  * opened for o->batch_tokens. On RT_CANCELLED (a signal) a checkpoint has been saved; on RT_NUMERIC the last one is
- * untouched. When validation found an earlier step better than the last, its weights are left in the student.
- * RT_FINDING where what was to be retained is lost. */
+ * untouched, and where the student collapsed on its own text, from before the first alarm. When validation found an
+ * earlier step better than the last, its weights are left in the student. RT_FINDING where what was to be retained is
+ * lost. */
 RT_MUST_USE rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *teacher,
                                    const rt_train_options *o, rt_train_result *r, rt_err *err);
 

@@ -1,7 +1,7 @@
 """What `train` minimises and by which rule, as it is asked for and as it is recorded."""
 import json
 
-from program import INPUT, USAGE, ProgramTest, main
+from program import INPUT, USAGE, ProgramTest, main, whole_tokenizer
 
 
 class Train(ProgramTest):
@@ -49,6 +49,56 @@ class Train(ProgramTest):
         self.train("again", "--optimizer", "muon", "--threads", 1)
         self.assertNotEqual(self.weights("muon"), self.weights("adamw"))
         self.assertEqual(self.weights("muon"), self.weights("again"))
+
+    def beside(self, run, *options):
+        self.ok("train", self.teacher, "--teacher", self.teacher, "--text", self.texts(n=24), "--steps", 3,
+                "--batch-tokens", 256, "--sequence", 64, "--prompt-tokens", 8, "--new-tokens", 16, "-o", run, *options)
+        with open(self.dir / run / "metrics.jsonl", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+    def test_a_teacher_answers_while_the_student_trains(self):
+        self.teacher = self.tiny_model("teacher")
+        header, *lines = self.beside("run")
+        self.assertNotIn("text", header)
+        self.assertEqual([line["step"] for line in lines if "loss" in line], [1, 2, 3])
+        self.assertTrue((self.dir / "run/student/README.md").exists())
+        ledger = self.ok_json("ledger", "verify", "run/ledger.jsonl")
+        self.assertEqual(ledger["positions"], sum(line["rows"] for line in lines if "loss" in line))
+
+    def test_the_student_writes_its_share_and_the_run_says_so(self):
+        self.teacher = self.tiny_model("teacher")
+        header, *lines = self.beside("run", "--on-policy", 0.5, "--loss", "reverse_kl", "--refresh", 2)
+        for part in ("0.5 of a step's tokens written by the student", "the rest from the corpus"):
+            self.assertIn(part, header["text"])
+        self.assertEqual(header["config"]["on_policy"]["refresh"], 2)
+        self.assertEqual([line["step"] for line in lines if line.get("event") == "written"], [0, 2])
+        origins = [json.loads(line).get("origin") for line in (self.dir / "run/ledger.jsonl").read_text().splitlines()]
+        self.assertIn("written by the student", origins)
+
+    def test_a_student_can_learn_on_prompts_alone(self):
+        tokenizer = json.dumps(whole_tokenizer())
+        for spare, mark in ("<|spare257|>", "<|im_start|>"), ("<|spare258|>", "<|im_end|>"):
+            tokenizer = tokenizer.replace(spare, mark)
+        self.teacher = self.tiny_model("teacher", tokenizer=tokenizer)
+        prompts = self.write_lines("prompts.jsonl", [{"prompt": f"What is {i} and {i}?"} for i in range(9)])
+        self.ok("train", self.teacher, "--teacher", self.teacher, "--prompts", prompts, "--on-policy", 1, "--loss", "jsd", "--template", "chatml",
+                "--steps", 2, "--batch-tokens", 256, "--new-tokens", 16, "-o", "run")
+
+    def test_an_online_run_that_cannot_be_is_refused(self):
+        self.teacher = self.tiny_model("teacher")
+        texts = ("--text", self.texts(n=24))
+        beside = ("--teacher", self.teacher, *texts)
+        for options, says in (
+            (texts, "go with --teacher MODEL"),
+            ((*beside, "--cache", "cache"), "without --cache"),
+            ((*beside, "--on-policy", 2), "0 to 1 of a step's tokens"),
+            ((*beside, "--on-policy", 0.5, "--loss", "ce"), "its own words"),
+            ((*beside, "--prompts", "p.jsonl"), "say with --on-policy how much"),
+            (("--teacher", self.teacher, "--on-policy", 0.5), "texts are needed"),
+            (("--teacher", self.teacher), "--teacher MODEL with --text FILE"),
+        ):
+            with self.subTest(options):
+                self.refused(USAGE, "train", self.teacher, "--steps", 3, "-o", "none", *options, says=says)
 
     def test_what_cannot_be_minimised_is_refused(self):
         self.collected("--draws", 4)
