@@ -1,4 +1,5 @@
-/* compare.c - one row of logits against another: KL(p|q), acceptance sum min(p, q), agreement of the most probable. */
+/* compare.c - one row of logits against another: KL(p|q) and KL(q|p), acceptance sum min(p, q), agreement of the most
+ * probable. */
 #include "audit/compare.h"
 
 #include <math.h>
@@ -55,7 +56,14 @@ static double sum_min(const float *restrict p, const float *restrict q, int64_t 
     SUM_OVER_VOCABULARY(p[j] < q[j] ? p[j] : q[j]);
 }
 
-void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label)
+static void softmax_of(float *p, const float *logits, float lse, int64_t v)
+{
+    memcpy(p, logits, (size_t)v * sizeof *p);
+    rt_kernels_get()->softmax_scale(p, v, 1.0f, lse, 1.0f);
+}
+
+void rt_compare_rows(double value[RT_N_MEASURES], const float *z, const float *t, float *scratch, int64_t v,
+                     int32_t label)
 {
     const rt_kernels *k = rt_kernels_get();
     const float lse = k->logsumexp(z, v, 1.0f, NULL);
@@ -69,10 +77,11 @@ void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, floa
     const float t_lse = k->logsumexp(t, v, 1.0f, NULL);
     value[RT_MEASURE_TEACHER_NLL] = (double)t_lse - (double)t[label];
     value[RT_MEASURE_TOP1] = top == k->argmax(t, v);
-    memcpy(p, t, (size_t)v * sizeof *p);
-    k->softmax_scale(p, v, 1.0f, t_lse, 1.0f);
+    float *p = scratch, *q = scratch + v;
+    softmax_of(p, t, t_lse, v);
+    softmax_of(q, z, lse, v);
     value[RT_MEASURE_ENTROPY] = -sum_log(p, t, t_lse, v);
     value[RT_MEASURE_KL] = sum_log_ratio(p, t, z, t_lse - lse, v);
-    k->softmax_scale(z, v, 1.0f, lse, 1.0f);
-    value[RT_MEASURE_ACCEPTANCE] = sum_min(p, z, v);
+    value[RT_MEASURE_REVERSE_KL] = sum_log_ratio(q, z, t, lse - t_lse, v);
+    value[RT_MEASURE_ACCEPTANCE] = sum_min(p, q, v);
 }

@@ -10,14 +10,15 @@ enum {
     RT_MEASURE_RIGHT,      /* is it the token that follows */
     RT_MEASURE_TEACHER_NLL,
     RT_MEASURE_KL,
+    RT_MEASURE_REVERSE_KL,
     RT_MEASURE_TOP1,
     RT_MEASURE_ACCEPTANCE,
     RT_MEASURE_ENTROPY, /* of the teacher's distribution, nats */
     RT_N_MEASURES
 };
 
-/* Student logits z[v], overwritten; teacher logits t[v], NULL: the values from the teacher's on are not set. p: scratch
- * of v floats. */
-void rt_compare_rows(double value[RT_N_MEASURES], float *z, const float *t, float *p, int64_t v, int32_t label);
+/* Student logits z[v]; teacher logits t[v], NULL: the values from the teacher's on are not set. scratch: 2 v floats. */
+void rt_compare_rows(double value[RT_N_MEASURES], const float *z, const float *t, float *scratch, int64_t v,
+                     int32_t label);
 
 #endif

@@ -23,10 +23,10 @@ json_t *rt_fidelity_json(const rt_fidelity *f)
     if (j == NULL || f->kl.n == 0) {
         return j;
     }
-    json_t *beside =
-        json_pack("{s:o, s:o, s:o, s:o, s:o}", "teacher_perplexity", rt_number_json(exp(f->teacher_nll.mean)),
-                  "teacher_nll", rt_stat_json(&f->teacher_nll), "kl", rt_stat_json(&f->kl), "top1",
-                  rt_stat_json(&f->top1), "acceptance", rt_stat_json(&f->acceptance));
+    json_t *beside = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "teacher_perplexity",
+                               rt_number_json(exp(f->teacher_nll.mean)), "teacher_nll", rt_stat_json(&f->teacher_nll),
+                               "kl", rt_stat_json(&f->kl), "reverse_kl", rt_stat_json(&f->reverse_kl), "top1",
+                               rt_stat_json(&f->top1), "acceptance", rt_stat_json(&f->acceptance));
     if (beside == NULL || json_object_update(j, beside) != 0) {
         json_decref(j);
         j = NULL;

@@ -142,7 +142,7 @@ static rt_status open_pass(pass *p, rt_err *err)
         p->n_vocab = p->teacher->hp.n_vocab;
     }
     if (p->teacher != NULL) {
-        p->stride = (p->n_vocab + 15) / 16 * 16;
+        p->stride = (2 * p->n_vocab + 15) / 16 * 16;
         need.bytes = p->stride * rt_team_threads() * (int64_t)sizeof *p->scratch;
     }
     RT_TRY(rt_pass_rows(&rows, p->m, &need, err));
@@ -354,6 +354,7 @@ static rt_fidelity conclude(const sums *s, const rt_heldout *h)
     return (rt_fidelity){.nll = stat[RT_MEASURE_NLL],
                          .teacher_nll = stat[RT_MEASURE_TEACHER_NLL],
                          .kl = stat[RT_MEASURE_KL],
+                         .reverse_kl = stat[RT_MEASURE_REVERSE_KL],
                          .top1 = stat[RT_MEASURE_TOP1],
                          .acceptance = stat[RT_MEASURE_ACCEPTANCE],
                          .positions = h->n_positions,

@@ -22,6 +22,7 @@ typedef struct rt_fidelity {
     rt_stat nll;                  /* nats a token; perplexity = exp(mean) */
     rt_stat teacher_nll;          /* this and below: n = 0 without a teacher */
     rt_stat kl;                   /* KL(teacher | student), nats a token, T = 1 */
+    rt_stat reverse_kl;           /* KL(student | teacher) */
     rt_stat top1;                 /* share of positions with the teacher's most probable token on top */
     rt_stat acceptance;           /* mean of sum_v min(p_v, q_v) */
     rt_calibration calibration;   /* of its most probable next tokens; Brier's score is NAN */
@@ -37,8 +38,8 @@ RT_MUST_USE rt_status rt_heldout_measure(rt_heldout *h, const rt_model *m, rt_fi
 RT_MUST_USE rt_status rt_heldout_measure_slices(rt_heldout *h, const rt_model *m, rt_fidelity *out, json_t **slices,
                                                 rt_err *err);
 /* {positions, documents, own_text, perplexity, nll: {mean, stderr, n, clusters}, calibration} and with a teacher
- * {teacher_perplexity, teacher_nll, kl, top1, acceptance}; a number that is missing is null. Owned, NULL when memory is
- * out. */
+ * {teacher_perplexity, teacher_nll, kl, reverse_kl, top1, acceptance}; a number that is missing is null. Owned, NULL
+ * when memory is out. */
 json_t *rt_fidelity_json(const rt_fidelity *f);
 json_t *rt_stat_json(const rt_stat *s);
 /* null when v is not finite */

@@ -7,6 +7,7 @@
 #include "audit/heldout.h"
 #include "audit/kl_base_stats.h"
 #include "audit/task.h"
+#include "audit/written.h"
 #include "cli/command.h"
 #include "model/identity.h"
 
@@ -15,8 +16,10 @@ static const char *const about =
     "(--against: KL divergence, top-1 agreement, acceptance of speculative decoding), and tasks (--task with\n"
     "--data) scored as lm-evaluation-harness does: multiple choice, next words, answers, bias. A task is a name\n"
     "or a description of your own, a .yaml file. --draft K lets MODEL draft for the teacher, greedy and drawn,\n"
-    "behind beginnings of the held-out texts (docs/drafter.md). What --items has already is not computed again.\n"
-    "Errors are standard errors; on text they are clustered by title. docs/evaluation.md has the formulas.\n"
+    "behind beginnings of the held-out texts (docs/drafter.md). --prompts with --against measures fidelity on\n"
+    "text that MODEL itself writes after them, where its own mistakes lead (docs/on-policy.md). What --items has\n"
+    "already is not computed again. Errors are standard errors; on text they are clustered by title.\n"
+    "docs/evaluation.md has the formulas.\n"
     "\n"
     "example:  retort eval models/SmolLM2-135M-Instruct.Q4_1.gguf --task hellaswag --data "
     "examples/data/hellaswag.jsonl --limit 50";
@@ -27,17 +30,18 @@ enum { DRAFT_PROMPT = 32, DRAFT_TEXT = 64 }; /* tokens of a held-out text, and b
 
 typedef struct eval_args {
     const char *kl_base, *task, *data, *items, *harness, *against;
-    rt_opt_list text;
+    rt_opt_list text, prompts;
     int64_t limit, sequence, max_tokens, draft, draft_prompts;
+    rt_written_options own;
 } eval_args;
 
 static rt_status check_args(const eval_args *a, rt_err *err)
 {
-    if (a->kl_base != NULL && (a->task != NULL || a->text.n > 0)) {
+    if (a->kl_base != NULL && (a->task != NULL || a->text.n > 0 || a->prompts.n > 0)) {
         return rt_fail(err, RT_USAGE, 0, "--kl-base is measured alone: its text is in the file");
     }
-    if (a->kl_base == NULL && a->task == NULL && a->text.n == 0) {
-        return rt_fail(err, RT_USAGE, 0, "nothing to measure: give --task with --data, or --text");
+    if (a->kl_base == NULL && a->task == NULL && a->text.n == 0 && a->prompts.n == 0) {
+        return rt_fail(err, RT_USAGE, 0, "nothing to measure: give --task with --data, --text, or --prompts");
     }
     if ((a->task != NULL) != (a->data != NULL)) {
         return rt_fail(err, RT_USAGE, 0, "--task and --data go together: --data is the file of the task's questions");
@@ -45,10 +49,17 @@ static rt_status check_args(const eval_args *a, rt_err *err)
     if (a->task == NULL && (a->items != NULL || a->harness != NULL || a->limit > 0)) {
         return rt_fail(err, RT_USAGE, 0, "--items, --limit and --lm-eval-dir are about the questions of a --task");
     }
-    if (a->text.n == 0 && a->against != NULL) {
-        return rt_fail(err, RT_USAGE, 0, "--against needs --text, the text on which both models are compared");
+    if (a->text.n == 0 && a->prompts.n == 0 && a->against != NULL) {
+        return rt_fail(err, RT_USAGE, 0, "--against needs --text or --prompts, on which both models are compared");
     }
-    if (a->draft != 0 && a->against == NULL) {
+    if (a->prompts.n > 0 && (a->against == NULL || a->text.n > 0)) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--prompts needs --against, who judges what is written after them, and goes without --text");
+    }
+    if (a->own.prompt_tokens < 1 || a->own.new_tokens < 1 || a->own.max_prompts < 0) {
+        return rt_fail(err, RT_USAGE, 0, "--prompt-tokens and --new-tokens are 1 or more, --max-prompts 0 or more");
+    }
+    if (a->draft != 0 && (a->against == NULL || a->text.n == 0)) {
         return rt_fail(err, RT_USAGE, 0, "--draft needs --against, the model that verifies the drafts, and --text");
     }
     if (a->draft < 0 || a->draft > RT_DRAFT_MOST || a->draft_prompts < 1) {
@@ -184,6 +195,7 @@ static void print_fidelity(const rt_fidelity *f)
     if (f->kl.n > 0) {
         printf("%-24s %.4g\n", "perplexity of teacher", exp(f->teacher_nll.mean));
         print_stat("KL to teacher", &f->kl, " nats a token");
+        print_stat("reverse KL", &f->reverse_kl, " nats a token");
         print_stat("top-1 agreement", &f->top1, "");
         print_stat("acceptance", &f->acceptance, "");
     }
@@ -220,6 +232,21 @@ out:
     return st;
 }
 
+/* What the model writes after the prompts, ready to be measured. */
+static rt_status write_own(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t, rt_corpus *out)
+{
+    rt_status st = RT_OK;
+    rt_corpus prompts = {0};
+    rt_written_options own = a->own;
+    own.seed = (uint64_t)c->common.seed;
+    RT_TRY(rt_corpus_load(&prompts, t,
+                          &(rt_corpus_options){.paths = a->prompts.v, .n_paths = a->prompts.n, .chat = true}, &c->err));
+    RT_TRY(rt_written_corpus(out, m, t, &prompts, &own, &c->err));
+out:
+    rt_corpus_release(&prompts);
+    return st;
+}
+
 static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, const rt_tokenizer *t)
 {
     rt_status st = RT_OK;
@@ -229,10 +256,14 @@ static rt_status run_text(rt_cli *c, const eval_args *a, const rt_model *m, cons
     rt_fidelity f;
     rt_drafting d[N_DRAFTS];
     const int n_drafts = a->draft > 0 ? N_DRAFTS : 0;
-    const int64_t sequence = a->sequence > 0 ? a->sequence : m->rope_rows < SEQUENCE ? m->rope_rows : SEQUENCE;
-    RT_TRY(rt_corpus_load(&corpus, t,
-                          &(rt_corpus_options){.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens},
-                          &c->err));
+    int64_t sequence = a->sequence > 0 ? a->sequence : m->rope_rows < SEQUENCE ? m->rope_rows : SEQUENCE;
+    if (a->prompts.n > 0) {
+        RT_TRY(write_own(c, a, m, t, &corpus));
+        sequence = rt_corpus_longest(&corpus);
+    } else {
+        const rt_corpus_options o = {.paths = a->text.v, .n_paths = a->text.n, .max_tokens = a->max_tokens};
+        RT_TRY(rt_corpus_load(&corpus, t, &o, &c->err));
+    }
     if (a->against != NULL) {
         RT_TRY(open_teacher(c, a->against, t, &teacher));
     }
@@ -293,7 +324,7 @@ int rt_cmd_eval(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    eval_args a = {.draft_prompts = 32};
+    eval_args a = {.draft_prompts = 32, .own = {.prompt_tokens = 64, .new_tokens = 128, .temperature = 1}};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "held-out text, .jsonl or .txt: perplexity"},
         {"against", 'a', RT_OPT_STR, &a.against, "TEACHER",
@@ -303,6 +334,12 @@ int rt_cmd_eval(int argc, char **argv)
         {"draft-prompts", 0, RT_OPT_INT, &a.draft_prompts, "N", "texts continued with drafts (default 32)"},
         {"kl-base", 0, RT_OPT_STR, &a.kl_base, "FILE",
          "logits file: the figures of llama-perplexity --kl-divergence (docs/logits-file.md)"},
+        {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...",
+         "with --against: rows with \"prompt\", \"messages\" or \"text\", which MODEL continues"},
+        {"prompt-tokens", 0, RT_OPT_INT, &a.own.prompt_tokens, "N", "prompts: of a text's beginning (default 64)"},
+        {"new-tokens", 0, RT_OPT_INT, &a.own.new_tokens, "N", "prompts: written after it at most (default 128)"},
+        {"max-prompts", 0, RT_OPT_INT, &a.own.max_prompts, "N", "prompts: the first so many (default: all)"},
+        {"temp", 0, RT_OPT_NUM, &a.own.temperature, "T", "prompts: temperature of writing (default 1)"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "N",
          "tokens a document is cut into (default 512, or the model's context)"},
         {"max-tokens", 0, RT_OPT_INT, &a.max_tokens, "N", "whole documents up to this many tokens (default: all)"},
@@ -317,7 +354,7 @@ int rt_cmd_eval(int argc, char **argv)
     };
     if (!rt_cli_begin(
             &c, "eval", argc, argv,
-            "eval MODEL (--text FILE... [--against TEACHER] | --task NAME --data FILE | --kl-base FILE) [options]",
+            "eval MODEL (--text FILE... | --prompts FILE... | --task NAME --data FILE | --kl-base FILE) [options]",
             about, opts, 1, 1, "one model is needed", &code)) {
         return code;
     }
@@ -337,7 +374,7 @@ int rt_cmd_eval(int argc, char **argv)
     }
     c.span = a.sequence;
     RT_TRY(rt_cli_open_model(&c, c.operands.v[0], &m));
-    if (a.text.n > 0) {
+    if (a.text.n > 0 || a.prompts.n > 0) {
         RT_TRY(run_text(&c, &a, m, t));
     }
     if (task != NULL) {

@@ -152,7 +152,22 @@ class Eval(unittest.TestCase):
         self.assertEqual(json.loads(alone.stdout)["perplexity"], j["perplexity"])
         self.assertNotIn("kl", json.loads(alone.stdout))
 
+    def test_text_of_its_own_beside_the_model_itself(self):
+        with tempfile.TemporaryDirectory() as d:
+            prompts = pathlib.Path(d) / "prompts.jsonl"
+            prompts.write_text("".join(json.dumps({"prompt": f"What is {i} and {i}?"}) + "\n" for i in range(3)))
+            args = (TEACHER, "--prompts", prompts, "--against", TEACHER, "--new-tokens", 12, "--json")
+            r, again, other = run(*args), run(*args), run(*args, "--seed", 2)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        j = json.loads(r.stdout)
+        self.assertEqual(j["documents"], 3)
+        self.assertLessEqual(j["positions"], 36)
+        self.assertLess(abs(j["reverse_kl"]["mean"]), 1e-6)
+        self.assertEqual(r.stdout, again.stdout)
+        self.assertNotEqual(j["nll"], json.loads(other.stdout)["nll"])
+
     def test_what_makes_no_sense_is_refused(self):
+        self.refused("needs --against", TEACHER, "--prompts", HELLASWAG)
         self.refused("nothing to measure", TEACHER)
         self.refused("hellaswag", TEACHER, "--task", "chess", "--data", HELLASWAG)
         self.refused("--data", TEACHER, "--task", "hellaswag")

@@ -26,10 +26,11 @@ static void expect(double want[RT_N_MEASURES], int64_t v, int32_t label)
     int64_t best_z = 0, best_t = 0;
     want[RT_MEASURE_NLL] = lz - z64[label];
     want[RT_MEASURE_TEACHER_NLL] = lt - t64[label];
-    want[RT_MEASURE_KL] = want[RT_MEASURE_ACCEPTANCE] = want[RT_MEASURE_ENTROPY] = 0;
+    want[RT_MEASURE_KL] = want[RT_MEASURE_REVERSE_KL] = want[RT_MEASURE_ACCEPTANCE] = want[RT_MEASURE_ENTROPY] = 0;
     for (int64_t i = 0; i < v; i++) {
         const double p = exp(t64[i] - lt), q = exp(z64[i] - lz);
         want[RT_MEASURE_KL] += p * (t64[i] - lt - z64[i] + lz);
+        want[RT_MEASURE_REVERSE_KL] += q * (z64[i] - lz - t64[i] + lt);
         want[RT_MEASURE_ACCEPTANCE] += fmin(p, q);
         want[RT_MEASURE_ENTROPY] -= p * (t64[i] - lt);
         best_z = z64[i] > z64[best_z] ? i : best_z;
@@ -53,7 +54,7 @@ static void rows_compare_as_plain_sums_say(void **state)
 {
     (void)state;
     static const int64_t sizes[] = {1, 15, 16, 17, 331, 1024, 1040, 5000, MOST};
-    static float z[MOST], t[MOST], p[MOST];
+    static float z[MOST], t[MOST], p[2 * MOST];
     for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (int k = 0; k < 6; k++) {
             const int64_t v = sizes[s];
@@ -73,11 +74,12 @@ static void rows_compare_as_plain_sums_say(void **state)
 static void equal_rows_do_not_diverge(void **state)
 {
     (void)state;
-    static float z[MOST], t[MOST], p[MOST];
+    static float z[MOST], t[MOST], p[2 * MOST];
     double got[RT_N_MEASURES];
     fill(z, t, MOST, 30, 0, 7);
     rt_compare_rows(got, z, t, p, MOST, 3);
     assert_true(got[RT_MEASURE_KL] == 0);
+    assert_true(got[RT_MEASURE_REVERSE_KL] == 0);
     assert_true(got[RT_MEASURE_TOP1] == 1);
     assert_true(fabs(got[RT_MEASURE_ACCEPTANCE] - 1) <= 1e-5);
     assert_true(got[RT_MEASURE_NLL] == got[RT_MEASURE_TEACHER_NLL]);
@@ -86,7 +88,7 @@ static void equal_rows_do_not_diverge(void **state)
 static void a_broken_row_shows(void **state)
 {
     (void)state;
-    static float z[MOST], t[MOST], p[MOST];
+    static float z[MOST], t[MOST], p[2 * MOST];
     double got[RT_N_MEASURES];
     fill(z, t, 331, 30, 1, 7);
     z[200] = NAN;
