@@ -226,7 +226,7 @@ int rt_cmd_train(int argc, char **argv)
         {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence of --text (default 512, or the context)"},
         {"on-policy", 0, RT_OPT_NUM, &a.fraction, "SHARE", "of a step's tokens that the student writes (default 0)"},
         {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...",
-         "on-policy: rows with \"prompt\" or \"messages\" to continue (default: beginnings of --text)"},
+         "on-policy: rows to continue (default: the texts' beginnings)"},
         {"template", 0, RT_OPT_STR, &a.template, "NAME", "form of the turns of conversations, as for retort generate"},
         {"prompt-tokens", 0, RT_OPT_INT, &a.own.prompt_tokens, "N", "on-policy: of a text's beginning (default 64)"},
         {"new-tokens", 0, RT_OPT_INT, &a.own.new_tokens, "N", "on-policy: written after it at most (default 128)"},
@@ -256,11 +256,9 @@ int rt_cmd_train(int argc, char **argv)
          "begin although the prediction exceeds this machine's memory"},
         {0},
     };
-    if (!rt_cli_begin(
-            &c, "train", argc, argv,
-            "train STUDENT (--cache CACHE | --teacher MODEL --text FILE...) (--tokens N | --budget TIME) -o RUN "
-            "[options]",
-            about, opts, 1, 1, "one student is needed", &code)) {
+    if (!rt_cli_begin(&c, "train", argc, argv,
+                      "train STUDENT (--cache CACHE | --teacher MODEL --text FILE...) --tokens N -o RUN [options]",
+                      about, opts, 1, 1, "one student is needed", &code)) {
         return code;
     }
     return rt_cli_end(&c, train(&c, &a));

@@ -86,10 +86,12 @@ json_t *rt_inputs_init(const rt_flow *f)
 
 json_t *rt_inputs_train(const rt_flow *f)
 {
-    return json_pack("{s:o, s:f, s:I, s:o, s:I}", "train", part(f, "train"), "seconds", f->split.train_seconds,
+    const rt_own_text_spec *own = &f->recipe.own_text;
+    json_t *prompts = own->n_prompts > 0 ? file_digests(f, own->prompts, own->n_prompts) : NULL;
+    return json_pack("{s:o, s:f, s:I, s:o, s:I, s:o*}", "train", part(f, "train"), "seconds", f->split.train_seconds,
                      "tokens", (json_int_t)f->split.train_tokens, "valid",
                      file_digests(f, f->recipe.valid, f->recipe.n_valid), "held_out",
-                     (json_int_t)rt_flow_held_out_tokens(f));
+                     (json_int_t)rt_flow_held_out_tokens(f), "prompts", prompts);
 }
 
 /* Its length is the student's, which a budget in seconds decides only while training. */

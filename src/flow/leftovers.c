@@ -22,6 +22,7 @@ static const traces table[] = {
     {"collect", {NULL}, "retain"},
     {"collect", {NULL}, "retain/cache"},
     {"train", {"metrics.jsonl", "student/train.json", "student/model.safetensors"}, "checkpoints"},
+    {"train", {"on_policy/metrics.jsonl"}, "on_policy/checkpoints"},
     {"twin", {"twin/metrics.jsonl", "twin/train.json", "twin/model.safetensors"}, "twin/checkpoints"},
     {"audit", {NULL}, "audit"},
 };

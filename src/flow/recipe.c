@@ -155,12 +155,7 @@ static const rt_field train_fields[] = {
      .max = 1e9,
      .dflt = "-1",
      .help = "steps; -1: 2 % of the run, 50 at least, a tenth at most"},
-    {.key = "decay",
-     .kind = RT_FIELD_NUM,
-     .min = 0,
-     .max = 1,
-     .dflt = "0.25",
-     .help = "wsd: share of the run that falls to zero"},
+    {.key = "decay", .kind = RT_FIELD_NUM, .min = 0, .max = 1, .dflt = "0.25", .help = "wsd: share that falls to zero"},
     {.key = "weight_decay",
      .kind = RT_FIELD_NUM,
      .min = 0,
@@ -185,6 +180,7 @@ static const rt_field train_fields[] = {
      .choices = "auto|f32",
      .dflt = "auto",
      .help = "auto: bf16 products where the machine is faster with them"},
+    {.key = "on_policy", .kind = RT_FIELD_MAP, .children = rt_on_policy_schema, .help = "then: on text of its own"},
     {0},
 };
 static const rt_field export_fields[] = {
@@ -499,6 +495,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     read_collect(r, json_object_get(r->json, "collect"));
     RT_TRY(rt_recipe_read_student(r, student, err));
     RT_TRY(read_train(r, json_object_get(r->json, "train"), err));
+    RT_TRY(rt_own_text_spec_read(&r->own_text, r, err));
     RT_TRY(rt_retain_spec_read(&r->retain, json_object_get(r->json, "retain"), r->batch_tokens, err));
     const json_t *exports = json_object_get(r->json, "export");
     r->n_exports = json_array_size(exports);

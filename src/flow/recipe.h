@@ -53,6 +53,18 @@ typedef struct rt_retain_spec {
     const char *beside; /* run without it, NULL: none */
 } rt_retain_spec;
 
+/* A phase on the student's own text after the cache (docs/on-policy.md). */
+typedef struct rt_own_text_spec {
+    bool wanted;
+    rt_on_policy_options own;
+    const char *prompts[RT_MAX_PATHS];
+    size_t n_prompts; /* 0: the beginnings of the texts */
+    int64_t tokens;   /* 0: a share of the training before */
+    double lr;
+    rt_train_loss losses[RT_TRAIN_LOSSES];
+    int n_losses;
+} rt_own_text_spec;
+
 /* Strings are views into `json` unless marked owned. */
 typedef struct rt_run_recipe {
     json_t *json; /* canonical, owned */
@@ -102,6 +114,7 @@ typedef struct rt_run_recipe {
     const char *schedule, *optimizer, *recompute;
     int64_t patience, eval_every;
     const char *precision;
+    rt_own_text_spec own_text;
     rt_retain_spec retain;
 
     rt_export_spec exports[RT_MAX_EXPORTS];
@@ -125,6 +138,9 @@ RT_MUST_USE rt_status rt_recipe_read_student(rt_run_recipe *r, const json_t *stu
 /* recipe_retain.c: the block `retain`, NULL: there is none. `batch_tokens` and `sequence` are those of training. */
 extern const rt_field rt_retain_schema[];
 RT_MUST_USE rt_status rt_retain_spec_read(rt_retain_spec *out, const json_t *block, int64_t batch_tokens, rt_err *err);
+/* recipe_on_policy.c: the block `train.on_policy`, where there is one; the rest of `train` has been read. */
+extern const rt_field rt_on_policy_schema[];
+RT_MUST_USE rt_status rt_own_text_spec_read(rt_own_text_spec *out, const rt_run_recipe *r, rt_err *err);
 /* Appends docs/recipe.md. */
 void rt_run_recipe_doc(rt_str *s);
 

@@ -5,6 +5,7 @@
 
 #include "audit/heldout.h"
 #include "flow/lineage.h"
+#include "flow/own_text.h"
 #include "flow/retain.h"
 #include "flow/student.h"
 
@@ -19,6 +20,8 @@ typedef struct training {
     rt_heldout *heldout;
     bool retains; /* what the recipe says must not be lost */
     rt_flow_retain retain;
+    bool writes; /* a phase on the student's own text follows */
+    json_t *own; /* what is said of it */
 } training;
 
 static rt_status validate(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
@@ -115,6 +118,9 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
     if (t->retains) {
         json_object_set_new(j, "retain", rt_flow_retain_json(&t->retain));
     }
+    if (t->own != NULL) {
+        json_object_set(j, "on_policy", t->own);
+    }
     const rt_status st = rt_flow_save_json(t->f, t->stage, name, j, err);
     json_decref(j);
     return st;
@@ -164,10 +170,14 @@ static rt_status train(training *t, rt_err *err)
     }
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
+    if (t->writes) {
+        RT_TRY(rt_flow_own_text(f, student, &o, &res, &t->own, err));
+    }
     RT_TRY(save_model(t, student, rt_cache_get_header(cache), err));
     RT_TRY(save_result(t, &res, student, err));
     t->tokens = res.counts.tokens;
 out:
+    json_decref(t->own);
     rt_flow_retain_close(&t->retain);
     rt_heldout_free(t->heldout);
     rt_source_close(source);
@@ -184,11 +194,12 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
     training t = {.f = f,
                   .stage = "train",
                   .dir = "student",
-                  .budget = f->split.train_seconds,
+                  .budget = rt_flow_seconds_before(f, f->split.train_seconds),
                   .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens,
                   .losses = f->recipe.losses,
                   .n_losses = f->recipe.n_losses,
-                  .retains = rt_flow_retains(f)};
+                  .retains = rt_flow_retains(f),
+                  .writes = rt_flow_writes(f)};
     return train(&t, err);
 }
 

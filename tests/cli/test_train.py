@@ -100,6 +100,39 @@ class Train(ProgramTest):
             with self.subTest(options):
                 self.refused(USAGE, "train", self.teacher, "--steps", 3, "-o", "none", *options, says=says)
 
+    def recipe(self, own):
+        self.texts(n=24)
+        return self.write("own.yaml", f"""
+teacher: {{model: teacher}}
+data: {{text: [text.jsonl]}}
+collect: {{draws: 8}}
+student: {{keep: [0, 2]}}
+train: {{tokens: 800, batch_tokens: 256, sequence: 64, precision: f32, on_policy: {{{own}}}}}
+export: [{{type: f32}}]
+audit: {{twin: none, tokens: 300}}
+""")
+
+    def test_a_recipe_has_a_phase_on_the_students_own_text(self):
+        self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
+        own = "tokens: 600, prompt_tokens: 8, new_tokens: 16"
+        self.ok("run", self.recipe(own), "--runs", "whole")
+        run = self.dir / "whole/own"
+        phase = json.loads((run / "student/train.json").read_text())["on_policy"]
+        self.assertEqual(phase["loss"].split(":")[0], "jsd")
+        self.assertGreaterEqual(phase["tokens"], 300)
+        self.ok("ledger", "verify", run / "on_policy/ledger.jsonl")
+        r = self.run_program("run", self.recipe(own), "--runs", "killed", env={"RETORT_CRASH_AT": "train.step:6"})
+        self.assertEqual(r.returncode, -9)
+        self.ok("run", self.recipe(own), "--runs", "killed")
+        model = "student/model.safetensors"
+        self.assertEqual((run / model).read_bytes(), (self.dir / "killed/own" / model).read_bytes())
+
+    def test_a_phase_that_cannot_be_is_refused(self):
+        self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
+        for own, says in (("loss: ce", "its own words"), ("fraction: 2", "fraction"), ("refresh: 0", "refresh"), ("loss: kl", "'kl' is no loss")):
+            with self.subTest(own):
+                self.refused(USAGE, "run", self.recipe(own), "--dry-run", says=says)
+
     def test_what_cannot_be_minimised_is_refused(self):
         self.collected("--draws", 4)
         for code, options, says in (
