@@ -24,7 +24,7 @@ typedef struct rt_flow_retain { /* zero-initialise */
 /* Opens what was collected. */
 RT_MUST_USE rt_status rt_flow_retain_open(rt_flow_retain *r, rt_flow *f, rt_err *err);
 void rt_flow_retain_close(rt_flow_retain *r);
-/* {answers, weight, batch_tokens, documents, watch: [{name, value, min, max, holds}]}; owned. */
+/* {answers, weight, batch_tokens, tokens, positions, watch: [{name, value, min, max, holds}]}; owned. */
 json_t *rt_flow_retain_json(const rt_flow_retain *r);
 
 #endif

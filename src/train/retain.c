@@ -11,10 +11,11 @@ struct rt_retain {
     rt_watched fell; /* at the latest look by this process; no name: nothing */
 };
 
-static rt_step_options step_options(const rt_retain_options *o, const rt_model *teacher, int64_t micro_tokens)
+static rt_step_options step_options(const rt_retain_options *o, const rt_step_options *data)
 {
-    rt_step_options s = {
-        .n_losses = o->n_losses, .batch_tokens = o->batch_tokens, .micro_tokens = micro_tokens, .teacher = teacher};
+    rt_step_options s = *data;
+    s.n_losses = o->n_losses;
+    s.batch_tokens = o->batch_tokens;
     memcpy(s.losses, o->losses, sizeof s.losses);
     return s;
 }
@@ -24,25 +25,24 @@ double rt_retain_rest(const rt_retain_options *o)
     return o != NULL && o->source != NULL ? 1 - o->weight : 1;
 }
 
-size_t rt_retain_bytes(const rt_model *student, const rt_model *teacher, const rt_retain_options *o,
-                       int64_t micro_tokens)
+size_t rt_retain_bytes(const rt_model *student, const rt_retain_options *o, const rt_step_options *data)
 {
     if (o == NULL || o->source == NULL) {
         return 0;
     }
-    const rt_step_options s = step_options(o, teacher, micro_tokens);
+    const rt_step_options s = step_options(o, data);
     return rt_step_bytes(student, rt_source_get_info(o->source), &s);
 }
 
-rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_model *teacher, const rt_retain_options *o,
-                        int64_t micro_tokens, rt_err *err)
+rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retain_options *o,
+                        const rt_step_options *data, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_retain *r = NULL;
     RT_TRY(RT_NEW(&r, 1, "what is retained", err));
     r->o = o;
     if (o->source != NULL) {
-        const rt_step_options s = step_options(o, teacher, micro_tokens);
+        const rt_step_options s = step_options(o, data);
         if (!(o->weight > 0 && o->weight < 1) || o->batch_tokens < 1) {
             RT_FAIL_OUT(err, RT_USAGE, 0, "retain: weight %g of a step is no share above 0 and below 1", o->weight);
         }

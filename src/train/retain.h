@@ -30,12 +30,13 @@ typedef struct rt_retain_options {
 } rt_retain_options;
 
 typedef struct rt_retain rt_retain;
-/* Borrows model, teacher and options. Refuses weights that are none, and what rt_step_check refuses of its source. */
-RT_MUST_USE rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_model *teacher,
-                                    const rt_retain_options *o, int64_t micro_tokens, rt_err *err);
+/* `data`: how the data beside is stepped, which this follows: the teacher, micro-batches, layers run again, and the
+ * maps of terms between states, which are the same for both. Borrows models, maps and `o`. Refuses weights that are
+ * none, and what rt_step_check refuses of its source. */
+RT_MUST_USE rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retain_options *o,
+                                    const rt_step_options *data, rt_err *err);
 void rt_retain_free(rt_retain *r); /* accepts NULL */
-size_t rt_retain_bytes(const rt_model *student, const rt_model *teacher, const rt_retain_options *o,
-                       int64_t micro_tokens);
+size_t rt_retain_bytes(const rt_model *student, const rt_retain_options *o, const rt_step_options *data);
 /* Share of a step that is left to the data; 1 where nothing is taught. */
 double rt_retain_rest(const rt_retain_options *o);
 /* Settings and the hash of the source, for the record of a run; owned. */

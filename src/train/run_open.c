@@ -176,7 +176,7 @@ size_t rt_train_bytes(const rt_model *student, const rt_source_info *source, con
     const int64_t d_teacher = teacher != NULL ? teacher->hp.d_model : student->hp.d_model;
     return rt_optim_bytes(student, &o->optim) + rt_step_bytes(student, source, &s) +
            rt_projections_bytes(o->losses, o->n_losses, d_teacher, student->hp.d_model) +
-           rt_retain_bytes(student, teacher, o->retain, s.micro_tokens);
+           rt_retain_bytes(student, o->retain, &s);
 }
 
 size_t rt_run_fit(rt_train_options *o, const rt_model *student, const rt_source_info *source, const rt_model *teacher,
@@ -326,7 +326,7 @@ rt_status rt_run_open(rt_run *r, rt_model *student, rt_source *source, const rt_
     settled.projections = &r->projections;
     RT_TRY(rt_step_new(&r->step, student, &r->info, &settled, err));
     if (o->retain != NULL) {
-        RT_TRY(rt_retain_new(&r->retain, student, teacher, o->retain, r->o.micro_tokens, err));
+        RT_TRY(rt_retain_new(&r->retain, student, o->retain, &settled, err));
         rt_step_scale(r->step, rt_retain_rest(o->retain));
     }
     RT_TRY(rt_optim_init(&r->optim, student, &r->o.optim, err));

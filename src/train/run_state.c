@@ -231,6 +231,7 @@ rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
         r->n.finished = false;
         r->n.best_step = r->n.passed_step = -1; /* their files lie elsewhere */
         r->n.watched_step = -1;
+        r->n.holds = false;
         r->n.stale = 0;
     }
     rt_log(RT_LOG_INFO, "going on from step %lld of '%s'", (long long)r->n.step, p->path);

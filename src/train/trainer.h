@@ -47,8 +47,8 @@ typedef struct rt_train_options {
     void *validate_ud;
     int64_t eval_every;              /* steps between validations; 0: at the start and the end */
     int64_t patience;                /* validations without a new best before the run stops; 0: never */
-    const rt_retain_options *retain; /* behaviour taught beside the data and looked at; NULL: none. Weights at which it
-                                        did not hold are no candidates for the best */
+    const rt_retain_options *retain; /* behaviour taught beside the data and looked at; NULL: none. Weights behind
+                                        a look at which it did not hold are no candidates for the best */
 
     double checkpoint_seconds; /* between checkpoints; 0: not by time */
     int64_t checkpoint_steps;  /* 0: not by steps */

@@ -9,6 +9,9 @@ enum { STEPS = 12, HELD_UNTIL = 6 };
 
 static const rt_train_loss fkl = {.loss = {.kind = RT_LOSS_FORWARD_KL, .temperature = 1}, .weight = 1};
 
+/* How the data is stepped. */
+static const rt_step_options beside = {.micro_tokens = 24};
+
 static rt_retain_options retain_of(rt_source *second)
 {
     return (rt_retain_options){.source = second, .weight = WEIGHT, .batch_tokens = 40, .losses = {fkl}, .n_losses = 1};
@@ -49,7 +52,7 @@ static void a_share_is_a_share_of_the_weight(void **state)
     add_gradient(m, first, 96, 1, a);
     add_gradient(m, second, 40, 1, b);
     add_gradient(m, first, 96, rt_retain_rest(&o), mixed);
-    assert_ok(rt_retain_new(&r, m, NULL, &o, 24, &err));
+    assert_ok(rt_retain_new(&r, m, &o, &beside, &err));
     assert_ok(rt_retain_step(r, 0, &at, mixed, &report, &err));
     for (size_t i = 0; i < n; i++) {
         const double want = (1 - WEIGHT) * (double)a[i] + WEIGHT * (double)b[i];
@@ -68,6 +71,56 @@ static void a_share_is_a_share_of_the_weight(void **state)
     rt_model_close(teacher);
 }
 
+/* The maps of the data's terms serve both, and layers are run again for both. */
+static void terms_between_states_share_the_maps_of_the_data(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_model *teacher = toy_teacher(), *m = toy_student();
+    rt_source *second = toy_source(RT_SOURCE_HIDDEN, teacher);
+    const size_t n = (size_t)m->n_elements;
+    float *want = rt_calloc(n, sizeof(float)), *got = rt_calloc(n, sizeof(float));
+    rt_retain_options o = retain_of(second);
+    rt_projections maps;
+    rt_step_options data = {.batch_tokens = 96, .micro_tokens = 24, .teacher = teacher, .projections = &maps};
+    rt_step_report report;
+    rt_step *step;
+    rt_retain *r;
+    rt_source_batch b;
+    rt_source_cursor at = {0};
+    o.losses[1] = rt_train_state_loss_of(RT_STATE_MSE);
+    o.losses[1].project = true;
+    o.n_losses = 2;
+    memcpy(data.losses, o.losses, sizeof o.losses);
+    data.n_losses = o.n_losses;
+    assert_ok(rt_projections_init(&maps, o.losses, o.n_losses, teacher->hp.d_model, m->hp.d_model, 1, &err));
+    const size_t map_bytes = (size_t)(teacher->hp.d_model * m->hp.d_model) * sizeof(float);
+    float *map_gradient = rt_calloc(1, map_bytes);
+    assert_ok(rt_step_new(&step, m, &second->info, &data, &err));
+    rt_step_scale(step, WEIGHT);
+    assert_ok(rt_source_next(second, &at, o.batch_tokens, &b, &err));
+    assert_ok(rt_step_run(step, &b, want, &report, &err));
+    memcpy(map_gradient, maps.list[0].grad, map_bytes);
+    memset(maps.list[0].grad, 0, map_bytes);
+    const size_t kept = rt_retain_bytes(m, &o, &data);
+    data.recompute = true;
+    assert_true(rt_retain_bytes(m, &o, &data) < kept);
+    at = (rt_source_cursor){0};
+    assert_ok(rt_retain_new(&r, m, &o, &data, &err));
+    assert_ok(rt_retain_step(r, 0, &at, got, &report, &err));
+    assert_memory_equal(got, want, n * sizeof(float));
+    assert_memory_equal(maps.list[0].grad, map_gradient, map_bytes);
+    rt_retain_free(r);
+    rt_step_free(step);
+    rt_projections_release(&maps);
+    rt_free(map_gradient);
+    rt_free(want);
+    rt_free(got);
+    rt_source_close(second);
+    rt_model_close(m);
+    rt_model_close(teacher);
+}
+
 static void a_share_that_is_none_is_refused(void **state)
 {
     (void)state;
@@ -79,7 +132,7 @@ static void a_share_that_is_none_is_refused(void **state)
         rt_retain *r;
         rt_retain_options o = retain_of(second);
         o.weight = none[i];
-        assert_int_equal(rt_retain_new(&r, teacher, NULL, &o, 24, &err), RT_USAGE);
+        assert_int_equal(rt_retain_new(&r, teacher, &o, &beside, &err), RT_USAGE);
     }
     rt_source_close(second);
     rt_model_close(teacher);
@@ -225,8 +278,11 @@ static void going_on_gives_the_same_bits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_share_is_a_share_of_the_weight), cmocka_unit_test(a_share_that_is_none_is_refused),
-        cmocka_unit_test(what_fell_fails_the_run),          cmocka_unit_test(the_last_weights_that_held_are_left),
+        cmocka_unit_test(terms_between_states_share_the_maps_of_the_data),
+        cmocka_unit_test(a_share_is_a_share_of_the_weight),
+        cmocka_unit_test(a_share_that_is_none_is_refused),
+        cmocka_unit_test(what_fell_fails_the_run),
+        cmocka_unit_test(the_last_weights_that_held_are_left),
         cmocka_unit_test(going_on_gives_the_same_bits),
     };
     return cmocka_run_group_tests_name("retain", tests, NULL, NULL);
