@@ -41,9 +41,15 @@ static rt_status start(pid_t *pid, const char *command, const char *input, int w
     return why == 0 ? RT_OK : rt_fail(err, RT_IO, 0, "cannot start '%.*s': %s", SHOWN, command, strerror(why));
 }
 
-static rt_status took_too_long(const char *command, double seconds, rt_err *err)
+/* RT_OK while it may; `seconds` count from `begun`. */
+static rt_status may_go_on(const char *command, double begun, double seconds, rt_err *err)
 {
-    return rt_fail(err, RT_INPUT, 0, "'%.*s' took more than %g s and was stopped", SHOWN, command, seconds);
+    if (rt_interrupted()) {
+        return rt_fail(err, RT_CANCELLED, 0, "interrupted while '%.*s' ran", SHOWN, command);
+    }
+    return rt_now() - begun <= seconds
+               ? RT_OK
+               : rt_fail(err, RT_INPUT, 0, "'%.*s' took more than %g s and was stopped", SHOWN, command, seconds);
 }
 
 /* Until the child closes its output. */
@@ -55,11 +61,9 @@ static rt_status listen_to(rt_str *out, int fd, const char *command, double begu
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         const int ready = poll(&p, 1, LOOK_EVERY);
-        if (rt_interrupted()) {
-            return rt_fail(err, RT_CANCELLED, 0, "interrupted while '%.*s' ran", SHOWN, command);
-        }
-        if (rt_now() - begun > seconds) {
-            return took_too_long(command, seconds, err);
+        const rt_status st = may_go_on(command, begun, seconds, err);
+        if (st != RT_OK) {
+            return st;
         }
         if (ready <= 0) {
             continue;
@@ -78,14 +82,15 @@ static rt_status listen_to(rt_str *out, int fd, const char *command, double begu
     }
 }
 
-/* A child that has closed its output may still run; `seconds` counts from `begun`. */
+/* A child that has closed its output may still run. */
 static rt_status wait_for(pid_t pid, const char *command, double begun, double seconds, rt_err *err)
 {
     int how;
     pid_t got;
     while ((got = waitpid(pid, &how, WNOHANG)) == 0 || (got < 0 && errno == EINTR)) {
-        if (rt_now() - begun > seconds) {
-            return took_too_long(command, seconds, err);
+        const rt_status st = may_go_on(command, begun, seconds, err);
+        if (st != RT_OK) {
+            return st;
         }
         (void)poll(NULL, 0, 1);
     }

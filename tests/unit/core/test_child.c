@@ -1,5 +1,8 @@
 /* A user's command gets its file and gives back what it prints; whatever else it does is an error that names it. */
-#include "core/child.h"
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "core/core.h"
 
 #include "scratch.h"
 
@@ -77,6 +80,27 @@ static void nothing_of_it_stays_behind(void **state)
     rt_str_release(&out);
 }
 
+/* Also behind the end of its output. In a process of its own: the flag stays raised. */
+static void an_interrupt_ends_it(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"kill -TERM $PPID; sleep 60",
+                                           "exec >&-; sleep 0.2; kill -TERM $PPID; sleep 60"};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        const pid_t other = fork();
+        if (other == 0) {
+            rt_err err = {0};
+            rt_str out = {0};
+            rt_interrupt_install();
+            const rt_status st = run(commands[i], 60, &out, &err);
+            _exit(st == RT_CANCELLED && strstr(err.msg, commands[i]) != NULL ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(other, &status, 0), other);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +108,7 @@ int main(void)
         cmocka_unit_test(it_runs_where_the_caller_is_with_the_callers_environment),
         cmocka_unit_test(failures_name_the_command),
         cmocka_unit_test(nothing_of_it_stays_behind),
+        cmocka_unit_test(an_interrupt_ends_it),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
 }
