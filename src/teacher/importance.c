@@ -56,6 +56,23 @@ static void take_means(rt_importance *i, const rt_activity *a)
     means(i->square, a->square, i->n_norms * i->d_model, rows);
 }
 
+static rt_status check_means(const rt_importance *i, rt_err *err)
+{
+    const float *end = i->square + i->n_norms * i->d_model;
+    for (const float *x = i->block; x < end; x++) {
+        if (!isfinite(*x)) {
+            return rt_fail(err, RT_NUMERIC, 0, "what runs through the teacher is not finite; the model is damaged");
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status check_memory(const rt_model *teacher, rt_err *err)
+{
+    const size_t bytes = rt_acts_bytes(teacher, RT_PIECE_TOKENS, RT_PIECE_TOKENS, RT_NET_TRAIN);
+    return teacher->stream != NULL ? RT_OK : rt_ceiling_check(teacher, (int64_t)bytes, "measuring widths", "", err);
+}
+
 /* A span at a time: what a training pass keeps of more would be gigabytes. */
 static rt_status run(rt_activity *a, rt_acts *acts, const rt_gather *g, rt_err *err)
 {
@@ -87,11 +104,13 @@ rt_status rt_importance_measure(rt_importance *out, const rt_model *teacher, con
     RT_TRY(rt_packed_check(p, teacher, err));
     RT_TRY(rt_gather_spread(&g, p, tokens, err));
     RT_TRY(rt_activity_new(&a, teacher, err));
+    RT_TRY(check_memory(teacher, err));
     RT_TRY(rt_acts_new(&acts, teacher, RT_PIECE_TOKENS, RT_PIECE_TOKENS, RT_NET_TRAIN, err));
     RT_TRY(run(a, acts, &g, err));
     RT_TRY(rt_importance_layout(out, teacher, err));
     out->tokens = a->rows;
     take_means(out, a);
+    RT_TRY(check_means(out, err));
 out:
     rt_acts_free(acts);
     rt_activity_free(a);

@@ -22,7 +22,7 @@ typedef struct rt_importance {
 #define RT_IMPORTANCE_TOKENS 4096
 
 /* Zero-initialise; release in every case. On pieces of text from all over the corpus, up to so many tokens. Seconds;
- * RT_CANCELLED when interrupted. */
+ * RT_CANCELLED when interrupted, RT_NUMERIC where something is not finite. */
 RT_MUST_USE rt_status rt_importance_measure(rt_importance *out, const rt_model *teacher, const rt_digest *teacher_hash,
                                             const rt_packed *p, int64_t tokens, rt_err *err);
 void rt_importance_release(rt_importance *i);

@@ -1,6 +1,7 @@
 /* The file of importance: four F32 tensors, and in the metadata whose they are. */
 #include "teacher/importance_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static rt_status read_array(array *a, const rt_safetensors *s, rt_err *err)
     }
     memcpy(a->data, t->data, (size_t)n * sizeof(float));
     for (int64_t i = 0; i < n; i++) {
-        if (!(a->data[i] >= 0)) {
+        if (!(isfinite(a->data[i]) && a->data[i] >= 0)) {
             return rt_fail(err, RT_INPUT, (uint64_t)i, "entry %lld of '%s' is no size of an activation", (long long)i,
                            a->name);
         }

@@ -309,12 +309,31 @@ static void a_saved_importance_is_the_same_and_only_for_its_teacher(void **state
     assert_says(err.msg, "another teacher");
     assert_int_equal(rt_importance_load(&got, path, &some_hash, cut, &err), RT_INPUT);
     assert_says(err.msg, "shape");
+    i.ffn[3] = INFINITY;
+    assert_ok(rt_importance_save(&i, path, &err));
+    assert_int_equal(rt_importance_load(&got, path, &some_hash, m, &err), RT_INPUT);
+    assert_says(err.msg, "entry 3 of 'ffn'");
     rt_importance_release(&i);
     rt_importance_release(&again);
     rt_model_close(m);
     rt_model_close(cut);
     rt_free(path);
     rt_test_scratch_drop(dir);
+}
+
+static void a_damaged_teacher_is_refused(void **state)
+{
+    (void)state;
+    rt_model *m = toy_model("qwen3", true);
+    rt_packed p = {0};
+    rt_importance i = {0};
+    m->layers[1].p[RT_ROLE_ATTN_NORM]->w[0] = NAN;
+    toy_packed(&p, 20, 64, N_VOCAB, false, 5);
+    assert_int_equal(rt_importance_measure(&i, m, &some_hash, &p, 512, &err), RT_NUMERIC);
+    assert_says(err.msg, "damaged");
+    rt_importance_release(&i);
+    rt_packed_release(&p);
+    rt_model_close(m);
 }
 
 /* What is written is opened again with the same logits. */
@@ -446,6 +465,7 @@ int main(void)
         cmocka_unit_test(gains_make_up_for_the_mean_square_of_what_stays),
         cmocka_unit_test(importance_is_the_mean_of_what_runs_through),
         cmocka_unit_test(a_saved_importance_is_the_same_and_only_for_its_teacher),
+        cmocka_unit_test(a_damaged_teacher_is_refused),
         cmocka_unit_test(a_cut_model_survives_both_formats),
         cmocka_unit_test(random_students_have_the_moments_they_promise),
         cmocka_unit_test(impossible_shapes_are_refused_with_a_way_out),
