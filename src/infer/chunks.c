@@ -1,6 +1,7 @@
 /* chunks.c - one chunk is one batch; its rows leave the head in pieces. */
 #include "infer/chunks.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/file.h"
@@ -109,6 +110,17 @@ static void encode_row(void *ud, const rt_head_row *row)
     rt_kl_base_encode(e->rows + (size_t)row->index * rt_kl_base_row_bytes(e->n_vocab), row->logits, e->n_vocab);
 }
 
+static rt_status check_rows(const encoder *e, int64_t n, int64_t chunk, rt_err *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(rt_kl_base_row_at(e->rows, e->n_vocab, i).least)) {
+            return rt_fail(err, RT_NUMERIC, 0, "chunk %lld: its logits are not finite; the model is damaged",
+                           (long long)chunk);
+        }
+    }
+    return RT_OK;
+}
+
 static rt_status write_chunks(FILE *f, rt_chunks *c, const int32_t *ids, const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -128,6 +140,7 @@ static rt_status write_chunks(FILE *f, rt_chunks *c, const int32_t *ids, const c
         for (int64_t from = 0; from < scored; from += RT_CHUNK_ROWS) {
             const int64_t n = scored - from < RT_CHUNK_ROWS ? scored - from : RT_CHUNK_ROWS;
             rt_chunks_visit(c, from, n, encode_row, &e);
+            RT_TRY(check_rows(&e, n, i, err));
             RT_TRY(rt_fwrite(f, e.rows, (size_t)n * row_bytes, path, err));
         }
         rt_progress_update(&progress, (double)(i + 1), (double)s->n_chunk, "chunks");
