@@ -62,6 +62,7 @@ rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_tas
                          &(rt_paired_options){.margin = o->margin,
                                               .chance = reference->chance,
                                               .groups = groups,
+                                              .same_model = rt_gap_same_model(reference, model),
                                               .seed = o->seed,
                                               .resamples = o->resamples},
                          err));

@@ -19,6 +19,11 @@ rt_status rt_gap_check(const rt_family *f, const rt_task_result *reference, cons
     return RT_OK;
 }
 
+bool rt_gap_same_model(const rt_task_result *a, const rt_task_result *b)
+{
+    return a->model[0] != '\0' && strcmp(a->model, b->model) == 0 && strcmp(a->precision, b->precision) == 0;
+}
+
 rt_status rt_gap_groups(int64_t *groups, const json_t *items, rt_err *err)
 {
     json_t *known = json_object(), *item;

@@ -227,13 +227,17 @@ out:
     return st;
 }
 
-static void count_flips(rt_paired *out, const double *teacher, const double *student, size_t n)
+/* Which directions show no move: of values that are no 0 or 1 a single one in either says enough. */
+static rt_paired_unmoved count_flips(rt_paired *out, const double *teacher, const double *student, size_t n)
 {
     int64_t changed = 0;
+    double least = 0, most = 1; /* of values; a share's bounds */
     out->binary = true;
     for (size_t i = 0; i < n; i++) {
         const double t = teacher[i], s = student[i];
         out->binary &= (t == 0 || t == 1) && (s == 0 || s == 1);
+        least = fmin(least, fmin(t, s));
+        most = fmax(most, fmax(t, s));
         changed += t != s;
         out->worse += s < t;
         out->better += s > t;
@@ -242,6 +246,8 @@ static void count_flips(rt_paired *out, const double *teacher, const double *stu
     if (!out->binary) {
         out->worse = out->better = 0;
     }
+    const bool moved = !out->binary && changed > 0;
+    return (rt_paired_unmoved){out->worse == 0 && !moved, out->better == 0 && !moved, most - least};
 }
 
 /* Two-sided, of a difference `distance` away from the bound. */
@@ -258,11 +264,11 @@ static double p_of(const rt_paired *p)
     return p_beyond(p->difference, p->stderr_); /* NAN with one group */
 }
 
-static double p_of_verdict(const rt_paired *p, double change, double margin)
+static double p_of_verdict(const rt_paired *p, double change, const rt_paired_options *o)
 {
     switch (p->verdict) {
-    case RT_PAIRED_KEPT:
-    case RT_PAIRED_LOST: return p_beyond(change + margin, p->stderr_);
+    case RT_PAIRED_KEPT: return fmax(p_beyond(change + o->margin, p->stderr_), rt_paired_unseen_p(p, o));
+    case RT_PAIRED_LOST: return p_beyond(change + o->margin, p->stderr_);
     case RT_PAIRED_WORSE:
     case RT_PAIRED_GAINED: return p_beyond(change, p->stderr_);
     case RT_PAIRED_OPEN: return 1;
@@ -281,10 +287,12 @@ void rt_paired_judge(rt_paired *p, const rt_paired_options *o)
                  : high <= -o->margin ? RT_PAIRED_LOST
                  : high < 0           ? RT_PAIRED_WORSE
                                       : RT_PAIRED_OPEN;
-    p->p_verdict = p_of_verdict(p, change, o->margin);
+    p->p_verdict = p_of_verdict(p, change, o);
     const double distance = fabs(change + o->margin);
     if ((p->verdict == RT_PAIRED_OPEN || p->verdict == RT_PAIRED_WORSE) && distance > 0) {
-        const double needed = ceil((double)p->n * pow(p->half_width / distance, 2));
+        const bool unseen = p->may_flip > 0 && p->low == -p->high; /* nothing flipped */
+        const double needed =
+            unseen ? rt_paired_unseen_needed(p, o) : ceil((double)p->n * pow(p->half_width / distance, 2));
         p->needed = needed < 1e15 ? (int64_t)needed : 0;
     }
 }
@@ -315,7 +323,8 @@ rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double 
     RT_TRY(measure_groups(out, g, n_groups, &teacher_error, err));
     out->at_floor = isfinite(o->chance) && !(out->teacher - RT_Z95 * teacher_error > o->chance + FLOOR);
     RT_TRY(bootstrap(out, g, n_groups, o, err));
-    count_flips(out, teacher, student, n);
+    const rt_paired_unmoved none = count_flips(out, teacher, student, n);
+    rt_paired_unseen(out, &none, o);
     out->p = p_of(out);
     rt_paired_judge(out, o);
 out:
@@ -325,13 +334,15 @@ out:
 
 json_t *rt_paired_json(const rt_paired *p)
 {
-    return json_pack(
-        "{s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:o, s:b, s:{s:o, s:o, s:o}, s:s, s:o, s:I}",
-        "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student", p->student,
-        "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low", rt_number_json(p->low), "high",
-        rt_number_json(p->high), "half_width", rt_number_json(p->half_width), "binary", (int)p->binary, "worse",
-        (json_int_t)p->worse, "better", (json_int_t)p->better, "flips", rt_number_json(p->flips), "p",
-        rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value", rt_number_json(p->retention[0]),
-        "low", rt_number_json(p->retention[1]), "high", rt_number_json(p->retention[2]), "verdict",
-        rt_paired_verdict_name(p->verdict), "p_verdict", rt_number_json(p->p_verdict), "needed", (json_int_t)p->needed);
+    return json_pack("{s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:o, s:f, s:o, s:b, s:{s:o, s:o, "
+                     "s:o}, s:s, s:o, s:I}",
+                     "n", (json_int_t)p->n, "groups", (json_int_t)p->groups, "teacher", p->teacher, "student",
+                     p->student, "difference", p->difference, "stderr", rt_number_json(p->stderr_), "low",
+                     rt_number_json(p->low), "high", rt_number_json(p->high), "half_width",
+                     rt_number_json(p->half_width), "binary", (int)p->binary, "worse", (json_int_t)p->worse, "better",
+                     (json_int_t)p->better, "flips", rt_number_json(p->flips), "may_flip", p->may_flip, "p",
+                     rt_number_json(p->p), "at_floor", (int)p->at_floor, "retention", "value",
+                     rt_number_json(p->retention[0]), "low", rt_number_json(p->retention[1]), "high",
+                     rt_number_json(p->retention[2]), "verdict", rt_paired_verdict_name(p->verdict), "p_verdict",
+                     rt_number_json(p->p_verdict), "needed", (json_int_t)p->needed);
 }

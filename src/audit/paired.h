@@ -12,6 +12,7 @@ typedef struct rt_paired_options {
     double chance;         /* value of guessing; NAN: the measure has none, and no retention */
     bool lower_is_better;  /* perplexity, calibration error */
     const int64_t *groups; /* [n] items of one number are not independent (one passage, one template); NULL: all are */
+    bool same_model;       /* both sides are of one model: what does not flip cannot */
     int resamples;         /* of the bootstrap; 0: 10,000 */
     uint64_t seed;
 } rt_paired_options;
@@ -33,11 +34,13 @@ typedef struct rt_paired {
     double teacher, student; /* means */
     double difference;       /* student - teacher */
     double stderr_;          /* of the difference, clustered by group; NAN with one group */
-    double low, high;        /* 95 % of the bootstrap over groups, percentiles; NAN with one group */
+    double low, high;        /* 95 % of the bootstrap over groups, percentiles, and what it cannot see (may_flip); NAN
+                              * with one group */
     double half_width;       /* of that interval: what these items can tell apart */
     bool binary;             /* all values are 0 or 1; else the next two are 0 */
     int64_t worse, better;   /* items only the teacher has right, only the student */
     double flips;            /* share of items with another value */
+    double may_flip;         /* share of items that may flip in a direction in which none did; 0: some did, both ways */
     double p;                /* of no difference: McNemar's exact test for binary items each on its own, else normal */
     bool at_floor;           /* the teacher is not clearly above chance: there is nothing to keep */
     double retention[3]; /* (student - chance) / (teacher - chance), low, high; NAN at the floor or without chance */

@@ -72,6 +72,8 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
     out->stderr_ = r.n_groups > 1 ? spread(difference, used) : NAN;
     out->p = out->difference == 0 ? 1 : erfc(fabs(out->difference) / out->stderr_ / sqrt(2));
     rt_paired_interval(out, difference, used);
+    const bool unmoved = out->low == out->high; /* no resample tells the two apart */
+    rt_paired_unseen(out, &(rt_paired_unmoved){unmoved, unmoved, 1}, o);
     rt_paired_judge(out, o);
 out:
     rt_free(r.number);

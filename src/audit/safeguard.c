@@ -167,8 +167,12 @@ static rt_status add_row(rt_family *f, const measure *m, reader *read, const rt_
     read(&s, model, m);
     rt_order_by(t.order, t.value, n);
     rt_order_by(s.order, s.value, n);
-    const rt_paired_options o = {
-        .margin = m->margin, .chance = NAN, .lower_is_better = m->lower_is_better, .groups = groups, .seed = seed};
+    const rt_paired_options o = {.margin = m->margin,
+                                 .chance = NAN,
+                                 .lower_is_better = m->lower_is_better,
+                                 .groups = groups,
+                                 .same_model = rt_gap_same_model(reference, model),
+                                 .seed = seed};
     RT_TRY(m->how == MEAN ? compare_means(&paired, &t, &s, groups, &o, err)
                           : rt_paired_compare_figure(&paired, figure_of, &t, &s, n, &o, err));
     RT_TRY(rt_family_put(

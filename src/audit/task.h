@@ -48,6 +48,7 @@ typedef struct rt_task_result {
     char chat[17];              /* hash of the chat template that the prompts went through, or "none" */
     char precision[8];          /* of the model's products: "bf16", "f32" */
     uint64_t items_hash;        /* of the items' ids and texts */
+    char model[65];             /* SHA-256 of whose it is, as the caller knows it; empty: unknown */
     rt_calibration calibration; /* by the sums of log-probabilities; n = 0 where there are no choices */
 } rt_task_result;
 

@@ -14,9 +14,10 @@ rt_status rt_task_result_save(const rt_task_result *r, const char *path, rt_err 
 {
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, r->items_hash);
-    json_t *j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "task", r->task, "version",
-                          r->version, "skill", r->skill, "harness", r->harness, "chat", r->chat, "precision",
-                          r->precision, "items_hash", hash, "chance", rt_number_json(r->chance));
+    json_t *j =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "format", FORMAT, "task", r->task, "version",
+                  r->version, "skill", r->skill, "harness", r->harness, "chat", r->chat, "precision", r->precision,
+                  "items_hash", hash, "model_sha256", r->model, "chance", rt_number_json(r->chance));
     json_t *scores = rt_task_json(r);
     if (j == NULL || scores == NULL || json_object_set(j, "metrics", json_object_get(scores, "metrics")) != 0 ||
         json_object_set(j, "items", r->items) != 0) {
@@ -64,6 +65,7 @@ static rt_status read_result(rt_task_result *r, json_t *j, rt_err *err)
     read_text(r->harness, sizeof r->harness, j, "harness");
     read_text(r->chat, sizeof r->chat, j, "chat");
     read_text(r->precision, sizeof r->precision, j, "precision");
+    read_text(r->model, sizeof r->model, j, "model_sha256");
     if (sscanf(rt_json_str(j, "items_hash", ""), "%16" SCNx64, &r->items_hash) != 1) {
         return rt_fail(err, RT_INPUT, 0, "it does not say which items it is about");
     }

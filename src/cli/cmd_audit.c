@@ -6,6 +6,7 @@
 #include "cli/audit_print.h"
 #include "cli/audit_saved.h"
 #include "cli/command.h"
+#include "model/identity.h"
 
 static const char *const about =
     "Gives MODEL, its TEACHER and any baselines the same items of every task and says what was kept, lost or\n"
@@ -166,6 +167,17 @@ static void close_audit(audit *w)
 
 /* --- running and saying ------------------------------------------------------------------------------------------- */
 
+/* By its hash a model beside itself is known, now or when results of today are compared later. */
+static rt_status identify(rt_task_result *results, size_t n, const char *path, rt_err *err)
+{
+    rt_digest digest;
+    const rt_status st = rt_model_sha256(path, NULL, &digest, err);
+    for (size_t i = 0; st == RT_OK && i < n; i++) {
+        rt_digest_hex(digest, results[i].model);
+    }
+    return st;
+}
+
 static rt_status run_model(rt_cli *c, const audit *w, size_t k, int64_t limit)
 {
     rt_status st = RT_OK;
@@ -190,6 +202,7 @@ static rt_status run_model(rt_cli *c, const audit *w, size_t k, int64_t limit)
         RT_TRY(rt_task_run(&w->results[k * w->n_tasks + i], w->tasks[i].task, m, t, w->tasks[i].data,
                            &(rt_task_options){.limit = limit}, &c->err));
     }
+    RT_TRY(identify(&w->results[k * w->n_tasks], w->n_tasks, w->paths[k], &c->err));
 out:
     rt_model_close(m);
     rt_tokenizer_close(t);

@@ -83,6 +83,16 @@ class Audit(ProgramTest):
         self.write("s/boolq.json", {"format": "retort task result 1"})
         self.refused(INPUT, *args, says="boolq.json")
 
+    def test_only_a_model_beside_itself_differs_by_exactly_nothing(self):
+        for other, verdict in (("b" * 64, "open"), ("a" * 64, "kept")):
+            teacher, student = self.saved("t", 180, model_sha256="a" * 64), self.saved("s", 180, model_sha256=other)
+            row = self.ok_json("audit", student, "--against", teacher, "--task", "boolq", "--margin", "0.01")["families"][0]["rows"][0]
+            with self.subTest(verdict):
+                bound = 1 - 0.05 ** (1 / 200) if verdict == "open" else 0
+                self.assertEqual((row["flips"], row["verdict"]), (0, verdict))
+                self.assertAlmostEqual(row["may_flip"], bound, 12)
+                self.assertAlmostEqual(row["low"], -bound, 12)
+
     def test_the_spread_over_seeds_is_printed(self):
         teacher, students = self.saved("t", 180), [self.saved(f"s{n}", n) for n in (150, 160, 170)]
         args = ("audit", students[0], "--against", teacher, "--task", "boolq")

@@ -77,15 +77,15 @@ static void difference_and_error_are_by_hand(void **state)
     assert_true(isnan(p.retention[0]));
 }
 
-/* Two items: resampled means are 0, 1/2, 1 with weights 1/4, 1/2, 1/4, so the 95 % are 0 to 1. Many items: +-1.96
+/* Two items: resampled means are 0, 1/4, 1/2 with weights 1/4, 1/2, 1/4, so the 95 % are 0 to 1/2. Many items: +-1.96
  * standard errors. */
 static void bootstrap_interval_is_the_known_one(void **state)
 {
     (void)state;
     double t[N] = {0}, s[N];
-    const rt_paired two = compare(t, (double[]){0, 1}, 2, &(rt_paired_options){.margin = 0.02, .chance = NAN});
+    const rt_paired two = compare(t, (double[]){0, 0.5}, 2, &(rt_paired_options){.margin = 0.02, .chance = NAN});
     assert_near(two.low, 0, 0);
-    assert_near(two.high, 1, 0);
+    assert_near(two.high, 0.5, 0);
     for (size_t i = 0; i < N; i++) {
         s[i] = sin((double)i * 12.9898); /* no pattern that matters */
     }
@@ -157,10 +157,67 @@ static void a_model_beside_itself_differs_by_nothing(void **state)
     (void)state;
     double t[N], s[N];
     fill(t, s, N, 250, 0);
-    const rt_paired p = compare(t, s, N, &(rt_paired_options){.margin = 0.02, .chance = 0.25});
-    assert_true(p.difference == 0 && p.low == 0 && p.high == 0 && p.flips == 0 && p.stderr_ == 0);
+    const rt_paired p = compare(t, s, N, &(rt_paired_options){.margin = 0.02, .chance = 0.25, .same_model = true});
+    assert_true(p.difference == 0 && p.may_flip == 0 && p.low == 0 && p.high == 0 && p.flips == 0 && p.stderr_ == 0);
     assert_true(p.p == 1 && p.retention[0] == 1 && p.retention[1] == 1 && p.retention[2] == 1);
     assert_int_equal(p.verdict, RT_PAIRED_KEPT);
+}
+
+/* 0.05^(1/100) = exp(-2.995732 / 100) = 0.970487; 0.98^148 = 0.0503, 0.98^149 = 0.0493. */
+static void items_of_which_none_flipped_bound_what_may(void **state)
+{
+    (void)state;
+    double t[N], s[N];
+    int64_t pairs[N];
+    for (size_t i = 0; i < N; i++) {
+        pairs[i] = (int64_t)(i / 2);
+    }
+    const rt_paired_options o = {.margin = 0.02, .chance = 0.25},
+                            grouped = {.margin = 0.02, .chance = 0.25, .groups = pairs},
+                            lower = {.margin = 0.02, .chance = NAN, .lower_is_better = true};
+    fill(t, s, 100, 75, 0);
+    const rt_paired few = compare(t, s, 100, &o);
+    assert_near(few.may_flip, 0.029513, 1e-6);
+    assert_near(few.low, -0.029513, 1e-6);
+    assert_near(few.high, 0.029513, 1e-6);
+    assert_near(few.half_width, 0.029513, 1e-6);
+    assert_near(few.retention[1], 1 - 0.029513 / 0.5, 2e-6);
+    assert_near(few.retention[2], 1 + 0.029513 / 0.5, 2e-6);
+    assert_int_equal(few.verdict, RT_PAIRED_OPEN);
+    assert_int_equal(few.needed, 149);
+    assert_int_equal(compare(t, s, 100, &lower).verdict, RT_PAIRED_OPEN);
+    fill(t, s, 149, 75, 0);
+    const rt_paired enough = compare(t, s, 149, &o);
+    assert_int_equal(enough.verdict, RT_PAIRED_KEPT);
+    assert_near(enough.p_verdict, pow(0.98, 149), 1e-12);
+    fill(t, s, 200, 100, 0); /* pairs of items: 100 observations */
+    const rt_paired two = compare(t, s, 200, &grouped);
+    assert_near(two.high, few.high, 1e-12);
+    assert_int_equal(two.needed, 298);
+}
+
+/* One of 20 became right and none wrong: resamples never fall below 0, and 1 - 0.05^(1/20) = 0.139108 may have. */
+static void a_single_gain_does_not_hide_what_may_be_lost(void **state)
+{
+    (void)state;
+    double t[20] = {0}, s[20] = {1};
+    const rt_paired p = compare(t, s, 20, &(rt_paired_options){.margin = 0.02, .chance = NAN});
+    assert_near(p.low, -0.139108, 1e-6);
+    assert_int_equal(p.verdict, RT_PAIRED_OPEN);
+}
+
+/* Margins in nats: an item moves by as much as the values seen lie apart, 0 to 4. */
+static void values_that_are_no_shares_move_by_their_own_range(void **state)
+{
+    (void)state;
+    double t[100];
+    for (size_t i = 0; i < 100; i++) {
+        t[i] = 0.04 * (double)(i + 1);
+    }
+    const rt_paired p = compare(t, t, 100, &(rt_paired_options){.margin = 1, .chance = NAN});
+    assert_near(p.high, 4 * 0.029513, 4e-6);
+    assert_int_equal(p.verdict, RT_PAIRED_KEPT);
+    assert_near(p.p_verdict, pow(0.75, 100), 1e-15);
 }
 
 static void verdicts_follow_interval_and_margin(void **state)
@@ -237,6 +294,8 @@ static void figures_are_compared_as_means_are(void **state)
         groups[i] = (int64_t)(i / 2);
     }
     const rt_paired_options o = {.margin = 0.02, .chance = NAN, .groups = groups, .seed = 3};
+    const rt_paired_options itself = {.margin = 0.02, .chance = NAN, .groups = groups, .seed = 3, .same_model = true};
+    s[399] = 1; /* one item is better: the mean knows both directions, as a figure does */
     const rt_paired want = compare(t, s, N, &o);
     assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){s, N}, N, &o, &err));
     assert_near(p.difference, want.difference, 1e-12);
@@ -245,9 +304,12 @@ static void figures_are_compared_as_means_are(void **state)
     assert_near(p.stderr_, want.stderr_, 0.02 * want.stderr_);
     assert_int_equal(p.verdict, RT_PAIRED_LOST);
     assert_int_equal(p.groups, N / 2);
-    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){t, N}, N, &o, &err));
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){t, N}, N, &itself, &err));
     assert_true(p.difference == 0 && p.low == 0 && p.high == 0 && p.p == 1);
     assert_int_equal(p.verdict, RT_PAIRED_KEPT);
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){t, N}, N, &o, &err));
+    assert_near(p.high, 1 - pow(0.05, 2.0 / N), 1e-12); /* two models, N / 2 groups */
+    assert_near(p.low, -p.high, 0);
     t[7] = NAN;
     assert_int_equal(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){s, N}, N, &o, &err), RT_NUMERIC);
 }
@@ -276,6 +338,9 @@ int main(void)
         cmocka_unit_test(retention_is_above_chance_only),
         cmocka_unit_test(one_group_decides_nothing),
         cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
+        cmocka_unit_test(items_of_which_none_flipped_bound_what_may),
+        cmocka_unit_test(a_single_gain_does_not_hide_what_may_be_lost),
+        cmocka_unit_test(values_that_are_no_shares_move_by_their_own_range),
         cmocka_unit_test(verdicts_follow_interval_and_margin),
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
         cmocka_unit_test(figures_are_compared_as_means_are),

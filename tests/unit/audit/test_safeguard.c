@@ -65,6 +65,8 @@ static void a_model_beside_itself_differs_by_nothing(void **state)
     rt_err err = {0};
     rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
     rt_task_result t = refusals(3, 1), s = refusals(3, 1);
+    snprintf(t.model, sizeof t.model, "one");
+    snprintf(s.model, sizeof s.model, "one");
     assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
     assert_ok(rt_family_conclude(&f, &err));
     assert_int_equal(f.n, 3);
