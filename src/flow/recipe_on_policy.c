@@ -9,7 +9,7 @@ const rt_field rt_on_policy_schema[] = {
      .kind = RT_FIELD_NUM,
      .min = 0.001,
      .max = 1,
-     .dflt = "0.5",
+     .required = true,
      .help = "share of a step's tokens that the student writes, prompts among them; the rest is `data.text`"},
     {.key = "prompts",
      .kind = RT_FIELD_STRS,
@@ -79,7 +79,7 @@ rt_status rt_own_text_spec_read(rt_own_text_spec *out, const rt_run_recipe *r, r
         RT_FAIL_OUT(err, RT_RECIPE, 0,
                     "'train.on_policy': what the student writes is judged by weights, which a server keeps");
     }
-    out->own = (rt_on_policy_options){.fraction = rt_json_f64(block, "fraction", 0.5),
+    out->own = (rt_on_policy_options){.fraction = rt_json_f64(block, "fraction", 0),
                                       .prompt_tokens = rt_json_i64(block, "prompt_tokens", 64),
                                       .new_tokens = rt_json_i64(block, "new_tokens", 128),
                                       .temperature = rt_json_f64(block, "temperature", 1),

@@ -100,14 +100,15 @@ class Train(ProgramTest):
             with self.subTest(options):
                 self.refused(USAGE, "train", self.teacher, "--steps", 3, "-o", "none", *options, says=says)
 
-    def recipe(self, own):
+    def recipe(self, own=None):
         self.texts(n=24)
+        own = f", on_policy: {{fraction: 0.5, {own}}}" if own else ""
         return self.write("own.yaml", f"""
 teacher: {{model: teacher}}
 data: {{text: [text.jsonl]}}
 collect: {{draws: 8}}
 student: {{keep: [0, 2]}}
-train: {{tokens: 800, batch_tokens: 256, sequence: 64, precision: f32, on_policy: {{{own}}}}}
+train: {{tokens: 800, batch_tokens: 256, sequence: 64, precision: f32{own}}}
 export: [{{type: f32}}]
 audit: {{twin: none, tokens: 300}}
 """)
@@ -127,9 +128,15 @@ audit: {{twin: none, tokens: 300}}
         model = "student/model.safetensors"
         self.assertEqual((run / model).read_bytes(), (self.dir / "killed/own" / model).read_bytes())
 
+    def test_a_recipe_without_it_has_no_such_phase(self):
+        self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
+        self.ok("run", self.recipe(), "--runs", "plain")
+        self.assertFalse((self.dir / "plain/own/on_policy").exists())
+        self.assertNotIn("on_policy", json.loads((self.dir / "plain/own/student/train.json").read_text()))
+
     def test_a_phase_that_cannot_be_is_refused(self):
         self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
-        for own, says in (("loss: ce", "its own words"), ("fraction: 2", "fraction"), ("refresh: 0", "refresh"), ("loss: kl", "'kl' is no loss")):
+        for own, says in (("loss: ce", "its own words"), ("temperature: 99", "temperature"), ("refresh: 0", "refresh"), ("loss: kl", "'kl' is no loss")):
             with self.subTest(own):
                 self.refused(USAGE, "run", self.recipe(own), "--dry-run", says=says)
 
