@@ -10,6 +10,7 @@
 typedef struct phase {
     rt_flow *f;
     rt_train_options o;
+    rt_retain_options retain;
     char *dir, *ledger;
     rt_corpus prompts;
     rt_on_policy *own;
@@ -27,6 +28,19 @@ double rt_flow_seconds_before(const rt_flow *f, double seconds)
     return rt_flow_writes(f) ? (1 - TIME_SHARE) * seconds : seconds;
 }
 
+/* What is retained goes on without terms between states: their maps ended with the training before. */
+static void go_on_retaining(phase *p, const rt_retain_options *before)
+{
+    p->retain = *before;
+    p->retain.n_losses = 0;
+    for (int i = 0; i < before->n_losses; i++) {
+        if (before->losses[i].state == RT_STATE_NONE) {
+            p->retain.losses[p->retain.n_losses++] = before->losses[i];
+        }
+    }
+    p->o.retain = &p->retain;
+}
+
 static void set_options(phase *p, const rt_train_options *before, int64_t tokens_before)
 {
     const rt_own_text_spec *r = &p->f->recipe.own_text;
@@ -37,6 +51,9 @@ static void set_options(phase *p, const rt_train_options *before, int64_t tokens
     p->o.lr = r->lr;
     p->o.tokens = r->tokens;
     p->o.budget = 0;
+    if (before->retain != NULL) {
+        go_on_retaining(p, before->retain);
+    }
     if (r->tokens == 0 && before->budget > 0) {
         p->o.budget = before->budget / (1 - TIME_SHARE) * TIME_SHARE;
     } else if (r->tokens == 0) {

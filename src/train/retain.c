@@ -34,6 +34,33 @@ size_t rt_retain_bytes(const rt_model *student, const rt_retain_options *o, cons
     return rt_step_bytes(student, rt_source_get_info(o->source), &s);
 }
 
+/* The n-th term that needs a map, NULL: there are fewer. */
+static const rt_train_loss *mapped_term(const rt_train_loss *l, int n_losses, int n, int64_t d_teacher,
+                                        int64_t d_student)
+{
+    for (int i = 0; i < n_losses; i++) {
+        if (rt_projection_needed(&l[i], d_teacher, d_student) && n-- == 0) {
+            return &l[i];
+        }
+    }
+    return NULL;
+}
+
+static rt_status check_maps(const rt_retain_options *o, const rt_model *student, const rt_step_options *data,
+                            rt_err *err)
+{
+    for (int n = 0; data->teacher != NULL && n < o->n_losses; n++) {
+        const int64_t dt = data->teacher->hp.d_model, ds = student->hp.d_model;
+        const rt_train_loss *own = mapped_term(o->losses, o->n_losses, n, dt, ds);
+        const rt_train_loss *theirs = mapped_term(data->losses, data->n_losses, n, dt, ds);
+        if (own != NULL && (theirs == NULL || theirs->state != own->state)) {
+            return rt_fail(err, RT_USAGE, 0, "loss '%s' needs a map that the loss of the data beside does not learn",
+                           rt_train_loss_name(own));
+        }
+    }
+    return RT_OK;
+}
+
 rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retain_options *o,
                         const rt_step_options *data, rt_err *err)
 {
@@ -46,6 +73,7 @@ rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retai
         if (!(o->weight > 0 && o->weight < 1) || o->batch_tokens < 1) {
             RT_FAIL_OUT(err, RT_USAGE, 0, "retain: weight %g of a step is no share above 0 and below 1", o->weight);
         }
+        RT_TRY(check_maps(o, student, data, err));
         RT_TRY(rt_step_new(&r->step, student, rt_source_get_info(o->source), &s, err));
         rt_step_scale(r->step, o->weight);
     }

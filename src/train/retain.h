@@ -32,7 +32,7 @@ typedef struct rt_retain_options {
 typedef struct rt_retain rt_retain;
 /* `data`: how the data beside is stepped, which this follows: the teacher, micro-batches, layers run again, and the
  * maps of terms between states, which are the same for both. Borrows models, maps and `o`. Refuses weights that are
- * none, and what rt_step_check refuses of its source. */
+ * none, maps that the data's terms do not have, and what rt_step_check refuses of its source. */
 RT_MUST_USE rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retain_options *o,
                                     const rt_step_options *data, rt_err *err);
 void rt_retain_free(rt_retain *r); /* accepts NULL */

@@ -111,6 +111,9 @@ static void terms_between_states_share_the_maps_of_the_data(void **state)
     assert_memory_equal(got, want, n * sizeof(float));
     assert_memory_equal(maps.list[0].grad, map_gradient, map_bytes);
     rt_retain_free(r);
+    data.n_losses = 1; /* nobody learns a map */
+    assert_int_equal(rt_retain_new(&r, m, &o, &data, &err), RT_USAGE);
+    assert_says(err.msg, "'hidden_mse' needs a map");
     rt_step_free(step);
     rt_projections_release(&maps);
     rt_free(map_gradient);
