@@ -57,11 +57,9 @@ static rt_status read_own_loss(rt_own_text_spec *out, const char *text, double t
     if (rt_losses_parse(out->losses, &out->n_losses, text, temperature, &why) != RT_OK) {
         return rt_fail(err, RT_RECIPE, 0, "'train.on_policy.loss': %s", why.msg);
     }
-    for (int i = 0; i < out->n_losses; i++) {
-        if (out->losses[i].loss.kind == RT_LOSS_CE) {
-            return rt_fail(err, RT_RECIPE, 0,
-                           "'train.on_policy.loss': ce would teach the student its own words; take jsd or reverse_kl");
-        }
+    if (rt_losses_learn_labels(out->losses, out->n_losses)) {
+        return rt_fail(err, RT_RECIPE, 0,
+                       "'train.on_policy.loss': ce would teach the student its own words; take jsd or reverse_kl");
     }
     return RT_OK;
 }

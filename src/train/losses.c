@@ -71,6 +71,15 @@ bool rt_losses_compare_states(const rt_train_loss *l, int n)
     return any;
 }
 
+bool rt_losses_learn_labels(const rt_train_loss *l, int n)
+{
+    bool any = false;
+    for (int i = 0; i < n; i++) {
+        any = any || (l[i].state == RT_STATE_NONE && l[i].loss.kind == RT_LOSS_CE);
+    }
+    return any;
+}
+
 /* --- text to terms ---------------------------------------------------------------------------------------------- */
 
 #define TERM_MAX 96

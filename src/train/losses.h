@@ -30,6 +30,8 @@ RT_MUST_USE rt_status rt_train_loss_check(const rt_train_loss *l, rt_err *err);
 /* true when one of them compares with the teacher's distribution; with its states */
 bool rt_losses_distil(const rt_train_loss *l, int n);
 bool rt_losses_compare_states(const rt_train_loss *l, int n);
+/* one of them is cross-entropy with the labels */
+bool rt_losses_learn_labels(const rt_train_loss *l, int n);
 
 /* "forward_kl", "forward_kl:0.9,ce:0.1", "jsd:mix=0.3,ce:0.5:to=0:over=200,z_loss:1e-4": terms separated by commas;
  * after the name a weight, or mix, smoothing (of ce), project (0 or 1, of a state), to, over as key=value, separated by

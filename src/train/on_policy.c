@@ -86,15 +86,17 @@ static rt_status lay_out(rt_on_policy *w, const rt_model *m, const rt_tokenizer 
     RT_TRY(RT_NEW(&w->ids, most_new, "texts under way", err));
     RT_TRY(RT_NEW(&w->logprobs, most_new, "texts under way", err));
     RT_TRY(RT_NEW(&w->numbers, (size_t)w->max_texts, "chosen prompts", err));
+    RT_TRY(RT_NEW(&w->chosen, (size_t)w->max_texts, "chosen prompts", err));
     RT_TRY(RT_NEW(&p->ids, (size_t)w->max_tokens, "written texts", err));
     RT_TRY(RT_NEW(&p->loss_mask, (size_t)w->max_tokens, "mask of written texts", err));
     RT_TRY(RT_NEW(&p->segments, (size_t)w->max_texts, "written texts", err));
     RT_TRY(RT_NEW(&p->sequence_first_segment, (size_t)w->max_texts + 1, "written texts", err));
     p->sequence = (int)least;
     RT_TRY(rt_generator_new(&w->generator, m, t, &size, err));
-    w->bytes = rt_generator_bytes(m, &size) + (size_t)w->max_tokens * (sizeof *p->ids + sizeof *p->loss_mask) +
-               (size_t)w->max_texts * (sizeof *w->texts + sizeof *w->numbers + sizeof *p->segments + sizeof(int64_t)) +
-               most_new * (sizeof *w->ids + sizeof *w->logprobs);
+    w->bytes =
+        rt_generator_bytes(m, &size) + (size_t)w->max_tokens * (sizeof *p->ids + sizeof *p->loss_mask) +
+        (size_t)w->max_texts * (sizeof *w->texts + 2 * sizeof *w->numbers + sizeof *p->segments + sizeof(int64_t)) +
+        most_new * (sizeof *w->ids + sizeof *w->logprobs);
 out:
     return st;
 }
@@ -132,6 +134,7 @@ void rt_on_policy_free(rt_on_policy *w)
     rt_free(w->ids);
     rt_free(w->logprobs);
     rt_free(w->numbers);
+    rt_free(w->chosen);
     rt_free(w);
 }
 
@@ -168,7 +171,7 @@ static size_t choose(rt_on_policy *w, int64_t turn)
         if (n > 0 && tokens > w->share) {
             return n;
         }
-        w->numbers[n] = i;
+        w->chosen[n] = i;
     }
 }
 
@@ -203,10 +206,10 @@ static double mean_nll(const rt_generation *g)
     return sum / (double)n;
 }
 
-static rt_prompt chosen(void *ud, size_t index)
+static rt_prompt prompt_at(void *ud, size_t index)
 {
     const rt_on_policy *w = ud;
-    return w->prompts[w->numbers[index]];
+    return w->prompts[w->chosen[index]];
 }
 
 static rt_status keep(void *ud, size_t index, const rt_generated *g, rt_err *err)
@@ -231,8 +234,9 @@ static rt_status write_texts(rt_on_policy *w, int64_t turn, rt_on_policy_report 
         .ud = w};
     const size_t n = choose(w, turn);
     const rt_generation g = {.seq = w->texts, .n = n};
-    RT_TRY(rt_generator_run(w->generator, &(rt_prompt_list){.n = n, .at = chosen, .ud = w}, &o, NULL, err));
+    RT_TRY(rt_generator_run(w->generator, &(rt_prompt_list){.n = n, .at = prompt_at, .ud = w}, &o, NULL, err));
     rt_on_policy_clear_text(&w->text);
+    memcpy(w->numbers, w->chosen, n * sizeof *w->numbers);
     for (size_t i = 0; i < n; i++) {
         rt_on_policy_add_text(&w->text, &w->prompts[w->numbers[i]], w->texts[i].ids, w->texts[i].n);
         r->tokens += w->texts[i].n;

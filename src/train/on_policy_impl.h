@@ -12,7 +12,8 @@ struct rt_on_policy {
     rt_digest hash; /* of the prompts */
     rt_generator *generator;
     size_t bytes;
-    int32_t *numbers;    /* [max_texts] the prompts chosen */
+    int32_t *numbers;    /* [max_texts] the prompts of the text at present */
+    int32_t *chosen;     /* [max_texts] of the text under way */
     rt_generated *texts; /* [max_texts] as they were written */
     int32_t *ids;        /* of these, [max_texts][new_tokens] */
     float *logprobs;

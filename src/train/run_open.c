@@ -85,12 +85,10 @@ static rt_status check_own_text(const rt_run *r, rt_err *err)
     if (r->info.kind != RT_SOURCE_DENSE) {
         return rt_fail(err, RT_USAGE, 0, "what the student writes must be judged by a teacher that answers now");
     }
-    for (int i = 0; i < o->n_losses; i++) {
-        if (o->losses[i].loss.kind == RT_LOSS_CE) {
-            return rt_fail(err, RT_USAGE, 0,
-                           "loss 'ce' would teach the student its own words: on its own text take losses that compare "
-                           "with the teacher, e.g. reverse_kl or jsd");
-        }
+    if (rt_losses_learn_labels(o->losses, o->n_losses)) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "loss 'ce' would teach the student its own words: on its own text take losses that compare "
+                       "with the teacher, e.g. reverse_kl or jsd");
     }
     return RT_OK;
 }

@@ -131,9 +131,15 @@ out:
 
 /* --- validation ------------------------------------------------------------------------------------------------- */
 
-static bool is_candidate(const rt_run *r)
+static bool retained(const rt_run *r)
 {
     return r->o.retain == NULL || r->o.retain->look == NULL || r->n.holds;
+}
+
+/* While an alarm sounds nothing is saved. */
+static bool is_candidate(const rt_run *r)
+{
+    return retained(r) && r->alarm == RT_ALARM_NONE;
 }
 
 static rt_status validate(rt_run *r, rt_err *err)
@@ -178,8 +184,10 @@ static rt_status stop_now(rt_run *r, const char *why, rt_err *err)
 static rt_status maybe_look(rt_run *r, rt_err *err)
 {
     rt_status st = RT_OK;
+    const int64_t passed = r->n.passed_step;
     if (rt_retain_is_due(r->retain, &r->n)) {
         RT_TRY(rt_retain_look(r->retain, r->student, &r->n, &r->metrics, err));
+        r->n.passed_step = r->alarm == RT_ALARM_NONE ? r->n.passed_step : passed; /* these weights are not saved */
         RT_TRY(rt_retain_judge(r->retain, &r->n, false, err));
     }
 out:
@@ -334,7 +342,7 @@ out:
 static int64_t step_of_choice(const rt_run *r)
 {
     const rt_train_counts *n = &r->n;
-    if (!is_candidate(r)) {
+    if (!retained(r)) {
         return n->passed_step;
     }
     return n->best_step >= 0 && n->best_kl < n->last_kl ? n->best_step : n->step;

@@ -1,6 +1,7 @@
 /* A student that learns on text of its own: what it sees, what counts, what a kill leaves, and when it is stopped. Runs
  * that are killed are processes of their own (this program with arguments). */
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "unit/teacher/teacher_fixture.h"
@@ -475,6 +476,17 @@ static void the_student_comes_nearer_on_its_own_text(void **state)
     close_world(&w);
 }
 
+/* Every validation is the best so far. */
+static rt_status ever_better(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
+{
+    double *next = ud;
+    (void)m;
+    (void)err;
+    *kl = *next *= 0.99;
+    *top1 = 0;
+    return RT_OK;
+}
+
 /* A rate that blows the weights up leaves a student that says one thing only. */
 static void a_collapsing_student_is_stopped_and_its_last_good_weights_are_kept(void **state)
 {
@@ -488,6 +500,10 @@ static void a_collapsing_student_is_stopped_and_its_last_good_weights_are_kept(v
     w.o.checkpoint_steps = 1;
     w.o.lr = 0.3;
     w.o.warmup = 100; /* the first steps are small ones */
+    double kl = 1;
+    w.o.validate = ever_better;
+    w.o.validate_ud = &kl;
+    w.o.eval_every = 1;
     assert_int_equal(train(&w, &r, &err), RT_NUMERIC);
     assert_non_null(strstr(err.msg, "the student collapses on its own text"));
     assert_non_null(strstr(err.msg, "runs of four tokens stood before"));
@@ -496,6 +512,7 @@ static void a_collapsing_student_is_stopped_and_its_last_good_weights_are_kept(v
     assert_ok(rt_checkpoint_read(newest, &c, &err));
     assert_int_equal(rt_json_i64(c.on_policy, "alarm", -1), RT_ALARM_NONE);
     assert_true(c.counts.step > 0 && c.counts.step < r.counts.step);
+    assert_int_equal(r.counts.best_step, c.counts.step); /* what is not saved is no candidate */
     rt_checkpoint_release(&c);
     rt_free(newest);
     rt_free(checkpoints);
@@ -551,6 +568,26 @@ static void every_way_to_collapse_has_its_alarm(void **state)
     }
 }
 
+/* The last of all tests: the flag stays raised. */
+static void an_interrupt_while_writing_leaves_the_text_before(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_on_policy_report r;
+    world w;
+    open_world(&w, 0.5, 1);
+    assert_ok(rt_on_policy_write(w.own, 0, &r, &err));
+    json_t *before = rt_on_policy_json(w.own);
+    rt_interrupt_install();
+    raise(SIGTERM);
+    assert_int_equal(rt_on_policy_write(w.own, 1, &r, &err), RT_CANCELLED);
+    json_t *after = rt_on_policy_json(w.own);
+    assert_true(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+    close_world(&w);
+}
+
 /* --- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void learning_its_own_words_is_refused(void **state)
@@ -563,6 +600,9 @@ static void learning_its_own_words_is_refused(void **state)
     w.o.losses[w.o.n_losses++] = rt_train_loss_of(RT_LOSS_CE, 1);
     assert_int_equal(train(&w, &r, &err), RT_USAGE);
     assert_non_null(strstr(err.msg, "its own words"));
+    w.o.losses[w.o.n_losses - 1] = rt_train_state_loss_of(RT_STATE_MSE);
+    w.o.steps = 1;
+    assert_ok(train(&w, &r, &err));
     close_world(&w);
 }
 
@@ -618,6 +658,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_way_to_collapse_has_its_alarm),
         cmocka_unit_test(learning_its_own_words_is_refused),
         cmocka_unit_test(prompts_without_room_are_refused),
+        cmocka_unit_test(an_interrupt_while_writing_leaves_the_text_before),
     };
     return cmocka_run_group_tests(tests, one_thread, NULL);
 }
