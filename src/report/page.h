@@ -8,6 +8,8 @@
 #include "report/svg.h"
 
 void rt_page_style(rt_str *out); /* the style sheet's text */
+/* All until the body is open and the way past the navigation to #content is there; "name: about" is the title. */
+void rt_page_head(rt_str *out, const char *name, const char *about);
 
 void rt_page_summary(rt_str *out, const json_t *facts);
 void rt_page_comparison(rt_str *out, const json_t *facts);

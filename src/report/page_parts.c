@@ -3,6 +3,21 @@
 
 #include "report/page.h"
 
+/* The policy forbids everything but the page's own style: nothing is fetched, no script runs, whatever the texts hold.
+ */
+void rt_page_head(rt_str *out, const char *name, const char *about)
+{
+    rt_str_puts(out,
+                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+                "img-src data:; base-uri 'none'; form-action 'none'\"/>\n"
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+                "<meta name=\"color-scheme\" content=\"light dark\"/>\n");
+    rt_html_put(out, "<title>%s: %s</title>\n<style>\n", name, about);
+    rt_page_style(out);
+    rt_str_puts(out, "</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the content</a>\n");
+}
+
 void rt_page_section(rt_str *out, const char *id, const char *title)
 {
     rt_html_put(out, "<section id=\"%s\">\n<h2>%s</h2>\n", id, title);
@@ -84,9 +99,12 @@ static void figure_begin(rt_str *out, const char *title, const char *desc)
 
 static void numbers_begin(rt_str *out, const char *a, const char *b, const char *c)
 {
-    rt_html_put(out, "<details><summary>Numbers drawn</summary>\n<table>\n<thead><tr><th>%s</th><th>%s</th>", a, b);
+    rt_html_put(out,
+                "<details><summary>Numbers drawn</summary>\n<table>\n<thead><tr><th scope=\"col\">%s</th><th "
+                "scope=\"col\">%s</th>",
+                a, b);
     if (c) {
-        rt_html_put(out, "<th>%s</th>", c);
+        rt_html_put(out, "<th scope=\"col\">%s</th>", c);
     }
     rt_str_puts(out, "</tr></thead>\n<tbody>\n");
 }
@@ -102,12 +120,23 @@ void rt_page_bars(rt_str *out, const rt_bar_chart *c)
     rt_svg_bars(out, c);
     numbers_begin(out, "Bar", c->axis, NULL);
     for (size_t i = 0; i < c->n; i++) {
-        rt_html_put(out, "<tr><td>%s</td><td>%s</td></tr>\n", c->bars[i].label, c->bars[i].value);
+        rt_html_put(out, "<tr><th scope=\"row\">%s</th><td>%s</td></tr>\n", c->bars[i].label, c->bars[i].value);
     }
     if (isfinite(c->chance)) {
-        rt_html_put(out, "<tr><td>chance</td><td>%s</td></tr>\n", rt_num_share(c->chance).s);
+        rt_html_put(out, "<tr><th scope=\"row\">chance</th><td>%s</td></tr>\n", rt_num_share(c->chance).s);
     }
     numbers_end(out);
+}
+
+static rt_num (*number_form(rt_unit unit))(double)
+{
+    switch (unit) {
+    case RT_UNIT_SHARE: return rt_num_share;
+    case RT_UNIT_COUNT: return rt_num_exact;
+    case RT_UNIT_SECONDS: return rt_num_seconds;
+    case RT_UNIT_PLAIN: break;
+    }
+    return rt_num_plain;
 }
 
 void rt_page_lines(rt_str *out, const rt_line_chart *c)
@@ -119,8 +148,9 @@ void rt_page_lines(rt_str *out, const rt_line_chart *c)
     for (size_t i = 0; i < c->n; i++) {
         const rt_line *l = &c->lines[i];
         for (size_t k = 0; k < l->n; k++) {
-            rt_html_put(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n", l->label,
-                        (c->x_unit == RT_UNIT_SHARE ? rt_num_share : rt_num_exact)(l->x[k]).s, rt_num_plain(l->y[k]).s);
+            rt_html_put(out, "<tr><th scope=\"row\">%s</th><td>%s</td><td>%s</td></tr>\n",
+                        l->names[k] != NULL ? l->names[k] : l->label, number_form(c->x_unit)(l->x[k]).s,
+                        number_form(c->y_unit)(l->y[k]).s);
         }
     }
     numbers_end(out);

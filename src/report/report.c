@@ -20,22 +20,6 @@ static const struct {
 };
 enum { N_SECTIONS = sizeof sections / sizeof *sections };
 
-/* The policy forbids everything but the page's own style: nothing is fetched, no script runs, whatever the texts hold.
- */
-static void head(rt_str *out, const json_t *facts)
-{
-    rt_str_puts(out,
-                "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-                "img-src data:; base-uri 'none'; form-action 'none'\"/>\n"
-                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>");
-    rt_html_json(out, json_object_get(facts, "name"), "Unnamed student");
-    rt_str_puts(out, ": what was kept and lost</title>\n<style>\n");
-    rt_page_style(out);
-    rt_str_puts(out, "</style>\n</head>\n");
-}
-
 static bool is_shown(size_t i, const json_t *facts)
 {
     return sections[i].fact == NULL || json_is_object(json_object_get(facts, sections[i].fact));
@@ -58,10 +42,9 @@ rt_status rt_report_html(rt_str *out, const json_t *facts, rt_err *err)
     if (!json_is_object(facts)) {
         return rt_fail(err, RT_INPUT, 0, "the facts of a report are no JSON object");
     }
-    head(out, facts);
-    rt_str_puts(out, "<body>\n");
+    rt_page_head(out, rt_json_str(facts, "name", "Unnamed student"), "what was kept and lost");
     navigation(out, facts);
-    rt_str_puts(out, "<main>\n");
+    rt_str_puts(out, "<main id=\"content\">\n");
     for (size_t i = 0; i < N_SECTIONS; i++) {
         if (is_shown(i, facts)) {
             sections[i].write(out, facts);

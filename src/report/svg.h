@@ -57,8 +57,10 @@ enum { RT_LINE_POINTS = 160 };
 typedef struct rt_line {
     const char *css, *label;
     bool marked; /* a mark at each point */
+    bool apart;  /* and no line between */
     size_t n;
     double x[RT_LINE_POINTS], y[RT_LINE_POINTS]; /* finite */
+    const char *names[RT_LINE_POINTS];           /* of points with marks, for who points at them; NULL: none */
 } rt_line;
 typedef struct rt_line_chart {
     const char *title, *desc, *x_axis, *y_axis;

@@ -54,13 +54,19 @@ static void line_path(rt_str *out, const rt_line *l, const plot *p)
 }
 
 /* Round for the student, square for everyone else. */
-static void mark(rt_str *out, const rt_line *l, double x, double y)
+static void mark(rt_str *out, const rt_line *l, const char *name, double x, double y)
 {
-    if (strncmp(l->css, "student", 7) == 0) {
-        rt_str_printf(out, "<circle class=\"mark %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>\n", l->css, x, y);
+    const bool round = strncmp(l->css, "student", 7) == 0;
+    if (round) {
+        rt_str_printf(out, "<circle class=\"mark %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"", l->css, x, y);
     } else {
-        rt_str_printf(out, "<rect class=\"mark %s\" x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\"/>\n", l->css,
-                      x - 3.5, y - 3.5);
+        rt_str_printf(out, "<rect class=\"mark %s\" x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\"", l->css, x - 3.5,
+                      y - 3.5);
+    }
+    if (name != NULL) {
+        rt_html_put(out, "><title>%s</title></%s>\n", name, round ? "circle" : "rect");
+    } else {
+        rt_str_puts(out, "/>\n");
     }
 }
 
@@ -79,9 +85,11 @@ static double key(rt_str *out, const rt_line_chart *c, double width, double top)
             y += KEY_ROW;
         }
         if (out) {
-            rt_str_printf(out, "<path class=\"line %s\" d=\"M%.1f %.1fh24\"/>\n", l->css, x, y + 9);
+            if (!l->apart) {
+                rt_str_printf(out, "<path class=\"line %s\" d=\"M%.1f %.1fh24\"/>\n", l->css, x, y + 9);
+            }
             if (l->marked) {
-                mark(out, l, x + 12, y + 9);
+                mark(out, l, NULL, x + 12, y + 9);
             }
             rt_svg_label(out, x + KEY_SWATCH, y + 13, "start", "", l->label);
         }
@@ -122,11 +130,11 @@ void rt_svg_lines(rt_str *out, const rt_line_chart *c, const char *css, double w
     rt_svg_label(out, 0, key_height + 13, "start", "dim", c->y_axis);
     frame(out, c, &p);
     for (size_t i = 0; i < c->n; i++) {
-        if (c->lines[i].n > 1) {
+        if (c->lines[i].n > 1 && !c->lines[i].apart) {
             line_path(out, &c->lines[i], &p);
         }
         for (size_t k = 0; c->lines[i].marked && k < c->lines[i].n; k++) {
-            mark(out, &c->lines[i], rt_axis_at(&p.x, c->lines[i].x[k], p.left, p.right),
+            mark(out, &c->lines[i], c->lines[i].names[k], rt_axis_at(&p.x, c->lines[i].x[k], p.left, p.right),
                  rt_axis_at(&p.y, c->lines[i].y[k], p.bottom, p.top));
         }
     }
