@@ -98,6 +98,20 @@ static bool has_task(const audit *w, const char *name)
     return false;
 }
 
+/* Tables and the gate tell models by their names. */
+static rt_status check_names(const audit *w, rt_err *err)
+{
+    for (size_t k = BASELINES; k < w->n_models; k++) {
+        for (size_t i = 0; i < k; i++) {
+            if (strcmp(w->models[i].name, w->models[k].name) == 0) {
+                return rt_fail(err, RT_USAGE, 0, "option '--baseline': there is a '%s' already; take another name",
+                               w->models[k].name);
+            }
+        }
+    }
+    return RT_OK;
+}
+
 static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
 {
     rt_status st = RT_OK;
@@ -135,6 +149,7 @@ static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
         w->models[k] = (rt_gap_model){.name = name, .results = w->results + k * w->n_tasks};
         RT_TRY(rt_audit_is_saved(w->paths[k]) ? RT_OK : rt_cli_check_model(c, w->paths[k]));
     }
+    RT_TRY(check_names(w, &c->err));
 out:
     return st;
 }

@@ -114,6 +114,7 @@ class Audit(ProgramTest):
                             ("not above 0", ("--against", TEACHER, "--task", "boolq=x", "--margin", "0")),
                             ("hellaswag", ("--against", TEACHER, "--task", "chess=x")),
                             ("NAME=MODEL", ("--against", TEACHER, "--task", "boolq=x", "--baseline", "cut")),
+                            ("already", ("--against", TEACHER, "--task", "boolq=x", "--baseline", f"student={TEACHER}")),
                             ("'piqa'", ("--against", TEACHER, "--task", "boolq=x", "--seen", "piqa"))):
             self.refused(USAGE, "audit", TEACHER, *args, says=words)
 
