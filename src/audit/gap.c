@@ -60,7 +60,7 @@ rt_status rt_gap_add(rt_family *f, const rt_task_result *reference, const rt_tas
                                             .kind = reference->skill},
                          t, s, choose(t, s, groups, n, o->use),
                          &(rt_paired_options){.margin = o->margin,
-                                              .chance = reference->chance,
+                                              .chance = o->chance != NULL ? *o->chance : reference->chance,
                                               .groups = groups,
                                               .same_model = rt_gap_same_model(reference, model),
                                               .seed = o->seed,

@@ -9,10 +9,11 @@
 typedef struct rt_gap_options {
     double margin;
     uint64_t seed;
-    const char *name;   /* of the row; NULL: the task's */
-    const char *metric; /* NULL: acc_norm where the task has it, else its first share of right answers */
-    const bool *use;    /* [items]: those that count; NULL: all */
-    int resamples;      /* of the bootstrap; 0: its own number */
+    const char *name;     /* of the row; NULL: the task's */
+    const char *metric;   /* NULL: acc_norm where the task has it, else its first share of right answers */
+    const bool *use;      /* [items]: those that count; NULL: all */
+    int resamples;        /* of the bootstrap; 0: its own number */
+    const double *chance; /* value of guessing, NAN: none; NULL: the task's */
 } rt_gap_options;
 
 /* A row for the task. RT_UNSUPPORTED: it has no such metric. RT_INPUT: the items are not the same; RT_USAGE: none is

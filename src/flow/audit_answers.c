@@ -26,7 +26,6 @@ rt_status rt_answer_audit_open(rt_answer_audit *a, rt_flow *f, rt_err *err)
     RT_TRY(rt_task_open(&a->task, f->recipe.task, err));
     RT_TRY(rt_flow_path_to(f, RT_ANSWERS_HELD_OUT, &a->data, err));
     RT_TRY(rt_task_run_constant(&a->result[0], a->task, a->data, 0, err));
-    a->result[0].chance = NAN; /* that is what guessing is worth: there is nothing to keep of it */
     a->id[0] = constant_id;
     a->label[0] = "best constant answer";
     a->n = 1;
@@ -82,7 +81,10 @@ static rt_status compare(const rt_answer_audit *a, size_t i, const char *other, 
         return RT_OK;
     }
     for (size_t k = 0; k < own->n_metrics; k++) {
-        const rt_gap_options o = {.margin = MARGIN, .seed = a->f->recipe.seed, .metric = own->metrics[k].name};
+        /* the constant answer is what guessing is worth, by each metric: of itself there is nothing to keep */
+        const double chance = base == &a->result[0] ? NAN : a->result[0].metrics[k].value;
+        const rt_gap_options o = {
+            .margin = MARGIN, .seed = a->f->recipe.seed, .metric = own->metrics[k].name, .chance = &chance};
         RT_TRY(rt_gap_add(&family, base, own, &o, err));
     }
     RT_TRY(rt_family_conclude(&family, err));
