@@ -63,6 +63,22 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     return o;
 }
 
+/* The twin never saw the teacher's distributions, but its texts may be the teacher's answers. */
+static rt_status save_lineage(const training *t, const char *dir, const rt_cache_header *cache, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const bool twin = strcmp(t->dir, "twin") == 0;
+    if (twin) {
+        RT_TRY(rt_lineage_of_cut(rt_flow_weights_permit(t->f), "The cut student trained on texts alone, as a baseline.",
+                                 dir, err));
+    }
+    if (!twin || rt_flow_has_prompts(t->f)) {
+        RT_TRY(rt_lineage_of_training(dir, cache, dir, err));
+    }
+out:
+    return st;
+}
+
 /* The student in memory becomes <dir>/model.safetensors; each of the two folders can be opened as a model. */
 static rt_status save_model(const training *t, const rt_model *m, const rt_cache_header *cache, rt_err *err)
 {
@@ -81,11 +97,7 @@ static rt_status save_model(const training *t, const rt_model *m, const rt_cache
     }
     RT_TRY(rt_student_save(m, t->f->tokenizer, dir, "model.safetensors", RT_F32, err));
     RT_TRY(rt_student_save_tokenizer(t->f->tokenizer, t->f->recipe.teacher, dir, err));
-    /* the twin never saw what the teacher says */
-    RT_TRY(strcmp(t->dir, "student") == 0
-               ? rt_lineage_of_training(dir, cache, dir, err)
-               : rt_lineage_of_cut(rt_flow_weights_permit(t->f),
-                                   "The cut student trained on texts alone, as a baseline.", dir, err));
+    RT_TRY(save_lineage(t, dir, cache, err));
     RT_TRY(rt_manifest_add_output(&t->f->manifest, t->stage, name, err));
 out:
     rt_model_close(merged);

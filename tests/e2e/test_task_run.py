@@ -61,6 +61,9 @@ class TaskRun(ProgramTest):
         # the prompt is masked: targets are the answer's bytes and, where the teacher ended it, the end
         answered = sum(len(row["answer"].encode()) + row["end"] for row in kept)
         self.assertEqual(self.facts(run, "collect.json")["positions"], answered)
+        # of what the teacher wrote the twin is made too, and its card says whose that is
+        card = self.dir.joinpath(run, "twin/README.md").read_text()
+        self.assertIn("what the teacher says", card)
         # every model on every row, with the best constant answer, a twin and the untrained cut beside the student
         held_out = self.facts(run, "audit/answers.json")
         self.assertEqual([m["id"] for m in held_out["models"]], ["constant", "teacher", "student", "twin", "cut"])
