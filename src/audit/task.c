@@ -368,6 +368,12 @@ bool rt_task_is_chat(const rt_task *t)
     return t->chat;
 }
 
+bool rt_task_takes(const rt_task *t, const json_t *row)
+{
+    const json_t *id = json_object_get(row, "id");
+    return t->rows == RT_SPLIT_ALL || (json_is_string(id) && rt_hash_split_has(t->rows, json_string_value(id)));
+}
+
 bool rt_task_has_metric(const rt_task *t, const char *metric)
 {
     rt_task_metric list[RT_TASK_METRICS];

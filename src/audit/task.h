@@ -20,6 +20,8 @@ const char *rt_task_name(const rt_task *t);
 const char *rt_task_version(const rt_task *t);
 /* Is it asked as a conversation and answered in text? */
 bool rt_task_is_chat(const rt_task *t);
+/* Does it ask this row of its data, or is the row of the half that `rows` leaves to training? */
+bool rt_task_takes(const rt_task *t, const json_t *row);
 /* Does it report this metric, e.g. "acc"? */
 bool rt_task_has_metric(const rt_task *t, const char *metric);
 /* Appends the built-in names, ", " between. */

@@ -60,6 +60,11 @@ static rt_status read_questions(rt_task_question **out, size_t *n, const rt_task
         if (row == NULL) {
             break;
         }
+        if (!rt_task_takes(t, row)) {
+            json_decref(row);
+            row = NULL;
+            continue;
+        }
         if (*n == cap) {
             cap = cap > 0 ? cap * 2 : 256;
             rt_task_question *grown = rt_realloc(*out, cap * sizeof *grown);

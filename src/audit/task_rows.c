@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/hash_split.h"
 #include "teacher/prompts.h"
 
 /* Room for one more of `size` bytes. */
@@ -192,13 +191,6 @@ static rt_status add_row(rt_task_rows *r, json_t *row, uint64_t line, rt_err *er
     return st;
 }
 
-static bool is_wanted(const rt_task_rows *r, const json_t *row)
-{
-    const json_t *id = json_object_get(row, "id");
-    return r->task->rows == RT_SPLIT_ALL ||
-           (json_is_string(id) && rt_hash_split_has(r->task->rows, json_string_value(id)));
-}
-
 rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -210,7 +202,7 @@ rt_status rt_task_rows_read(rt_task_rows *r, int64_t limit, rt_err *err)
         if (row == NULL) {
             break;
         }
-        if (is_wanted(r, row)) {
+        if (rt_task_takes(r->task, row)) {
             RT_TRY(add_row(r, row, lines.line, err));
         }
         json_decref(row);

@@ -143,6 +143,31 @@ static void guessing_is_worth_the_best_constant_answer(void **state)
     rt_free(path);
 }
 
+/* The rows that models answer: SHA-256 of "a" and "b" is odd, of "c" and "d" even (Python's
+ * hashlib). */
+static void the_constant_answers_the_rows_that_the_task_takes(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_task_result r;
+    char *path = rt_path_join(scratch, "half.jsonl"), *form = rt_path_join(scratch, "half.yaml");
+    static const char rows[] = "{\"id\": \"a\", \"prompt\": \"a\", \"answer\": \"no\"}\n"
+                               "{\"id\": \"b\", \"prompt\": \"b\", \"answer\": \"yes\"}\n"
+                               "{\"id\": \"c\", \"prompt\": \"c\", \"answer\": \"perhaps\"}\n"
+                               "{\"id\": \"d\", \"prompt\": \"d\", \"answer\": \"yes\"}\n";
+    static const char spec[] = "name: half\nlike: answers\nrows: even-hash\n";
+    assert_ok(rt_file_write(path, rows, sizeof rows - 1, &err));
+    assert_ok(rt_file_write(form, spec, sizeof spec - 1, &err));
+    rt_task *t = open_task(form);
+    assert_ok(rt_task_run_constant(&r, t, path, 0, &err));
+    assert_int_equal(r.n, 2);
+    assert_string_equal(rt_json_str(json_array_get(r.items, 0), "id", ""), "c");
+    rt_task_result_release(&r);
+    rt_task_close(t);
+    rt_free(path);
+    rt_free(form);
+}
+
 static void a_conversation_has_no_context_of_the_tasks(void **state)
 {
     (void)state;
@@ -164,6 +189,7 @@ int main(void)
         cmocka_unit_test(an_answer_ends_with_the_first_stop_text),
         cmocka_unit_test(the_right_answer_is_a_field_a_number_or_the_last_turn),
         cmocka_unit_test(guessing_is_worth_the_best_constant_answer),
+        cmocka_unit_test(the_constant_answers_the_rows_that_the_task_takes),
         cmocka_unit_test(a_conversation_has_no_context_of_the_tasks),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
