@@ -23,7 +23,9 @@ static const traces table[] = {
     {"collect", {NULL}, "retain/cache"},
     {"train", {"metrics.jsonl", "student/train.json", "student/model.safetensors"}, "checkpoints"},
     {"train", {"on_policy/metrics.jsonl"}, "on_policy/checkpoints"},
+    {"train", {NULL}, "student/adapter"},
     {"twin", {"twin/metrics.jsonl", "twin/train.json", "twin/model.safetensors"}, "twin/checkpoints"},
+    {"twin", {NULL}, "twin/adapter"},
     {"audit", {NULL}, "audit"},
 };
 
