@@ -29,7 +29,7 @@ static rt_status exclude(rt_asked *a, const rt_overlap *o, rt_err *err)
     size_t kept = 0;
     for (size_t i = 0; i < a->prompts.n; i++) {
         rt_overlap_how how;
-        const rt_status st = rt_overlap_prompt(o, &a->prompts.rows[i], &how, err);
+        const rt_status st = rt_overlap_prompt(o, &a->prompts.rows[i], &how, NULL, err);
         if (st != RT_OK) {
             return st;
         }

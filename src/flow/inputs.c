@@ -23,21 +23,32 @@ static json_t *part(const rt_flow *f, const char *key)
     return v != NULL ? json_deep_copy(v) : json_null();
 }
 
-/* NULL, which is left out: nothing is retained. */
+/* What is taught beside the data. NULL, which is left out: nothing is. */
+static json_t *taught(const rt_flow *f)
+{
+    const rt_retain_spec *r = &f->recipe.retain;
+    if (r->n_prompts == 0) {
+        return NULL;
+    }
+    return json_pack("{s:b, s:i, s:I, s:o}", "policy", (int)r->policy, "split", (int)r->split, "new_tokens",
+                     (json_int_t)r->new_tokens, "prompts", file_digests(f, r->prompts, r->n_prompts));
+}
+
+/* How much that counts, and what is watched of it; a watched task may be a file. */
 static json_t *retained(const rt_flow *f)
 {
     const rt_retain_spec *r = &f->recipe.retain;
-    const char *watched[RT_WATCHED];
+    const char *watched[2 * RT_WATCHED];
     for (size_t i = 0; i < r->n_watch; i++) {
-        watched[i] = r->watch[i].data;
+        watched[2 * i] = r->watch[i].data;
+        watched[2 * i + 1] = r->watch[i].task;
     }
     if (r->n_prompts == 0) {
         return NULL;
     }
     json_t *block = part(f, "retain");
     json_object_del(block, "beside"); /* only the page asks for it */
-    return json_pack("{s:o, s:o, s:o}", "retain", block, "prompts", file_digests(f, r->prompts, r->n_prompts),
-                     "watched", file_digests(f, watched, r->n_watch));
+    return json_pack("{s:o, s:o}", "retain", block, "watched", file_digests(f, watched, 2 * r->n_watch));
 }
 
 /* How answers are read and kept is the filter's. */
@@ -71,7 +82,7 @@ json_t *rt_inputs_collect(const rt_flow *f)
 {
     const char *served = rt_flow_is_served(f) ? f->recipe.server.model : NULL;
     return json_pack("{s:s, s:s*, s:o*, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "served", served,
-                     "retained", retained(f), "collect", part(f, "collect"), "tokens",
+                     "retained", taught(f), "collect", part(f, "collect"), "tokens",
                      (json_int_t)f->split.collect_tokens, "sequence", (json_int_t)f->recipe.sequence, "seed",
                      (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "precision",
                      f->recipe.precision);
@@ -79,19 +90,23 @@ json_t *rt_inputs_collect(const rt_flow *f)
 
 json_t *rt_inputs_init(const rt_flow *f)
 {
-    const bool random = strcmp(f->recipe.init, "random") == 0;
-    return json_pack("{s:s, s:o, s:o*}", "teacher", rt_permit_model_sha256(rt_flow_weights_permit(f)), "student",
-                     part(f, "student"), "seed", random ? json_integer((json_int_t)f->recipe.seed) : NULL);
+    const rt_run_recipe *r = &f->recipe;
+    const bool random = strcmp(r->init, "random") == 0;
+    json_t *ranking = r->ranking != NULL ? file_digests(f, &r->ranking, 1) : NULL;
+    json_t *importance = r->importance != NULL ? file_digests(f, &r->importance, 1) : NULL;
+    return json_pack("{s:s, s:o, s:o*, s:o*, s:o*}", "teacher", rt_permit_model_sha256(rt_flow_weights_permit(f)),
+                     "student", part(f, "student"), "seed", random ? json_integer((json_int_t)r->seed) : NULL,
+                     "ranking", ranking, "importance", importance);
 }
 
 json_t *rt_inputs_train(const rt_flow *f)
 {
     const rt_own_text_spec *own = &f->recipe.own_text;
     json_t *prompts = own->n_prompts > 0 ? file_digests(f, own->prompts, own->n_prompts) : NULL;
-    return json_pack("{s:o, s:f, s:I, s:o, s:I, s:o*}", "train", part(f, "train"), "seconds", f->split.train_seconds,
-                     "tokens", (json_int_t)f->split.train_tokens, "valid",
+    return json_pack("{s:o, s:f, s:I, s:o, s:I, s:o*, s:o*}", "train", part(f, "train"), "seconds",
+                     f->split.train_seconds, "tokens", (json_int_t)f->split.train_tokens, "valid",
                      file_digests(f, f->recipe.valid, f->recipe.n_valid), "held_out",
-                     (json_int_t)rt_flow_held_out_tokens(f), "prompts", prompts);
+                     (json_int_t)rt_flow_held_out_tokens(f), "prompts", prompts, "retained", retained(f));
 }
 
 /* Its length is the student's, which a budget in seconds decides only while training. */

@@ -234,7 +234,7 @@ void rt_overlap_free(rt_overlap *o)
 
 /* --- asking ------------------------------------------------------------------------------------------------------- */
 
-static bool holds(const prints *list, uint64_t hash)
+static const print *find(const prints *list, uint64_t hash)
 {
     size_t lo = 0, hi = list->n;
     while (lo < hi) {
@@ -245,20 +245,20 @@ static bool holds(const prints *list, uint64_t hash)
             hi = mid;
         }
     }
-    return lo < list->n && list->p[lo].hash == hash;
+    return lo < list->n && list->p[lo].hash == hash ? &list->p[lo] : NULL;
 }
 
 typedef struct asking {
     const rt_overlap *o;
-    bool text, run;
+    const print *text, *run; /* what was found; NULL: nothing */
 } asking;
 
 static rt_status ask_runs(void *ud, const words *w, rt_err *err)
 {
     asking *a = ud;
     (void)err;
-    for (size_t i = 0; i + RUN <= w->n && !a->run; i++) {
-        a->run = holds(&a->o->of[RT_OVERLAP_WORDS], hash_of(w, i, RUN));
+    for (size_t i = 0; i + RUN <= w->n && a->run == NULL; i++) {
+        a->run = find(&a->o->of[RT_OVERLAP_WORDS], hash_of(w, i, RUN));
     }
     return RT_OK;
 }
@@ -267,19 +267,24 @@ static rt_status ask_text(void *ud, const words *w, rt_err *err)
 {
     asking *a = ud;
     (void)err;
-    a->text = holds(&a->o->of[RT_OVERLAP_TEXT], hash_of(w, 0, w->n));
+    a->text = find(&a->o->of[RT_OVERLAP_TEXT], hash_of(w, 0, w->n));
     return RT_OK;
 }
 
-rt_status rt_overlap_prompt(const rt_overlap *o, const rt_prompt_row *p, rt_overlap_how *how, rt_err *err)
+rt_status rt_overlap_prompt(const rt_overlap *o, const rt_prompt_row *p, rt_overlap_how *how, size_t *row, rt_err *err)
 {
     uint64_t id;
     asking a = {.o = o};
     const rt_status st = with_prompt(p, ask_runs, ask_text, &a, err);
-    *how = id_hash(p, &id) && holds(&o->of[RT_OVERLAP_ID], id) ? RT_OVERLAP_ID
-           : a.text                                            ? RT_OVERLAP_TEXT
-           : a.run                                             ? RT_OVERLAP_WORDS
-                                                               : RT_OVERLAP_NONE;
+    const print *named = id_hash(p, &id) ? find(&o->of[RT_OVERLAP_ID], id) : NULL;
+    const print *found = named != NULL ? named : a.text != NULL ? a.text : a.run;
+    *how = found == NULL    ? RT_OVERLAP_NONE
+           : named != NULL  ? RT_OVERLAP_ID
+           : a.text != NULL ? RT_OVERLAP_TEXT
+                            : RT_OVERLAP_WORDS;
+    if (row != NULL && found != NULL) {
+        *row = found->row;
+    }
     return st;
 }
 
@@ -287,6 +292,6 @@ rt_status rt_overlap_text(const rt_overlap *o, const char *text, size_t n, rt_ov
 {
     asking a = {.o = o};
     const rt_status st = with_words(text, n, ask_runs, &a, err);
-    *how = a.run ? RT_OVERLAP_WORDS : RT_OVERLAP_NONE;
+    *how = a.run != NULL ? RT_OVERLAP_WORDS : RT_OVERLAP_NONE;
     return st;
 }

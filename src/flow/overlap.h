@@ -1,4 +1,5 @@
-/* overlap.h - training prompts that stand among held-out rows: a score over rows that were trained on says nothing.
+/* overlap.h - training prompts that stand among rows that are measured on: a score over what was trained on says
+ * nothing.
  * Private to flow. */
 #ifndef RT_FLOW_OVERLAP_H
 #define RT_FLOW_OVERLAP_H
@@ -20,7 +21,9 @@ typedef struct rt_overlap rt_overlap;
  * examples in front for one, and count for nothing. */
 RT_MUST_USE rt_status rt_overlap_new(rt_overlap **out, const rt_prompts *held_out, rt_err *err);
 void rt_overlap_free(rt_overlap *o);
-RT_MUST_USE rt_status rt_overlap_prompt(const rt_overlap *o, const rt_prompt_row *p, rt_overlap_how *how, rt_err *err);
+/* *row: the first held-out row that it is in; where it is in none, as it was. NULL: not asked for. */
+RT_MUST_USE rt_status rt_overlap_prompt(const rt_overlap *o, const rt_prompt_row *p, rt_overlap_how *how, size_t *row,
+                                        rt_err *err);
 /* Of any text: the same words in a row. */
 RT_MUST_USE rt_status rt_overlap_text(const rt_overlap *o, const char *text, size_t n, rt_overlap_how *how,
                                       rt_err *err);

@@ -80,6 +80,7 @@ rt_status rt_flow_retain_open(rt_flow_retain *r, rt_flow *f, rt_err *err)
                                      .ud = r,
                                      .every = spec->every,
                                      .keep = spec->keep};
+    RT_TRY(rt_flow_retain_check(f, err)); /* what is watched may be new */
     RT_TRY(rt_flow_path_to(f, "retain/answers.jsonl", &answers, err));
     RT_TRY(spec->policy ? open_policy(r, answers, &o, err) : open_taught(r, &o, err));
     for (size_t i = 0; i < spec->n_watch; i++) {

@@ -7,7 +7,9 @@
 #include "flow/state.h"
 
 bool rt_flow_retains(const rt_flow *f);
-/* Chooses the rows, refuses those that are also measured on, and has the teacher answer them and say its distributions:
+/* Refuses rows that would be taught and are also measured on, whatever was collected before; RT_OK without `retain`. */
+RT_MUST_USE rt_status rt_flow_retain_check(const rt_flow *f, rt_err *err);
+/* Chooses the rows, checked as above, and has the teacher answer them and say its distributions:
  * retain/answers.jsonl, retain/cache, both in ledgers. With a policy the rows alone: retain/answers.jsonl. */
 RT_MUST_USE rt_status rt_flow_retain_collect(rt_flow *f, rt_err *err);
 

@@ -112,6 +112,7 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     rt_status st = RT_OK;
     char *dir = NULL, *ledger = NULL;
     rt_collect_report report;
+    RT_TRY(rt_flow_retain_check(f, err));
     RT_TRY(rt_flow_need_teacher(f, err));
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "cache", &dir, err));

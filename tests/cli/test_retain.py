@@ -88,6 +88,33 @@ class Retain(ProgramTest):
                 self.assertIn("refuse.jsonl' line 4", message)
                 self.assertIn("watch.jsonl", message)
 
+    def test_a_task_named_later_may_not_ask_what_was_taught(self):
+        self.run_recipe()
+        cache = self.dir / "runs/safe/cache/cache.json"
+        before = cache.stat().st_mtime_ns
+        self.write_lines("quiz.jsonl", [{"id": "x", "question": "do bad  thing 3", "choices": {"text": ["a", "b"], "label": ["A", "B"]},
+                                         "answerKey": "A"}])
+        message = self.run_recipe("audit.tasks=[arc_easy=quiz.jsonl]", code=INPUT)
+        self.assertIn("refuse.jsonl' line 4", message)
+        self.assertIn("quiz.jsonl' line 1 (the same text)", message)
+        self.write_lines("watch.jsonl", [{"id": "r3", "prompt": "Another text."}])
+        self.assertIn("the same id", self.run_recipe(code=INPUT))
+        self.assertEqual(cache.stat().st_mtime_ns, before)  # neither asks the teacher again
+
+    def test_another_weight_trains_again_and_asks_nobody(self):
+        self.run_recipe()
+        cache = self.dir / "runs/safe/cache/cache.json"
+        before = cache.stat().st_mtime_ns
+        self.run_recipe("retain.weight=0.5")
+        self.assertEqual(cache.stat().st_mtime_ns, before)
+        self.assertEqual(self.train_json()["retain"]["weight"], 0.5)
+
+    def test_one_file_may_be_taught_and_measured_by_halves(self):
+        odd = self.write("odd.yaml", "name: odd\nlike: advbench\nrows: odd-hash\n")
+        self.run_recipe("retain.split=even-hash", f"retain.watch.0.task={odd}", "retain.watch.0.data=refuse.jsonl")
+        self.assertIn("same id", self.run_recipe("retain.split=odd-hash", f"retain.watch.0.task={odd}",
+                                                 "retain.watch.0.data=refuse.jsonl", code=INPUT))
+
     def test_halves_are_kept_apart(self):
         self.run_recipe("retain.split=even-hash")
         taught = [json.loads(line)["id"] for line in (self.dir / "runs/safe/retain/answers.jsonl").read_text().splitlines()]

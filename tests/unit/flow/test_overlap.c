@@ -25,7 +25,7 @@ static rt_overlap_how find(const rt_prompts *held_out, const char *text, const c
     rt_overlap_how how;
     rt_prompts one = rows(&text, 1, id);
     assert_ok(rt_overlap_new(&o, held_out, &err));
-    assert_ok(rt_overlap_prompt(o, &one.rows[0], &how, &err));
+    assert_ok(rt_overlap_prompt(o, &one.rows[0], &how, NULL, &err));
     rt_overlap_free(o);
     rt_prompts_release(&one);
     return how;
