@@ -77,6 +77,7 @@ static size_t category_of(slices *s, const char *name)
     return k;
 }
 
+/* Items of a group, which are not independent, belong to one half: `id` is the group's where there is one. */
 static void place(slices *s, size_t i, const json_t *doc, const char *id)
 {
     double v[N_DIMENSIONS] = {0};
@@ -109,7 +110,8 @@ static rt_status open_slices(slices *s, const json_t *docs, const rt_task_result
         s->dimension[k] = bands[k].dimension;
     }
     for (size_t i = 0; i < s->n; i++) {
-        place(s, i, json_array_get(docs, i), rt_json_str(json_array_get(r->items, i), "id", ""));
+        const json_t *item = json_array_get(r->items, i);
+        place(s, i, json_array_get(docs, i), rt_json_str(item, "group", rt_json_str(item, "id", "")));
     }
 out:
     return st;

@@ -1,5 +1,5 @@
-/* slice_search.h - where a loss hides: slices of the items are searched on one half of them, by a hash of their ids,
- * and the worst judged on the other half, which knows nothing of the search. */
+/* slice_search.h - where a loss hides: slices of the items are searched on one half of them, by a hash of their ids
+ * or their groups, and the worst judged on the other half, which knows nothing of the search. */
 #ifndef RT_AUDIT_SLICE_SEARCH_H
 #define RT_AUDIT_SLICE_SEARCH_H
 
