@@ -6,6 +6,9 @@
 #include "audit/family.h"
 #include "audit/task.h"
 
+/* A loss up to this counts as kept, where nobody states another margin. */
+#define RT_GAP_MARGIN 0.02
+
 typedef struct rt_gap_options {
     double margin;
     uint64_t seed;

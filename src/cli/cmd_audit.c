@@ -19,7 +19,6 @@ static const char *const about =
     "example:  retort audit runs/quickstart/student.gguf --against models/SmolLM2-135M-Instruct.Q4_1.gguf "
     "--task hellaswag=examples/data/hellaswag.jsonl --limit 100";
 
-#define MARGIN 0.02
 enum { TEACHER, STUDENT, BASELINES };
 
 typedef struct audit_args {
@@ -304,7 +303,7 @@ int rt_cmd_audit(int argc, char **argv)
 {
     rt_cli c;
     int code;
-    audit_args a = {.margin = MARGIN};
+    audit_args a = {.margin = RT_GAP_MARGIN};
     const rt_opt opts[] = {
         {"against", 'a', RT_OPT_STR, &a.against, "TEACHER", "the model to compare with"},
         {"task", 0, RT_OPT_EACH, &a.tasks, "NAME=FILE", "a task as for retort eval, and its items; once for each task"},

@@ -9,9 +9,6 @@
 #include "audit/task_match.h"
 #include "flow/asked.h"
 
-/* A loss up to this counts as kept, as in retort audit. */
-#define MARGIN 0.02
-
 enum { EXAMPLES = 6 };
 
 static const char constant_id[] = "constant";
@@ -84,7 +81,7 @@ static rt_status compare(const rt_answer_audit *a, size_t i, const char *other, 
         /* the constant answer is what guessing is worth, by each metric: of itself there is nothing to keep */
         const double chance = base == &a->result[0] ? NAN : a->result[0].metrics[k].value;
         const rt_gap_options o = {
-            .margin = MARGIN, .seed = a->f->recipe.seed, .metric = own->metrics[k].name, .chance = &chance};
+            .margin = RT_GAP_MARGIN, .seed = a->f->recipe.seed, .metric = own->metrics[k].name, .chance = &chance};
         RT_TRY(rt_gap_add(&family, base, own, &o, err));
     }
     RT_TRY(rt_family_conclude(&family, err));
@@ -160,8 +157,8 @@ rt_status rt_answer_audit_json(const rt_answer_audit *a, json_t **out, rt_err *e
     }
     RT_TRY(put_examples(a, examples, err));
     *out = json_pack("{s:s, s:s, s:I, s:f, s:O, s:O}", "task", rt_task_name(a->task), "metric",
-                     a->result[0].metrics[0].name, "n", (json_int_t)a->result[0].n, "margin", MARGIN, "models", models,
-                     "examples", examples);
+                     a->result[0].metrics[0].name, "n", (json_int_t)a->result[0].n, "margin", RT_GAP_MARGIN, "models",
+                     models, "examples", examples);
     if (*out == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }

@@ -1,13 +1,41 @@
 /* The gap between a run's student and its teacher, with its baselines, on the items of the audit. */
 #include "flow/audit_gap.h"
 
-#define MARGIN 0.02 /* a loss up to this counts as kept */
+#include "flow/retain.h"
 
 /* Marks of the items that stand in the training text, and their texts for the search of slices; [n_tasks] each. */
 typedef struct evidence {
     rt_contamination *contaminated;
     json_t **docs;
 } evidence;
+
+/* Everything the student was trained on: documents, the answers that were kept, what was retained, prompts it went on
+ * from. */
+static rt_status look_into_texts(evidence *e, const rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_run_recipe *r = &f->recipe;
+    const char *paths[2 * RT_MAX_PATHS + 2];
+    size_t n = 0;
+    char *retained = NULL;
+    for (size_t i = 0; i < r->n_text; i++) {
+        paths[n++] = r->text[i];
+    }
+    for (size_t i = 0; i < r->own_text.n_prompts; i++) {
+        paths[n++] = r->own_text.prompts[i];
+    }
+    if (f->kept != NULL) {
+        paths[n++] = f->kept;
+    }
+    if (rt_flow_retains(f)) {
+        RT_TRY(rt_flow_path_to(f, "retain/answers.jsonl", &retained, err));
+        paths[n++] = retained;
+    }
+    RT_TRY(rt_contamination_find(e->contaminated, (const json_t *const *)e->docs, r->n_tasks, paths, n, err));
+out:
+    rt_free(retained);
+    return st;
+}
 
 static rt_status open_evidence(evidence *e, const rt_flow *f, rt_err *err)
 {
@@ -22,8 +50,7 @@ static rt_status open_evidence(evidence *e, const rt_flow *f, rt_err *err)
         rt_task_close(task);
         task = NULL;
     }
-    RT_TRY(rt_contamination_find(e->contaminated, (const json_t *const *)e->docs, r->n_tasks,
-                                 (const char *const *)r->text, r->n_text, err));
+    RT_TRY(look_into_texts(e, f, err));
 out:
     rt_task_close(task);
     return st;
@@ -66,7 +93,7 @@ rt_status rt_flow_gap(json_t **out, const rt_flow *f, rt_task_result *const resu
                                          .baselines = baselines,
                                          .n_baselines = n,
                                          .n_tasks = f->recipe.n_tasks,
-                                         .margin = MARGIN,
+                                         .margin = RT_GAP_MARGIN,
                                          .seed = f->recipe.seed,
                                          .contaminated = e.contaminated,
                                          .docs = (const json_t *const *)e.docs,

@@ -143,6 +143,15 @@ class TaskRun(ProgramTest):
         self.write_lines("book.jsonl", [{"text": f"And then: say {long}, he said."}])
         self.refused(INPUT, "run", "recipe.yaml", "--runs", "book", "--set", "data.text=[book.jsonl]", says=("book.jsonl' line 1", "held-out"))
 
+    def test_items_that_stand_among_the_prompts_are_counted(self):
+        asked = "which of these fourteen words would you say is the one that nobody wrote"
+        self.write_lines("train.jsonl", self.rows("train.jsonl") + [{"id": "q99", "prompt": asked}])
+        self.write_lines("quiz.jsonl", [{"id": str(i), "question": text, "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
+                                        for i, text in enumerate((asked, "and what would be a question of many words that no prompt has ever asked"))])
+        self.ok("run", "recipe.yaml", "--set", "answers.n=1", "--set", "audit.tasks=[arc_easy=quiz.jsonl]", "--set", "train.sequence=128")
+        contamination = self.facts("runs/tiny/report.json")["gap"]["contamination"]
+        self.assertEqual([(c["items"], c["checked"], c["found"]) for c in contamination], [(2, 2, 1)])
+
     def test_the_plan_says_how_long_answers_take(self):
         plan = self.ok_json("run", "recipe.yaml", "--dry-run")
         self.assertEqual(plan["prompts"], 24)
