@@ -20,10 +20,12 @@ static void speculate(written *w, const rt_model *target, const rt_model *draft,
         longest = p[i].n > longest ? p[i].n : longest;
     }
     assert_ok(rt_speculator_new(&s, target, draft, NULL, o, longest, &err));
+    const uint64_t allocations = rt_mem_get_stats().n_alloc;
     for (size_t i = 0; i < n; i++) {
         w[i].g = (rt_generated){.ids = w[i].ids, .logprobs = w[i].logprobs};
         assert_ok(rt_speculate(s, &p[i], i, &w[i].g, sum, &err));
     }
+    assert_int_equal(rt_mem_get_stats().n_alloc, allocations);
     rt_speculator_free(s);
 }
 

@@ -186,6 +186,47 @@ static rt_status train(const char *dir, const rt_retain_options *retain, float *
     return st;
 }
 
+static uint64_t allocations_of(int64_t steps)
+{
+    rt_err err;
+    rt_train_result r;
+    char *dir = rt_test_scratch();
+    rt_model *teacher = toy_teacher(), *student = toy_student();
+    rt_source *first = toy_source(RT_SOURCE_HIDDEN, teacher), *second = toy_source(RT_SOURCE_HIDDEN, teacher);
+    rt_retain_options retain = retain_of(second);
+    rt_train_options o = rt_train_default();
+    o.run_dir = dir;
+    o.losses[0] = fkl;
+    o.losses[1] = rt_train_state_loss_of(RT_STATE_COSINE);
+    o.losses[1].project = true;
+    o.n_losses = retain.n_losses = 2;
+    memcpy(retain.losses, o.losses, sizeof o.losses);
+    o.batch_tokens = 96;
+    o.micro_tokens = 48;
+    o.steps = steps;
+    o.recompute = RT_RECOMPUTE_LAYERS;
+    o.checkpoint_seconds = 0;
+    o.checkpoint_steps = 0;
+    o.retain = &retain;
+    const uint64_t before = rt_mem_get_stats().n_alloc;
+    assert_ok(rt_train_run(student, first, teacher, &o, &r, &err));
+    const uint64_t n = rt_mem_get_stats().n_alloc - before;
+    rt_source_close(first);
+    rt_source_close(second);
+    rt_model_close(student);
+    rt_model_close(teacher);
+    rt_test_scratch_drop(dir);
+    return n;
+}
+
+/* Neither of its two sides, with maps of states, nor layers run again. */
+static void a_step_allocates_nothing(void **state)
+{
+    (void)state;
+    (void)allocations_of(4); /* what is made once a process */
+    assert_int_equal(allocations_of(20), allocations_of(4));
+}
+
 static int64_t toy_elements(void)
 {
     rt_model *m = toy_student();
@@ -282,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(terms_between_states_share_the_maps_of_the_data),
+        cmocka_unit_test(a_step_allocates_nothing),
         cmocka_unit_test(a_share_is_a_share_of_the_weight),
         cmocka_unit_test(a_share_that_is_none_is_refused),
         cmocka_unit_test(what_fell_fails_the_run),
