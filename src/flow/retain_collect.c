@@ -1,107 +1,20 @@
 /* The rows that are taught beside the data: chosen, held against what is measured on, answered (retain.h). */
 #include <string.h>
 
-#include "flow/overlap.h"
+#include "flow/measured.h"
 #include "flow/retain.h"
 #include "teacher/collect.h"
 #include "teacher/write.h"
-
-/* --- what is measured on is not taught ---------------------------------------------------------------------------- */
-
-static const char *text_of(const json_t *row)
-{
-    return rt_json_str(row, "prompt", rt_json_str(row, "question", rt_json_str(row, "instruction", NULL)));
-}
-
-/* The row as a prompt: its id, where that is a text, and what is asked. */
-static json_t *prompt_of(const json_t *row)
-{
-    const char *text = text_of(row);
-    return json_pack("{s:s*, s:s}", "id", rt_json_str(row, "id", NULL), "prompt", text != NULL ? text : "");
-}
-
-static rt_status note_row(rt_prompts *measured, const char *path, uint64_t line, const json_t *row, rt_err *err)
-{
-    json_t *prompt = prompt_of(row);
-    rt_prompt_row *grown = rt_realloc(measured->rows, (measured->n + 1) * sizeof *grown);
-    measured->rows = grown != NULL ? grown : measured->rows;
-    if (prompt == NULL || grown == NULL) {
-        json_decref(prompt);
-        return rt_fail(err, RT_MEMORY, 0, "no memory for the rows of '%s'", path);
-    }
-    grown[measured->n++] = (rt_prompt_row){.row = prompt, .path = path, .line = line};
-    return RT_OK;
-}
-
-/* The rows that a task asks; those it leaves to training are none of them. */
-static rt_status note_rows(rt_prompts *measured, const char *task, const char *path, rt_err *err)
-{
-    rt_status st = RT_OK;
-    rt_jsonl lines = {0};
-    rt_task *t = NULL;
-    json_t *row = NULL;
-    RT_TRY(rt_task_open(&t, task, err));
-    RT_TRY(rt_jsonl_open(&lines, path, err));
-    for (;;) {
-        RT_TRY(rt_jsonl_next(&lines, &row, err));
-        if (row == NULL) {
-            break;
-        }
-        RT_TRY(rt_task_takes(t, row) ? note_row(measured, path, lines.line, row, err) : RT_OK);
-        json_decref(row);
-        row = NULL;
-    }
-out:
-    json_decref(row);
-    rt_task_close(t);
-    rt_jsonl_close(&lines);
-    return st;
-}
-
-static rt_status note_measured(const rt_flow *f, rt_prompts *measured, rt_err *err)
-{
-    rt_status st = RT_OK;
-    const rt_run_recipe *r = &f->recipe;
-    for (size_t i = 0; i < r->n_tasks; i++) {
-        RT_TRY(note_rows(measured, r->tasks[i], r->task_data[i], err));
-    }
-    for (size_t i = 0; i < r->retain.n_watch; i++) {
-        RT_TRY(note_rows(measured, r->retain.watch[i].task, r->retain.watch[i].data, err));
-    }
-out:
-    return st;
-}
 
 /* --- the rows ------------------------------------------------------------------------------------------------------
  */
 
 typedef struct chooser {
     const rt_retain_spec *spec;
-    rt_prompts measured;
-    rt_overlap *overlap; /* of these */
+    rt_measured measured;
     rt_str out;
     size_t n;
 } chooser;
-
-static rt_status refuse_measured(const chooser *c, const char *path, uint64_t line, const json_t *row, rt_err *err)
-{
-    rt_overlap_how how;
-    size_t at = 0;
-    json_t *prompt = prompt_of(row);
-    const rt_prompt_row asked = {.row = prompt, .path = path, .line = line};
-    rt_status st = rt_overlap_prompt(c->overlap, &asked, &how, &at, err);
-    if (st == RT_OK && how != RT_OVERLAP_NONE) {
-        const rt_prompt_row *other = &c->measured.rows[at];
-        st =
-            rt_fail(err, RT_INPUT, 0,
-                    "'%s' line %llu: row '%s' would be taught and is measured on in '%s' line %llu (the same %s); take "
-                    "other rows, or keep halves apart: retain.split here and `rows` in the task",
-                    path, (unsigned long long)line, rt_json_str(row, "id", "?"), other->path,
-                    (unsigned long long)other->line, rt_overlap_name(how));
-    }
-    json_decref(prompt);
-    return st;
-}
 
 static rt_status choose_row(chooser *c, const char *path, uint64_t line, const json_t *row, rt_err *err)
 {
@@ -109,7 +22,7 @@ static rt_status choose_row(chooser *c, const char *path, uint64_t line, const j
     if (c->spec->split != RT_SPLIT_ALL && (id == NULL || !rt_hash_split_has(c->spec->split, id))) {
         return RT_OK;
     }
-    if (text_of(row) == NULL) {
+    if (rt_measured_text(row) == NULL) {
         return rt_fail(err, RT_INPUT, 0, "'%s' line %llu has no text 'prompt'", path, (unsigned long long)line);
     }
     if (c->spec->policy && rt_json_str(row, "answer", NULL) == NULL) {
@@ -119,7 +32,7 @@ static rt_status choose_row(chooser *c, const char *path, uint64_t line, const j
     rt_json_append(&c->out, row);
     rt_str_putc(&c->out, '\n');
     c->n++;
-    return refuse_measured(c, path, line, row, err);
+    return rt_measured_refuse(&c->measured, path, line, row, err);
 }
 
 static rt_status choose_rows(chooser *c, const char *path, rt_err *err)
@@ -148,8 +61,7 @@ static rt_status choose(const rt_flow *f, rt_str *out, rt_err *err)
 {
     rt_status st = RT_OK;
     chooser c = {.spec = &f->recipe.retain};
-    RT_TRY(note_measured(f, &c.measured, err));
-    RT_TRY(rt_overlap_new(&c.overlap, &c.measured, err));
+    RT_TRY(rt_measured_read(&c.measured, f, err));
     for (size_t i = 0; i < c.spec->n_prompts; i++) {
         RT_TRY(choose_rows(&c, c.spec->prompts[i], err));
     }
@@ -163,8 +75,7 @@ static rt_status choose(const rt_flow *f, rt_str *out, rt_err *err)
     c.out = (rt_str){0};
 out:
     rt_str_release(&c.out);
-    rt_overlap_free(c.overlap);
-    rt_prompts_release(&c.measured);
+    rt_measured_release(&c.measured);
     return st;
 }
 

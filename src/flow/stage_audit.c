@@ -5,6 +5,7 @@
 #include "audit/heldout.h"
 #include "flow/audit_answers.h"
 #include "flow/audit_gap.h"
+#include "flow/measured.h"
 #include "flow/retain.h"
 #include "flow/state.h"
 #include "infer/infer.h"
@@ -172,6 +173,7 @@ rt_status rt_stage_audit(rt_flow *f, rt_err *err)
         [RT_JUDGED_CUT] = {"cut", "cut, not trained", "student/init.safetensors", false, results[RT_JUDGED_CUT]},
     };
     RT_TRY(rt_flow_retain_check(f, err)); /* the tasks may be new */
+    RT_TRY(rt_measured_refuse_files(f, f->recipe.own_text.prompts, f->recipe.own_text.n_prompts, err));
     RT_TRY(rt_flow_need_teacher(f, err));
     rt_ceiling_lift(f->teacher);
     RT_TRY(rt_flow_need_texts(f, err));

@@ -5,6 +5,7 @@
 
 #include "audit/heldout.h"
 #include "flow/lineage.h"
+#include "flow/measured.h"
 #include "flow/own_text.h"
 #include "flow/retain.h"
 #include "flow/student.h"
@@ -203,6 +204,11 @@ out:
 
 rt_status rt_stage_train(rt_flow *f, rt_err *err)
 {
+    const rt_own_text_spec *own = &f->recipe.own_text;
+    const rt_status st = rt_measured_refuse_files(f, own->prompts, own->n_prompts, err);
+    if (st != RT_OK) {
+        return st;
+    }
     training t = {.f = f,
                   .stage = "train",
                   .dir = "student",

@@ -152,6 +152,11 @@ class TaskRun(ProgramTest):
         contamination = self.facts("runs/tiny/report.json")["gap"]["contamination"]
         self.assertEqual([(c["items"], c["checked"], c["found"]) for c in contamination], [(2, 2, 1)])
 
+    def test_own_text_goes_on_from_no_row_that_is_measured_on(self):
+        self.write_lines("own.jsonl", [{"prompt": "Another text."}, {"prompt": "sum of 3  AND 5"}])
+        self.refused(INPUT, "run", "recipe.yaml", "--set", "train.on_policy.fraction=0.5", "--set", "train.on_policy.prompts=[own.jsonl]",
+                     says=("own.jsonl' line 2", "test.jsonl' line 4 (the same text)"))
+
     def test_the_plan_says_how_long_answers_take(self):
         plan = self.ok_json("run", "recipe.yaml", "--dry-run")
         self.assertEqual(plan["prompts"], 24)
