@@ -16,7 +16,7 @@ static const char *const about =
     "can be kept, and the table says so. \"Competitive\" is claimed of what was kept only, beside what is\n"
     "lacking. docs/evaluation.md has the formulas. Exit code 10 with --gate when something is lost or worse.\n"
     "\n"
-    "example:  retort audit runs/quickstart/student.gguf --against models/SmolLM2-135M-Instruct.Q4_1.gguf "
+    "example:  retort audit runs/quickstart/export/model.gguf --against models/SmolLM2-135M-Instruct.Q4_1.gguf "
     "--task hellaswag=examples/data/hellaswag.jsonl --limit 100";
 
 enum { TEACHER, STUDENT, BASELINES };

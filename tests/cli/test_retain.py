@@ -45,6 +45,7 @@ class Retain(ProgramTest):
 
     def test_a_policy_is_taught_and_watched(self):
         self.run_recipe()
+        self.assertIn("export/model.gguf", self.files("runs/safe"))
         steps = [line for line in self.lines() if "event" not in line]
         watch = [line for line in self.lines() if line.get("event") == "watch"]
         self.assertTrue(all(line["retain_rows"] > 0 for line in steps))
@@ -78,7 +79,7 @@ class Retain(ProgramTest):
         self.assertIn("advbench margin", message)
         self.assertIn("below its bound 1e+03", message)
         self.run_recipe("retain.watch.0.min=1000", "retain.fail=keep", code=FINDING)
-        self.assertNotIn("export/safe-f32.gguf", self.files("runs/safe"))
+        self.assertNotIn("export/model.gguf", self.files("runs/safe"))
 
     def test_what_is_measured_on_is_not_taught(self):
         for row in ({"id": "r3", "prompt": "Something else."}, {"id": "other", "prompt": "Do bad thing 3."}):
