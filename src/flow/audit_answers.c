@@ -115,6 +115,10 @@ static rt_status put_example(const rt_answer_audit *a, const rt_prompt_row *p, s
     rt_chat_message turns[RT_PROMPT_TURNS];
     rt_str gold = {0};
     json_t *outputs = json_object();
+    if (rt_json_bool(p->row, "harmful", false)) { /* that it was asked is no secret; its texts are nobody's example */
+        json_array_append_new(examples, json_pack("{s:b, s:O}", "harmful", 1, "outputs", outputs));
+        goto out;
+    }
     const size_t n = rt_prompt_turns(p, turns);
     RT_TRY(rt_task_gold(&gold, a->task, p->row, err));
     for (size_t i = 1; i < a->n; i++) {

@@ -69,6 +69,19 @@ static void family(rt_str *out, const json_t *f)
     rt_str_puts(out, "\nShares and their changes in percent and points. Verdicts after Holm's correction.\n");
 }
 
+static void seen(rt_str *out, const json_t *s)
+{
+    if (json_is_object(s)) {
+        rt_str_printf(
+            out,
+            "\nOf benchmarks it was trained for %.3g %% of the ability was kept, of others %.3g %%; difference "
+            "%+.3g points, 95 %% interval %+.3g to %+.3g.\n",
+            100 * number(json_object_get(s, "seen"), "retention"),
+            100 * number(json_object_get(s, "unseen"), "retention"), 100 * number(s, "difference"),
+            100 * number(s, "low"), 100 * number(s, "high"));
+    }
+}
+
 static void slices(rt_str *out, const json_t *list)
 {
     size_t i;
@@ -111,6 +124,7 @@ rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
     {
         family(out, f);
     }
+    seen(out, json_object_get(gap, "seen"));
     slices(out, json_object_get(facts, "slices"));
     return out->failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the report") : RT_OK;
 }

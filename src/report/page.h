@@ -45,8 +45,12 @@ void rt_page_row(rt_str *out, const char *head, const char *remark); /* closed b
 void rt_page_cell(rt_str *out, const rt_column *c, const char *text);
 void rt_page_cell_json(rt_str *out, const rt_column *c, const json_t *value, const char *otherwise);
 
-/* A prompt, the right answer where there is one, and what each model wrote: {prompt, gold, outputs: {role: text}}. */
+/* A prompt, the right answer where there is one, and what each model wrote: {prompt, gold, outputs: {role: text}}; of
+ * one that is `harmful` nothing but that. */
 void rt_page_sample(rt_str *out, const json_t *s);
+
+/* Slices of held-out text, a part of the gap's section (page_slices.c). */
+void rt_page_slices(rt_str *out, const json_t *slices);
 
 /* Chart, words and the numbers drawn. */
 void rt_page_bars(rt_str *out, const rt_bar_chart *c);

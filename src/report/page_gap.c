@@ -4,7 +4,7 @@
 
 #include "report/page.h"
 
-enum { FAMILIES_SHOWN = 12, ROWS_SHOWN = 24, SLICES_SHOWN = 40 };
+enum { FAMILIES_SHOWN = 12, ROWS_SHOWN = 24 };
 
 static double number(const json_t *row, const char *key)
 {
@@ -76,6 +76,31 @@ static void verdict_row(rt_str *out, const rt_column c[], const json_t *row)
     rt_str_puts(out, "</td></tr>\n");
 }
 
+/* Points lost in the slices that were judged, so that the worst is seen at once. */
+static void loss_chart(rt_str *out, const json_t *rows)
+{
+    rt_bar bars[ROWS_SHOWN];
+    rt_num words[ROWS_SHOWN];
+    size_t i, n = 0;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const double lost = -number(row, "estimate"), half = number(row, "half_width");
+        if (n < ROWS_SHOWN && isfinite(lost) && is_share(row)) {
+            words[n] = change_words(row);
+            bars[n] = (rt_bar){"student", rt_json_str(row, "name", "unnamed"), words[n].s, lost, half};
+            n++;
+        }
+    }
+    if (n > 0) {
+        rt_str_puts(out, "<div class=\"charts\">\n");
+        rt_page_bars(out,
+                     &(rt_bar_chart){"Lost, slice by slice", "Right answers of the reference that the model lacks.",
+                                     "share lost", RT_UNIT_SHARE, bars, n, NAN});
+        rt_str_puts(out, "</div>\n");
+    }
+}
+
 static void family_table(rt_str *out, const json_t *family)
 {
     const char *reference = rt_json_str(family, "reference", "reference"),
@@ -87,6 +112,9 @@ static void family_table(rt_str *out, const json_t *family)
     size_t i;
     json_t *row;
     rt_html_put(out, "<h3>%s: %s beside %s</h3>\n", rt_json_str(family, "table", "Verdicts"), model, reference);
+    if (strcmp(rt_json_str(family, "family", ""), "slices") == 0) {
+        loss_chart(out, rows);
+    }
     rt_page_table(out, columns, sizeof columns / sizeof *columns);
     json_array_foreach(rows, i, row)
     {
@@ -107,41 +135,36 @@ static void family_table(rt_str *out, const json_t *family)
     rt_str_puts(out, "</p>\n");
 }
 
-/* ---- slices of held-out text ---- */
+/* ---- benchmarks it was trained for, and others ---- */
 
-static void slice_rows(rt_str *out, const json_t *slices)
+static void seen_row(rt_str *out, const rt_column c[], const char *head, const json_t *side)
 {
-    static const rt_column c[] = {{"Slice", ""}, {"Tokens", "n"}, {"KL", "n"}, {"Lost nats", "n"}, {"Top-1", "n"}};
-    size_t i;
-    json_t *s;
-    rt_page_table(out, c, sizeof c / sizeof *c);
-    json_array_foreach(slices, i, s)
-    {
-        const json_t *kl = json_object_get(s, "kl"), *gap = json_object_get(s, "gap"),
-                     *top1 = json_object_get(s, "top1");
-        if (i < SLICES_SHOWN) {
-            rt_page_row(out, rt_json_str(s, "slice", "unnamed"), rt_json_str(s, "dimension", ""));
-            rt_page_cell(out, &c[1], rt_num_exact(number(s, "n")).s);
-            rt_page_cell(out, &c[2], rt_num_pm(number(kl, "mean"), RT_INTERVAL_95 * number(kl, "stderr")).s);
-            rt_page_cell(out, &c[3], rt_num_pm(number(gap, "mean"), RT_INTERVAL_95 * number(gap, "stderr")).s);
-            rt_page_cell(out, &c[4], rt_num_share_pm(number(top1, "mean"), RT_INTERVAL_95 * number(top1, "stderr")).s);
-            rt_str_puts(out, "</tr>\n");
-        }
-    }
-    rt_page_table_end(out);
+    rt_str tasks = {0};
+    rt_texts_join(&tasks, json_object_get(side, "tasks"), ", ");
+    rt_page_row(out, head, "");
+    rt_page_cell(out, &c[1], rt_str_cstr(&tasks));
+    rt_page_cell(out, &c[2], rt_num_share(number(side, "retention")).s);
+    rt_str_puts(out, "</tr>\n");
+    out->failed |= tasks.failed;
+    rt_str_release(&tasks);
 }
 
-static void slices_part(rt_str *out, const json_t *slices)
+static void seen_table(rt_str *out, const json_t *seen)
 {
-    if (json_array_size(slices) == 0) {
+    static const rt_column c[] = {{"Benchmarks", ""}, {"Which", ""}, {"Ability kept", "n"}};
+    const double low = number(seen, "low"), high = number(seen, "high");
+    if (!json_is_object(seen)) {
         return;
     }
-    rt_str_puts(
-        out,
-        "<h3>Held-out text by slice</h3>\n"
-        "<p class=\"note\">Lost nats: the student\u2019s cross-entropy less the teacher\u2019s, a token. Errors are "
-        "clustered by document.</p>\n");
-    slice_rows(out, slices);
+    rt_str_puts(out, "<h3>Benchmarks it was trained for, beside others</h3>\n");
+    rt_page_table(out, c, sizeof c / sizeof *c);
+    seen_row(out, c, "trained for", json_object_get(seen, "seen"));
+    seen_row(out, c, "others", json_object_get(seen, "unseen"));
+    rt_page_table_end(out);
+    rt_html_put(out, "<p class=\"note\">Difference: %s%s. %s</p>\n", number(seen, "difference") < 0 ? "\u2212" : "",
+                rt_num_points_pm(fabs(number(seen, "difference")), (high - low) / 2).s,
+                low > 0 ? "It kept more of what it was trained for: other abilities are not to be judged by these."
+                        : "Both were kept alike, as far as these can tell.");
 }
 
 /* ---- what stands beside every score ---- */
@@ -202,9 +225,10 @@ void rt_page_gap(rt_str *out, const json_t *facts)
             family_table(out, family);
         }
     }
+    seen_table(out, json_object_get(gap, "seen"));
     if (json_is_object(gap)) {
         beside_scores(out, gap);
     }
-    slices_part(out, slices);
+    rt_page_slices(out, slices);
     rt_str_puts(out, "</section>\n");
 }

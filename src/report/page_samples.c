@@ -51,6 +51,11 @@ void rt_page_sample(rt_str *out, const json_t *s)
 {
     const json_t *prompt = json_object_get(s, "prompt"), *outputs = json_object_get(s, "outputs"),
                  *gold = json_object_get(s, "gold");
+    if (rt_json_bool(s, "harmful", false)) {
+        rt_str_puts(out, "<article>\n<h3>Prompt</h3>\n<p class=\"absent\">Harmful: neither it nor what was answered is "
+                         "shown.</p>\n</article>\n");
+        return;
+    }
     rt_str_puts(out, "<article>\n<h3>Prompt</h3>\n<p class=\"text prompt\" dir=\"auto\">");
     if (json_is_string(prompt)) {
         rt_html_text(out, json_string_value(prompt), json_string_length(prompt), RT_HTML_SAMPLE_MAX);

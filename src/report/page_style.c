@@ -98,7 +98,7 @@ static const char phone[] =
     "figure,article{padding:12px}.wide{display:none}.narrow{display:block;max-width:400px}\n"
     ".stack thead{display:none}.stack,.stack tbody,.stack tr,.stack th,.stack td{display:block}\n"
     ".stack tr{padding:10px 0;border-bottom:1px solid var(--rule)}.stack th,.stack td{border:0;padding:2px 0}\n"
-    ".stack td{display:grid;grid-template-columns:2fr 3fr;gap:10px}\n"
+    ".stack td{display:grid;grid-template-columns:2fr 3fr;column-gap:10px}.stack td>*{grid-column:2}\n"
     ".stack td::before{content:attr(data-c);color:var(--dim);font:400 15px/1.55 system-ui,'DejaVu Sans',sans-serif}\n"
     ".stack .own{margin:0 -6px;padding:2px 6px;border-radius:4px}}\n"
     "@media screen and (max-width:350px){main,nav{padding-left:8px;padding-right:8px}figure{padding:8px 6px}}\n"

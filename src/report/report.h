@@ -22,7 +22,7 @@
  *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
  *              fidelity: rt_fidelity_json, tasks: [rt_task_json]}]
  *   gap        rt_gap_report; slices: what rt_heldout_measure_slices says of the student
- *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]
+ *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]; {harmful: true}: its texts are never shown
  *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}
  *   machine    {cpu, isa, threads, gemm, precision}
  *   not_measured    [text]

@@ -1,4 +1,5 @@
-/* svg_bars.c - lying bars with 95 % intervals: label and value above each bar, so that a phone has room for both. */
+/* svg_bars.c - lying bars from zero with 95 % intervals: label and value above each bar, so that a phone has room for
+ * both. */
 #include <math.h>
 
 #include "report/svg.h"
@@ -9,14 +10,17 @@ static const double LEFT = 1, RIGHT = RT_SVG_NARROW - SIDE;
 
 static rt_axis axis_of(const rt_bar_chart *c)
 {
-    double most = isfinite(c->chance) ? c->chance : 0;
+    double most = isfinite(c->chance) ? c->chance : 0, least = 0;
     for (size_t i = 0; i < c->n; i++) {
-        most = fmax(most, c->bars[i].mean + (isfinite(c->bars[i].half) ? c->bars[i].half : 0));
+        const double half = isfinite(c->bars[i].half) ? c->bars[i].half : 0;
+        most = fmax(most, c->bars[i].mean + half);
+        least = c->bars[i].mean < 0 ? fmin(least, c->bars[i].mean - half) : least;
     }
     if (c->unit == RT_UNIT_SHARE) {
         most = fmin(most, 1);
+        least = fmax(least, -1);
     }
-    return rt_axis_of(0, most, TICKS, c->unit);
+    return rt_axis_of(least, most, TICKS, c->unit);
 }
 
 static void grid(rt_str *out, const rt_axis *a, double top, double bottom, const char *axis)

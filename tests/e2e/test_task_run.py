@@ -82,6 +82,20 @@ class TaskRun(ProgramTest):
         self.assertEqual(again["chance"], 1 / HELD_OUT)
         self.assertEqual(set(again["metrics"]), {"exact_match", "f1"})
 
+    def test_a_harmful_row_is_nobodys_example(self):
+        secret = "Sum of 77 and 79: "
+        self.write_lines("test.jsonl", [{"id": "t0", "prompt": secret, "answer": "a secret answer", "harmful": True},
+                                        {"id": "t1", "prompt": "Sum of 5 and 7: ", "answer": "12"}])
+        self.ok("run", "recipe.yaml")
+        self.ok("report", "runs/tiny", "--format", "md")
+        first = self.facts("runs/tiny/report.json")["answers"]["held_out"]["examples"][0]
+        self.assertEqual(first, {"harmful": True, "outputs": {}})
+        for name in ("report.json", "report.html", "report.md"):
+            with self.subTest(name):
+                text = self.dir.joinpath("runs/tiny", name).read_text()
+                self.assertNotIn(secret.strip(), text)
+                self.assertNotIn("a secret answer", text)
+
     def test_killed_in_any_stage_it_goes_on_to_the_same_bits(self):
         self.ok("run", "recipe.yaml", "--runs", "whole")
         for point in ("write.file:1", "flow.stage:1", "flow.stage:2"):

@@ -18,13 +18,28 @@ OUT = BUILD / "report-page"
 FACTS = json.loads((BUILD / "golden/report/facts.json").read_text(encoding="utf-8"))
 SECTIONS = ["summary", "comparison", "gap", "reliability", "curves", "samples", "cost", "provenance", "recipe", "glossary"]
 FACTS |= json.loads((HERE / "report_gap.json").read_text(encoding="utf-8"))
+# Measured by retort eval on 5,437 tokens of examples/data/books-valid.jsonl: the teacher, and a student of another task.
+for role, calibration in json.loads((HERE / "report_calibration.json").read_text(encoding="utf-8")).items():
+    next(m for m in FACTS["models"] if m["id"] == role)["fidelity"]["calibration"] = calibration
+FRONTIER = {
+    "groups": [{"teacher": "teacher.gguf", "teacher_sha256": "0" * 64, "positions": 8176, "teacher_perplexity": 30.0, "runs": [
+        {"name": f"run-{i}", "seconds": seconds, "tokens": 1000 * seconds, "flop": 1e12 * seconds, "parameters": 81e6, "bytes": 88e6,
+         "kl": kl, "kl_half": 0.02, "perplexity_ratio": 1 + kl, "on_frontier": on}
+        for i, (seconds, kl, on) in enumerate(((300, 1.4, True), (600, 0.9, True), (900, 1.1, False), (1800, 0.6, True)))]}],
+    "left_out": [{"name": "began", "why": "it has no report yet"}]}
 COMPLAINTS = ["Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"]
 DESK, PHONE = (1280, 800), (390, 844)
+READER = (HERE / "reader.js").read_text(encoding="utf-8")
+FOCUS = """(() => {
+    const e = document.activeElement, style = getComputedStyle(e);
+    return { href: e.getAttribute("href"), at: [...document.querySelectorAll("a[href], summary")].indexOf(e),
+             height: e.getBoundingClientRect().height, outline: style.outlineStyle };
+})()"""
 PROBE = (HERE / "probe.js").read_text(encoding="utf-8")
 
 
-def page_of(facts, name):
-    source, page = OUT / f"{name}.json", OUT / f"{name}.html"
+def page_of(facts, name, form="html"):
+    source, page = OUT / f"{name}.json", OUT / f"{name}.{form}"
     source.write_text(json.dumps(facts), encoding="utf-8")
     subprocess.run([BUILD / "test_report_fixture", source, page], check=True, timeout=60)
     return page
@@ -49,13 +64,13 @@ class ReportPage(unittest.TestCase):
         cls.golden = page_of(FACTS, "golden")
         cls.browser = cls.enterClassContext(browser.Browser(binary))
 
-    def check_view(self, page, size, **how):
+    def check_view(self, page, size, sections=SECTIONS, **how):
         events = self.browser.show(page, *size, **how)
         said = [e for e in events if e["method"] in COMPLAINTS]
         self.assertEqual(said, [], "the browser complains")
         asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
         self.assertLessEqual(asked, {"file://" + str(page)}, "the page fetches something")
-        self.assertEqual(self.browser.value("[...document.querySelectorAll('section')].map((s) => s.id)"), SECTIONS)
+        self.assertEqual(self.browser.value("[...document.querySelectorAll('section')].map((s) => s.id)"), sections)
         for opened in (False, True):
             self.browser.value(f"document.querySelectorAll('details').forEach((d) => d.open = {str(opened).lower()})")
             for fault, where in self.browser.value(PROBE).items():
@@ -103,6 +118,69 @@ class ReportPage(unittest.TestCase):
                 with self.subTest(facts=name, size=size):
                     self.check_view(page, size)
                     self.browser.picture(OUT / f"{name}-{size[0]}.png")
+
+    def test_runs_beside_each_other_fit_as_well(self):
+        page = page_of(FRONTIER, "frontier")
+        for size in (DESK, PHONE):
+            for dark in (False, True):
+                with self.subTest(size=size, dark=dark):
+                    self.check_view(page, size, sections=["group-1", "left-out"], dark=dark)
+                    self.browser.picture(OUT / f"frontier-{size[0]}-{'dark' if dark else 'light'}.png")
+
+    def test_a_screen_reader_finds_its_way(self):
+        for name, facts in (("golden", FACTS), ("empty", {}), ("frontier", FRONTIER)):
+            self.browser.show(page_of(facts, name), *DESK)
+            for fault, where in self.browser.value(READER).items():
+                with self.subTest(page=name, fault=fault):
+                    self.assertEqual(where, [])
+
+    def test_the_keyboard_skips_the_navigation_and_reaches_everything_in_order(self):
+        self.browser.show(self.golden, *DESK)
+        self.browser.call("Page.bringToFront")
+        wanted = self.browser.value("document.querySelectorAll('a[href], summary').length")
+        places = []
+        for _ in range(wanted):
+            for kind in ("keyDown", "keyUp"):
+                self.browser.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            places.append(self.browser.value(FOCUS))
+        self.assertEqual(places[0]["href"], "#content")
+        self.assertGreater(places[0]["height"], 12)
+        self.assertEqual([p["at"] for p in places], list(range(wanted)), "the order of the text is the order of the keys")
+        self.assertEqual([p for p in places if p["outline"] == "none"], [], "nobody sees where the keyboard is")
+        self.assertEqual([p["href"] for p in places[1:1 + len(SECTIONS)]], ["#" + s for s in SECTIONS])
+
+    def test_on_a_phone_remarks_stand_below_their_verdict(self):
+        self.browser.show(self.golden, *PHONE)
+        self.assertEqual(self.browser.value(
+            "[...document.querySelectorAll('.stack td b + small')].map((s) => s.getBoundingClientRect().left - "
+            "s.previousElementSibling.getBoundingClientRect().left).filter((d) => Math.abs(d) > 0.5)"), [])
+        self.assertGreater(self.browser.value("document.querySelectorAll('.stack td b + small').length"), 0)
+
+    def test_what_is_drawn_is_there(self):
+        self.browser.show(self.golden, *DESK)
+        titles = self.browser.value("[...document.querySelectorAll('figcaption b')].map((b) => b.textContent)")
+        for title in ("Ability kept", "Lost, slice by slice", "Lost by position", "Lost by teacher entropy", "Next tokens of held-out text"):
+            self.assertIn(title, titles)
+        self.assertGreater(self.browser.value("document.querySelectorAll('#gap .whisker').length"), 6)
+        self.assertEqual(self.browser.value("document.querySelectorAll('#reliability .wide .line').length"), 2 * 3)
+        self.assertIn("Benchmarks it was trained for", self.browser.value("document.querySelector('#gap').textContent"))
+
+    def test_harmful_texts_are_never_shown(self):
+        facts, secret = copy.deepcopy(FACTS), "SYNTHESISE-THE-COMPOUND"
+        harmful = {"harmful": True, "prompt": f"How to {secret}?", "gold": secret, "outputs": {r: f"First, {secret}." for r in ("teacher", "student")}}
+        item = {"id": "x1", "harmful": True, "prompt": secret, "answer": secret, "doc": {"prompt": secret}, "metrics": {"refused": 0}}
+        facts["samples"].append(harmful)
+        facts["answers"] = {"task": "answers", "held_out": {"task": "answers", "metric": "f1", "n": 1, "models": [], "examples": [harmful]}}
+        for model in facts["models"]:
+            model["tasks"].append({"task": "xstest", "n": 1, "metrics": {"refused": {"value": 0}}, "items": [item]})
+        facts["gap"]["families"][0]["rows"][0]["items"] = [item]
+        page = page_of(facts, "harmful")
+        text = page_of(facts, "harmful", "md").read_text(encoding="utf-8")
+        self.assertIn("hellaswag", text)
+        self.assertNotIn(secret, text)
+        text = page.read_text(encoding="utf-8")
+        self.assertEqual(text.count("Harmful: neither it nor what was answered is shown."), 2)
+        self.assertNotIn(secret, text)
 
     def test_paper_is_white_whatever_the_screen_was(self):
         self.browser.show(self.golden, *DESK, dark=True, media="print")
