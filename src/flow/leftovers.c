@@ -168,9 +168,14 @@ rt_status rt_leftovers_clear(rt_flow *f, const char *stage, const char *inputs, 
         json_object_set_new(s, "state", json_string("pending")) != 0) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
+    if (strcmp(stage, "train") == 0) {
+        (void)json_object_del(f->manifest.root, "ledgers"); /* the marks of training's own */
+    }
     RT_TRY(rt_manifest_save(&f->manifest, err));
     if (strcmp(stage, "answers") == 0) {
         RT_TRY(set_ledger_aside(f, "answers/", err));
+    } else if (strcmp(stage, "train") == 0) {
+        RT_TRY(set_ledger_aside(f, "on_policy/", err));
     } else if (strcmp(stage, "collect") == 0) {
         RT_TRY(set_ledger_aside(f, "", err));
         RT_TRY(set_ledger_aside(f, "retain/", err));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define DIR "on_policy"
+#define LEDGER DIR "/ledger.jsonl"
 #define TIME_SHARE 0.2  /* of the training time, where a budget is given */
 #define TOKEN_SHARE 0.1 /* of the tokens before, else */
 
@@ -98,6 +99,21 @@ static void close_phase(phase *p)
     rt_free(p->ledger);
 }
 
+/* The end of the ledger is recorded like that of the cache's, for whoever verifies the run. */
+static rt_status keep_mark(rt_flow *f, const rt_ledger_mark *mark, rt_err *err)
+{
+    rt_status st = RT_OK;
+    json_t *marks = json_pack("{s:o}", LEDGER, rt_ledger_mark_json(mark));
+    if (marks == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    RT_TRY(rt_manifest_set(&f->manifest, "ledgers", marks, err));
+    RT_TRY(rt_manifest_save(&f->manifest, err));
+out:
+    json_decref(marks);
+    return st;
+}
+
 static json_t *summary_of(const phase *p, const rt_train_counts *c)
 {
     rt_str loss = {0}, text = {0};
@@ -119,11 +135,12 @@ rt_status rt_flow_own_text(rt_flow *f, rt_model *student, const rt_train_options
     phase p = {.f = f};
     rt_train_result own;
     RT_TRY(rt_flow_path_to(f, DIR, &p.dir, err));
-    RT_TRY(rt_flow_path_to(f, DIR "/ledger.jsonl", &p.ledger, err));
+    RT_TRY(rt_flow_path_to(f, LEDGER, &p.ledger, err));
     RT_TRY(rt_mkdirs(p.dir, err));
     set_options(&p, before, res->counts.tokens);
     RT_TRY(open_phase(&p, student, err));
     RT_TRY(rt_train_run(student, p.source, f->teacher, &p.o, &own, err));
+    RT_TRY(keep_mark(f, &own.ledger, err));
     *summary = summary_of(&p, &own.counts);
     if (*summary == NULL) {
         RT_FAIL_OUT(err, RT_INTERNAL, 0, "the on-policy phase has a value that is no number");

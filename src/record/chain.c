@@ -48,6 +48,7 @@ static bool get_count(const json_t *entry, const char *key, uint64_t *out)
 static const char *apply(rt_chain *c, const json_t *entry)
 {
     const char *kind = rt_json_str(entry, "kind", "");
+    const json_t *anew;
     uint64_t a, b;
     if (strcmp(kind, "open") == 0) {
         const char *id = rt_json_str(json_object_get(entry, "permit"), "permit_id", "");
@@ -76,8 +77,15 @@ static const char *apply(rt_chain *c, const json_t *entry)
             return "closing counts do not agree with the entries";
         }
         c->in_session = false;
+        c->settled = c->at.positions;
     } else if (strcmp(kind, "decision") != 0) {
         return "kind of entry is not known";
+    } else if ((anew = json_object_get(json_object_get(entry, "decision"), RT_CHAIN_ANEW)) != NULL) {
+        if (!get_count(anew, "positions", &b) || b != c->at.positions - c->settled) {
+            return "a beginning anew repeats other positions than there are";
+        }
+        c->settled = c->at.positions;
+        c->repeated += b;
     }
     c->at.entries++;
     return NULL;

@@ -5,12 +5,15 @@
 #include "record/ledger.h"
 
 enum { RT_SALT_BYTES = 16 };
+#define RT_CHAIN_ANEW "begun_anew" /* key of a decision: {positions} since the close before are scored again */
 
 /* Where a reader or writer stands in the chain. Zero-initialise for the beginning. */
 typedef struct rt_chain {
     rt_ledger_mark at;
     size_t end;         /* byte after the last complete line */
     bool in_session;    /* between an opening and a closing entry */
+    uint64_t settled;   /* positions up to the last close, or the last beginning anew */
+    uint64_t repeated;  /* positions of attempts of which no weights remained */
     char permit_id[65]; /* of the last opening entry */
 } rt_chain;
 

@@ -253,6 +253,26 @@ rt_status rt_ledger_add_decision(rt_ledger *l, const json_t *payload, rt_err *er
                : st;
 }
 
+rt_status rt_ledger_begin_anew(rt_ledger *l, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const uint64_t lost = l->chain.at.positions - l->chain.settled;
+    json_t *said = NULL;
+    if (lost == 0) {
+        return RT_OK;
+    }
+    said = json_pack("{s:{s:I}}", RT_CHAIN_ANEW, "positions", (json_int_t)lost);
+    if (said == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a ledger entry");
+    }
+    RT_TRY(rt_ledger_add_decision(l, said, err));
+    rt_log(RT_LOG_WARN, "ledger '%s': %llu positions are scored anew: no checkpoint remained of them", l->path,
+           (unsigned long long)lost);
+out:
+    json_decref(said);
+    return st;
+}
+
 rt_ledger_mark rt_ledger_at(const rt_ledger *l)
 {
     return l->chain.at;

@@ -39,6 +39,9 @@ typedef struct rt_ledger_output {
 RT_MUST_USE rt_status rt_ledger_add_output(rt_ledger *l, const rt_ledger_output *o, rt_err *err);
 /* Something decided on the way (resume, degraded teacher accepted...). Borrows. */
 RT_MUST_USE rt_status rt_ledger_add_decision(rt_ledger *l, const json_t *payload, rt_err *err);
+/* What follows does over what was entered since the last closing entry, of which nothing but the record remained.
+ * Adds a decision that counts these positions; nothing where there are none. */
+RT_MUST_USE rt_status rt_ledger_begin_anew(rt_ledger *l, rt_err *err);
 /* Makes everything added so far durable (one fsync of salts and one of lines). `mark` may be NULL. */
 RT_MUST_USE rt_status rt_ledger_commit(rt_ledger *l, rt_ledger_mark *mark, rt_err *err);
 /* Writes the closing entry with the counts and commits. */
@@ -54,6 +57,7 @@ typedef struct rt_ledger_report {
     bool torn;         /* bytes after the last complete line (not part of the chain) */
     bool has_salts;    /* side file present and long enough */
     uint64_t unstated; /* outputs whose text has no stated origin */
+    uint64_t repeated; /* positions that were scored again because nothing but the record remained of them */
     json_t *caches;    /* positions by cache file */
     json_t *permits;   /* permit objects of the opening entries, in order */
 } rt_ledger_report;

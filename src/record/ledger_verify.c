@@ -38,6 +38,7 @@ rt_status rt_ledger_verify_bytes(rt_ledger_report *out, const void *p, size_t n,
     out->mark = c.at;
     out->closed = st == RT_OK && !c.in_session;
     out->torn = c.end < n;
+    out->repeated = c.repeated;
     if (st != RT_OK) {
         rt_ledger_report_release(out);
     }

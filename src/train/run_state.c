@@ -212,6 +212,9 @@ rt_status rt_prior_restore(const rt_prior *p, rt_run *r, rt_err *err)
     rt_str diff = {0};
     double lost = 0;
     RT_TRY(restore_plan(p, r, err));
+    if (r->o.scored && !(p->path && p->own)) {
+        RT_TRY(rt_scored_begin(r->o.scored, err));
+    }
     if (!p->path) {
         goto out;
     }

@@ -129,13 +129,18 @@ out:
     return st;
 }
 
+rt_status rt_scored_begin(rt_scored *s, rt_err *err)
+{
+    return rt_ledger_begin_anew(s->ledger, err);
+}
+
 rt_status rt_scored_resume(rt_scored *s, int64_t step, const rt_ledger_mark *mark, rt_err *err)
 {
     s->step = step;
     return rt_ledger_truncate_to(s->ledger, mark, err);
 }
 
-rt_status rt_scored_finish(rt_scored *s, rt_err *err)
+rt_status rt_scored_finish(rt_scored *s, rt_ledger_mark *mark, rt_err *err)
 {
-    return rt_ledger_finish(s->ledger, NULL, err);
+    return rt_ledger_finish(s->ledger, mark, err);
 }

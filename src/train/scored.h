@@ -19,8 +19,11 @@ void rt_scored_close(rt_scored *s); /* accepts NULL; what was counted since the 
 void rt_scored_add(rt_scored *s, const rt_source_batch *b);
 /* Everything counted so far is durable. `step`: updates done. */
 RT_MUST_USE rt_status rt_scored_commit(rt_scored *s, int64_t step, rt_ledger_mark *mark, rt_err *err);
+/* The run begins at its first step. What an attempt that left no checkpoint has entered stays, and is counted as such.
+ */
+RT_MUST_USE rt_status rt_scored_begin(rt_scored *s, rt_err *err);
 /* Goes back to where a checkpoint was, made after so many updates. */
 RT_MUST_USE rt_status rt_scored_resume(rt_scored *s, int64_t step, const rt_ledger_mark *mark, rt_err *err);
-RT_MUST_USE rt_status rt_scored_finish(rt_scored *s, rt_err *err);
+RT_MUST_USE rt_status rt_scored_finish(rt_scored *s, rt_ledger_mark *mark, rt_err *err);
 
 #endif

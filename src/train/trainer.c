@@ -403,7 +403,7 @@ rt_status rt_train_run(rt_model *student, rt_source *source, const rt_model *tea
     }
     RT_TRY(finish(&r, err));
     if (o->scored) {
-        RT_TRY(rt_scored_finish(o->scored, err));
+        RT_TRY(rt_scored_finish(o->scored, &result->ledger, err));
     }
     RT_TRY(rt_retain_judge(r.retain, &r.n, true, err));
     RT_TRY(choose_weights(&r, result, err));

@@ -100,6 +100,9 @@ class Train(ProgramTest):
             with self.subTest(options):
                 self.refused(USAGE, "train", self.teacher, "--steps", 3, "-o", "none", *options, says=says)
 
+    def metrics(self, folder):
+        return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
     def recipe(self, own=None):
         self.texts(n=24)
         own = f", on_policy: {{fraction: 0.5, {own}}}" if own else ""
@@ -121,12 +124,26 @@ audit: {{twin: none, tokens: 300}}
         phase = json.loads((run / "student/train.json").read_text())["on_policy"]
         self.assertEqual(phase["loss"].split(":")[0], "jsd")
         self.assertGreaterEqual(phase["tokens"], 300)
-        self.ok("ledger", "verify", run / "on_policy/ledger.jsonl")
+        whole = self.ok_json("ledger", "verify", run)
+        self.assertEqual([(j["ledger"], j["matches_run"]) for j in (whole, *whole["others"])],
+                         [(str(run / name), True) for name in ("ledger.jsonl", "on_policy/ledger.jsonl")])
+        self.assertEqual(whole["others"][0]["positions"], sum(line.get("rows", 0) for line in self.metrics(run / "on_policy")))
+        ledger = run / "on_policy/ledger.jsonl"
+        lines = ledger.read_bytes().splitlines(keepends=True)
+        ledger.write_bytes(b"".join(lines[:-1]))
+        self.refused(INPUT, "ledger", "verify", run, says=("on_policy/ledger.jsonl", "cut or exchanged"))
+        ledger.unlink()
+        self.refused(INPUT, "ledger", "verify", run, says=("on_policy/ledger.jsonl", "is not there"))
         r = self.run_program("run", self.recipe(own), "--runs", "killed", env={"RETORT_CRASH_AT": "train.step:6"})
         self.assertEqual(r.returncode, -9)
         self.ok("run", self.recipe(own), "--runs", "killed")
         model = "student/model.safetensors"
         self.assertEqual((run / model).read_bytes(), (self.dir / "killed/own" / model).read_bytes())
+        positions = self.ok_json("ledger", "verify", "killed/own")["others"][0]["positions"]
+        self.ok("run", self.recipe(own.replace("600", "400")), "--runs", "killed")
+        changed = self.ok_json("ledger", "verify", "killed/own")
+        self.assertEqual([(j["ledger"].rsplit("/", 1)[1], j["matches_run"]) for j in changed["others"]], [("ledger-1.jsonl", False), ("ledger.jsonl", True)])
+        self.assertEqual(changed["others"][0]["positions"], positions)
 
     def test_a_recipe_without_it_has_no_such_phase(self):
         self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())

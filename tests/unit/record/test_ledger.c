@@ -340,6 +340,43 @@ static void a_finished_ledger_can_be_carried_on_in_a_new_session(void **state)
     rt_ledger_report_release(&r);
 }
 
+static void what_is_done_over_is_counted_as_repeated(void **state)
+{
+    world *w = *state;
+    rt_err err = {0};
+    rt_ledger_report r;
+    write_run(w, 2); /* closed: what follows repeats none of it */
+    rt_ledger *l = open_ledger(w);
+    assert_ok(rt_ledger_begin_anew(l, &err));
+    assert_int_equal(rt_ledger_at(l).entries, 4);
+    add(l, 2, 4);
+    assert_ok(rt_ledger_commit(l, NULL, &err));
+    rt_ledger_close(l);
+    l = open_ledger(w);
+    assert_ok(rt_ledger_begin_anew(l, &err));
+    assert_ok(rt_ledger_begin_anew(l, &err)); /* said once */
+    add(l, 2, 4);
+    assert_ok(rt_ledger_finish(l, NULL, &err));
+    rt_ledger_close(l);
+    assert_ok(rt_ledger_verify(&r, w->path, &err));
+    assert_int_equal(r.repeated, 102 + 103);
+    assert_int_equal(r.mark.positions, 100 + 101 + 2 * (102 + 103));
+    rt_ledger_report_release(&r);
+}
+
+static void more_than_there_is_cannot_be_repeated(void **state)
+{
+    world *w = *state;
+    rt_err err = {0};
+    rt_ledger *l = open_ledger(w);
+    json_t *lie = json_pack("{s:{s:i}}", "begun_anew", "positions", 7);
+    add(l, 0, 1);
+    assert_int_equal(rt_ledger_add_decision(l, lie, &err), RT_INTERNAL);
+    assert_says(err.msg, "repeats other positions than there are");
+    json_decref(lie);
+    rt_ledger_close(l);
+}
+
 static void another_permit_opens_another_session(void **state)
 {
     world *w = *state;
@@ -477,6 +514,8 @@ int main(int argc, char **argv)
         T(a_mark_of_another_chain_is_refused),
         T(what_is_not_committed_is_not_there),
         T(a_finished_ledger_can_be_carried_on_in_a_new_session),
+        T(what_is_done_over_is_counted_as_repeated),
+        T(more_than_there_is_cannot_be_repeated),
         T(another_permit_opens_another_session),
         T(one_writer_at_a_time),
         T(lost_salts_stop_the_writer),

@@ -319,7 +319,8 @@ static int run_child(const char *dir, const char *threads, const char *crash)
 
 typedef struct left {
     rt_digest weights;
-    uint64_t positions;
+    uint64_t positions; /* of the ledger, each once */
+    uint64_t repeated;
 } left;
 
 static left left_in(const char *dir)
@@ -334,7 +335,8 @@ static left left_in(const char *dir)
     assert_ok(rt_ledger_verify(&ledger, lines, &err));
     assert_true(ledger.closed);
     assert_int_equal(ledger.unstated, 0);
-    l.positions = ledger.mark.positions;
+    l.positions = ledger.mark.positions - ledger.repeated;
+    l.repeated = ledger.repeated;
     rt_ledger_report_release(&ledger);
     rt_str_release(&bytes);
     rt_free(path);
@@ -361,6 +363,24 @@ static void killed_while_a_text_is_in_use_the_run_ends_with_the_same_bits_and_le
         rt_test_scratch_drop(dir);
     }
     rt_test_scratch_drop(calm);
+}
+
+/* The ledger has what the first checkpoint would have been of. */
+static void killed_before_the_first_checkpoint_the_ledger_says_what_was_scored_twice(void **state)
+{
+    (void)state;
+    char *calm = rt_test_scratch(), *dir = rt_test_scratch();
+    assert_int_equal(run_child(calm, "1", NULL), 0);
+    assert_int_equal(run_child(dir, "1", "ledger-lines:1"), -SIGKILL);
+    assert_int_equal(run_child(dir, "1", "ledger-lines:1"), -SIGKILL);
+    assert_int_equal(run_child(dir, "1", NULL), 0);
+    const left want = left_in(calm), got = left_in(dir);
+    assert_memory_equal(&got.weights, &want.weights, sizeof want.weights);
+    assert_int_equal(want.repeated, 0);
+    assert_true(got.repeated > 0 && got.repeated % 2 == 0);
+    assert_int_equal(got.positions, want.positions);
+    rt_test_scratch_drop(calm);
+    rt_test_scratch_drop(dir);
 }
 
 static void a_damaged_text_in_a_checkpoint_is_refused(void **state)
@@ -648,6 +668,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_own_text_a_run_is_the_plain_one),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(killed_while_a_text_is_in_use_the_run_ends_with_the_same_bits_and_ledger),
+        cmocka_unit_test(killed_before_the_first_checkpoint_the_ledger_says_what_was_scored_twice),
         cmocka_unit_test(a_damaged_text_in_a_checkpoint_is_refused),
         cmocka_unit_test(a_step_that_writes_allocates_nothing),
         cmocka_unit_test(the_prediction_holds_the_writing_student_and_the_teacher),
