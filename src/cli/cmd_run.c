@@ -60,6 +60,10 @@ static void print_plan(const json_t *p)
     }
     printf("train:    about %.0f tokens in %.0f s, and %.0f s for the twin\n", number(p, "train_tokens"),
            number(seconds, "train"), number(seconds, "twin"));
+    if (json_object_get(p, "on_policy_tokens") != NULL) {
+        printf("own text: about %.0f tokens in %.0f s, the student's writing and the teacher's reading with them\n",
+               number(p, "on_policy_tokens"), number(seconds, "on_policy"));
+    }
     if (number(p, "budget_seconds") > 0) {
         printf("budget:   %.0f s, with planning, export, audit and report\n", number(p, "budget_seconds"));
     } else {

@@ -168,6 +168,13 @@ out:
     return st;
 }
 
+static rt_status build(rt_model **out, const rt_model *outline, const rt_model *teacher, bool trainable, rt_err *err)
+{
+    const rt_precision precision = teacher->compute == RT_BF16 ? RT_PRECISION_BF16 : RT_PRECISION_F32;
+    return rt_model_new(out, outline->arch, &outline->hp,
+                        &(rt_model_options){.precision = precision, .trainable = trainable}, err);
+}
+
 rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model *student, int64_t batch_tokens,
                           int64_t sequence, rt_err *err)
 {
@@ -175,11 +182,9 @@ rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model 
     bench b = {0};
     rt_model *built = NULL;
     const double t0 = rt_now();
-    const rt_precision precision = teacher->compute == RT_BF16 ? RT_PRECISION_BF16 : RT_PRECISION_F32;
     RT_TRY(bench_init(&b, teacher->hp.n_vocab, batch_tokens, sequence, err));
     RT_TRY(rt_pace_forward(&out->teacher_tokens_per_s, teacher, batch_tokens, sequence, err));
-    RT_TRY(rt_model_new(&built, student->arch, &student->hp,
-                        &(rt_model_options){.precision = precision, .trainable = true}, err));
+    RT_TRY(build(&built, student, teacher, true, err));
     RT_TRY(time_step(&out->step_tokens_per_s, built, &b, sequence, err));
     out->seconds = rt_now() - t0;
 out:
@@ -192,12 +197,12 @@ out:
 
 enum { WRITTEN = 9, WRITTEN_PROMPT = 64 };
 
-static rt_status time_writing(double *seconds, const rt_model *m, const rt_prompt *prompts, int64_t max_new,
-                              rt_err *err)
+static rt_status time_writing(double *seconds, const rt_model *m, const rt_prompt *prompts, int together,
+                              int64_t max_new, rt_err *err)
 {
     rt_generation g = {0};
     const double t0 = rt_now();
-    const rt_status st = rt_generate(&g, m, NULL, prompts, RT_ANSWER_BATCH,
+    const rt_status st = rt_generate(&g, m, NULL, prompts, (size_t)together,
                                      &(rt_generate_options){.max_new = max_new, .ignore_end = true}, err);
     *seconds = rt_now() - t0;
     rt_generation_release(&g);
@@ -205,7 +210,8 @@ static rt_status time_writing(double *seconds, const rt_model *m, const rt_promp
 }
 
 /* What WRITTEN tokens take longer than one is the writing. */
-rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model *m, int64_t prompt_tokens, rt_err *err)
+rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model *m, int together, int64_t prompt_tokens,
+                          rt_err *err)
 {
     rt_status st = RT_OK;
     bench b = {0};
@@ -214,20 +220,32 @@ rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model 
     double one = 0, many = 0;
     const double t0 = rt_now();
     if (m->stream != NULL) {
-        RT_TRY(rt_forecast(&many, m, RT_ANSWER_BATCH, RT_ANSWER_BATCH, 1, err));
-        *tokens_per_s = RT_ANSWER_BATCH / many;
+        RT_TRY(rt_forecast(&many, m, together, together, 1, err));
+        *tokens_per_s = together / many;
         goto out;
     }
-    RT_TRY(bench_init(&b, m->hp.n_vocab, RT_ANSWER_BATCH * n, n, err));
-    for (size_t i = 0; i < RT_ANSWER_BATCH; i++) {
-        prompts[i] = (rt_prompt){.ids = b.ids + (int64_t)i * n, .n = n};
+    RT_TRY(bench_init(&b, m->hp.n_vocab, together * n, n, err));
+    for (int i = 0; i < together; i++) {
+        prompts[i] = (rt_prompt){.ids = b.ids + i * n, .n = n};
     }
-    RT_TRY(time_writing(&one, m, prompts, 1, err)); /* the first time warms up */
-    RT_TRY(time_writing(&one, m, prompts, 1, err));
-    RT_TRY(time_writing(&many, m, prompts, WRITTEN, err));
-    *tokens_per_s = RT_ANSWER_BATCH * (WRITTEN - 1) / (many > one ? many - one : many);
+    RT_TRY(time_writing(&one, m, prompts, together, 1, err)); /* the first time warms up */
+    RT_TRY(time_writing(&one, m, prompts, together, 1, err));
+    RT_TRY(time_writing(&many, m, prompts, together, WRITTEN, err));
+    *tokens_per_s = together * (WRITTEN - 1) / (many > one ? many - one : many);
 out:
     *seconds += rt_now() - t0;
     bench_release(&b);
+    return st;
+}
+
+rt_status rt_pace_outline_writing(double *tokens_per_s, double *seconds, const rt_model *student,
+                                  const rt_model *teacher, int together, int64_t prompt_tokens, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_model *built = NULL;
+    RT_TRY(build(&built, student, teacher, false, err));
+    RT_TRY(rt_pace_writing(tokens_per_s, seconds, built, together, prompt_tokens, err));
+out:
+    rt_model_close(built);
     return st;
 }

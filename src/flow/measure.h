@@ -19,8 +19,13 @@ RT_MUST_USE rt_status rt_pace_decode(double *tokens_per_s, const rt_model *m, in
 RT_MUST_USE rt_status rt_pace_measure(rt_pace *out, const rt_model *teacher, const rt_model *student,
                                       int64_t batch_tokens, int64_t sequence, rt_err *err);
 
-/* Tokens a second of answers to many prompts of `prompt_tokens`, reading those left out; *seconds are added. */
-RT_MUST_USE rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model *teacher,
+/* Tokens a second of answers to prompts of `prompt_tokens`, `together` of them at a time (RT_ANSWER_BATCH at most),
+ * reading those left out; *seconds are added. */
+RT_MUST_USE rt_status rt_pace_writing(double *tokens_per_s, double *seconds, const rt_model *m, int together,
                                       int64_t prompt_tokens, rt_err *err);
+/* The same of a student of which there is an outline, in the arithmetic of its teacher. */
+RT_MUST_USE rt_status rt_pace_outline_writing(double *tokens_per_s, double *seconds, const rt_model *student,
+                                              const rt_model *teacher, int together, int64_t prompt_tokens,
+                                              rt_err *err);
 
 #endif

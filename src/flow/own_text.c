@@ -7,6 +7,7 @@
 #define LEDGER DIR "/ledger.jsonl"
 #define TIME_SHARE 0.2  /* of the training time, where a budget is given */
 #define TOKEN_SHARE 0.1 /* of the tokens before, else */
+#define MOST_TIME 0.5   /* of the training time that is set aside for a length the recipe gives */
 
 typedef struct phase {
     rt_flow *f;
@@ -24,9 +25,29 @@ bool rt_flow_writes(const rt_flow *f)
     return f->recipe.own_text.wanted;
 }
 
-double rt_flow_seconds_before(const rt_flow *f, double seconds)
+static int64_t share_of_tokens(int64_t before)
 {
-    return rt_flow_writes(f) ? (1 - TIME_SHARE) * seconds : seconds;
+    return 1 + (int64_t)(TOKEN_SHARE * (double)before);
+}
+
+/* However long the phase is to be, as much time is left for learning what it begins with. */
+rt_own_share rt_flow_own_share(const rt_flow *f, double seconds, int64_t tokens)
+{
+    const rt_own_text_spec *r = &f->recipe.own_text;
+    const double each = f->split.own_token_seconds;
+    if (!rt_flow_writes(f)) {
+        return (rt_own_share){0};
+    }
+    if (seconds > 0 && r->tokens == 0) {
+        const double own = TIME_SHARE * seconds;
+        return (rt_own_share){.seconds = own, .tokens = each > 0 ? (int64_t)(own / each) : 0};
+    }
+    rt_own_share s = {.tokens = r->tokens > 0 ? r->tokens : share_of_tokens(tokens)};
+    s.seconds = each * (double)s.tokens;
+    if (seconds > 0 && s.seconds > MOST_TIME * seconds) {
+        s.seconds = MOST_TIME * seconds;
+    }
+    return s;
 }
 
 /* What is retained goes on without terms between states: their maps ended with the training before. */
@@ -58,7 +79,7 @@ static void set_options(phase *p, const rt_train_options *before, int64_t tokens
     if (r->tokens == 0 && before->budget > 0) {
         p->o.budget = before->budget / (1 - TIME_SHARE) * TIME_SHARE;
     } else if (r->tokens == 0) {
-        p->o.tokens = 1 + (int64_t)(TOKEN_SHARE * (double)tokens_before);
+        p->o.tokens = share_of_tokens(tokens_before);
     }
 }
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "flow/asked.h"
-#include "flow/state.h"
+#include "flow/own_text.h"
 #include "model/models.h"
 #include "train/step.h"
 
@@ -48,12 +48,36 @@ static rt_status corpus_tokens(rt_flow *f, int64_t *tokens, int64_t *asked, rt_e
     return st;
 }
 
+/* Of the student's training from the cache, and of the phase after it; the twin sees as many tokens as both. */
+typedef struct lengths {
+    double seconds;
+    int64_t tokens;
+    rt_own_share own;
+} lengths;
+
+static lengths lengths_of(const rt_flow *f, int64_t collect)
+{
+    const rt_split *s = &f->split;
+    lengths l;
+    if (s->train_seconds > 0) {
+        l.own = rt_flow_own_share(f, s->train_seconds, 0);
+        l.seconds = s->train_seconds - l.own.seconds;
+        l.tokens = (int64_t)(l.seconds * s->step_tokens_per_s);
+    } else {
+        l.tokens = s->train_tokens > 0 ? s->train_tokens : collect;
+        l.seconds = (double)l.tokens / s->step_tokens_per_s;
+        l.own = rt_flow_own_share(f, 0, l.tokens);
+    }
+    return l;
+}
+
 /* How long a server takes is not known before. */
-static json_t *stage_seconds(const rt_flow *f, int64_t collect, double train)
+static json_t *stage_seconds(const rt_flow *f, int64_t collect, const lengths *l)
 {
     const double c = (double)collect / f->split.teacher_tokens_per_s;
-    return json_pack("{s:o, s:f, s:f}", "collect", rt_flow_is_served(f) ? json_null() : json_real(c), "train", train,
-                     "twin", f->recipe.twin ? train : 0.0);
+    const double twin = (double)(l->tokens + l->own.tokens) / f->split.step_tokens_per_s;
+    return json_pack("{s:o, s:f, s:f, s:f}", "collect", rt_flow_is_served(f) ? json_null() : json_real(c), "train",
+                     l->seconds, "on_policy", l->own.seconds, "twin", f->recipe.twin ? twin : 0.0);
 }
 
 /* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
@@ -81,18 +105,15 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     RT_TRY(rt_flow_need_teacher(&f, err));
     RT_TRY(rt_flow_outline(&f, &student, err));
     const double elements = (double)student->n_elements;
-    const double train =
-        f.split.train_seconds > 0
-            ? f.split.train_seconds
-            : (double)(f.split.train_tokens > 0 ? f.split.train_tokens : collect) / f.split.step_tokens_per_s;
+    const lengths l = lengths_of(&f, collect);
     *plan = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:f, s:{s:I, s:I, s:I, s:f}, s:I, s:I, s:o, s:f, s:f}",
                       "name", f.recipe.name, "dir", f.dir, "recipe", json_incref(f.recipe.json), "licence", "id",
                       rt_permit_licence(f.permit), "verdict", rt_verdict_name(rt_permit_verdict(f.permit)),
                       "teacher_sha256", rt_permit_model_sha256(f.permit), "budget_seconds", f.recipe.budget, "student",
                       "layers", (json_int_t)student->hp.n_layer, "hidden", (json_int_t)student->hp.d_model, "ffn",
                       (json_int_t)student->hp.d_ff, "parameters", elements, "collect_tokens", (json_int_t)collect,
-                      "train_tokens", (json_int_t)(train * f.split.step_tokens_per_s), "seconds",
-                      stage_seconds(&f, collect, train), "peak_memory_bytes", peak_bytes(&f, student), "disk_bytes",
+                      "train_tokens", (json_int_t)l.tokens, "seconds", stage_seconds(&f, collect, &l),
+                      "peak_memory_bytes", peak_bytes(&f, student), "disk_bytes",
                       (double)collect * cache_bytes_per_token(&f.recipe, f.teacher) +
                           elements * (4.0 + 12.0 * 3.0) * (f.recipe.twin ? 2.0 : 1.0));
     if (*plan == NULL) {
@@ -102,6 +123,9 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
         json_object_set_new(*plan, "prompts", json_integer(asked));
         json_object_set_new(json_object_get(*plan, "seconds"), "answers",
                             rt_flow_is_served(&f) ? json_null() : json_real(f.split.answer_seconds));
+    }
+    if (rt_flow_writes(&f)) {
+        json_object_set_new(*plan, "on_policy_tokens", json_integer((json_int_t)l.own.tokens));
     }
     json_object_set_new(*plan, "pace", rt_split_json(&f.split));
     json_object_set_new(*plan, "accepted_seconds", json_real(rt_flow_accepted_seconds(&f)));

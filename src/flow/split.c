@@ -6,6 +6,8 @@
 #include "flow/asked.h"
 #include "flow/inputs.h"
 #include "flow/measure.h"
+#include "flow/own_text.h"
+#include "teacher/answer_file.h"
 
 /* Share of the budget kept back, because the machine may be slower later than while it was measured. */
 #define RESERVE 0.08
@@ -21,14 +23,14 @@
 
 json_t *rt_split_json(const rt_split *s)
 {
-    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:b, s:I, s:I, s:f, s:I, s:f, s:f}", "inputs", s->inputs,
-                     "teacher_tokens_per_s", s->teacher_tokens_per_s, "step_tokens_per_s", s->step_tokens_per_s,
-                     "measured_seconds", s->measured_seconds, "student_share", s->student_share, "collect_tokens",
-                     (json_int_t)s->collect_tokens, "train_seconds", s->train_seconds, "train_tokens",
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:I, s:f, s:I, s:b, s:I, s:I, s:f, s:I, s:f, s:f, s:f}", "inputs",
+                     s->inputs, "teacher_tokens_per_s", s->teacher_tokens_per_s, "step_tokens_per_s",
+                     s->step_tokens_per_s, "measured_seconds", s->measured_seconds, "student_share", s->student_share,
+                     "collect_tokens", (json_int_t)s->collect_tokens, "train_seconds", s->train_seconds, "train_tokens",
                      (json_int_t)s->train_tokens, "settled", (int)s->settled, "audit_tokens",
                      (json_int_t)s->audit_tokens, "audit_limit", (json_int_t)s->audit_limit, "write_tokens_per_s",
                      s->write_tokens_per_s, "prompts", (json_int_t)s->prompts, "answer_seconds", s->answer_seconds,
-                     "held_out_seconds", s->held_out_seconds);
+                     "held_out_seconds", s->held_out_seconds, "own_token_seconds", s->own_token_seconds);
 }
 
 bool rt_split_parse(const json_t *o, rt_split *out)
@@ -51,6 +53,7 @@ bool rt_split_parse(const json_t *o, rt_split *out)
         .prompts = rt_json_i64(o, "prompts", 0),
         .answer_seconds = rt_json_f64(o, "answer_seconds", 0),
         .held_out_seconds = rt_json_f64(o, "held_out_seconds", 0),
+        .own_token_seconds = rt_json_f64(o, "own_token_seconds", 0),
     };
     snprintf(out->inputs, sizeof out->inputs, "%s", rt_json_str(o, "inputs", ""));
     return true;
@@ -160,8 +163,8 @@ static rt_status plan_answers(rt_flow *f, rt_err *err)
     RT_TRY(rt_asked_read(&a, f, err));
     RT_TRY(rt_asked_tokens(&a, f->tokenizer, &tokens, &longest, err));
     const double n = (double)a.prompts.n;
-    RT_TRY(
-        rt_pace_writing(&s->write_tokens_per_s, &s->measured_seconds, f->teacher, tokens / (int64_t)a.prompts.n, err));
+    RT_TRY(rt_pace_writing(&s->write_tokens_per_s, &s->measured_seconds, f->teacher, RT_ANSWER_BATCH,
+                           tokens / (int64_t)a.prompts.n, err));
     rt_log(RT_LOG_INFO, "plan: the teacher writes %.0f tokens/s", s->write_tokens_per_s);
     /* a prompt is read once for all its answers */
     const double read = (double)tokens / n / s->teacher_tokens_per_s;
@@ -197,6 +200,24 @@ static rt_status measure(rt_flow *f, const rt_model *student, rt_err *err)
     rt_log(RT_LOG_INFO, "plan: teacher %.0f tokens/s, training %.0f tokens/s", pace.teacher_tokens_per_s,
            pace.step_tokens_per_s);
     return RT_OK;
+}
+
+/* The student writes its share, the teacher reads everything, and then it is a step like others. */
+static rt_status measure_own_text(rt_flow *f, const rt_model *student, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_on_policy_options *o = &f->recipe.own_text.own;
+    rt_split *s = &f->split;
+    const double text = (double)(o->prompt_tokens + o->new_tokens);
+    const double texts = o->fraction * (double)f->recipe.batch_tokens / text;
+    const int together = texts < 1 ? 1 : texts > RT_ANSWER_BATCH ? RT_ANSWER_BATCH : (int)texts;
+    double rate;
+    RT_TRY(rt_pace_outline_writing(&rate, &s->measured_seconds, student, f->teacher, together, o->prompt_tokens, err));
+    const double written = o->fraction * (double)o->new_tokens / text / (double)o->refresh;
+    s->own_token_seconds = STEP_OVERHEAD / s->step_tokens_per_s + 1 / s->teacher_tokens_per_s + written / rate;
+    rt_log(RT_LOG_INFO, "plan: the student writes %.0f tokens/s", rate);
+out:
+    return st;
 }
 
 /* What the recipe asks of this teacher must be possible before any time is spent. */
@@ -255,6 +276,7 @@ rt_status rt_flow_split(rt_flow *f, rt_err *err)
     if (r->budget > 0 || f->manifest.root == NULL) {
         RT_TRY(measure(f, student, err));
         RT_TRY(rt_flow_has_prompts(f) && !rt_flow_is_served(f) ? plan_answers(f, err) : RT_OK);
+        RT_TRY(rt_flow_writes(f) ? measure_own_text(f, student, err) : RT_OK);
     }
     fit_audit(r, &f->split);
     if (r->budget > 0) {

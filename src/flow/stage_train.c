@@ -204,6 +204,7 @@ out:
 
 rt_status rt_stage_train(rt_flow *f, rt_err *err)
 {
+    const double seconds = f->split.train_seconds; /* 0: by tokens, and nothing is measured */
     const rt_own_text_spec *own = &f->recipe.own_text;
     const rt_status st = rt_measured_refuse_files(f, own->prompts, own->n_prompts, err);
     if (st != RT_OK) {
@@ -212,8 +213,8 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
     training t = {.f = f,
                   .stage = "train",
                   .dir = "student",
-                  .budget = rt_flow_seconds_before(f, f->split.train_seconds),
-                  .tokens = f->split.train_seconds > 0 ? 0 : f->split.train_tokens,
+                  .budget = seconds - rt_flow_own_share(f, seconds, 0).seconds,
+                  .tokens = seconds > 0 ? 0 : f->split.train_tokens,
                   .losses = f->recipe.losses,
                   .n_losses = f->recipe.n_losses,
                   .retains = rt_flow_retains(f),

@@ -24,6 +24,7 @@ typedef struct rt_split {
     int64_t prompts;           /* first so many are answered; 0: all */
     double answer_seconds;     /* what answers are thought to take */
     double held_out_seconds;   /* and the teacher's answers to the held-out rows */
+    double own_token_seconds;  /* a token of the phase on the student's own text; 0: there is none, or not measured */
 } rt_split;
 
 typedef struct rt_flow {

@@ -145,6 +145,17 @@ audit: {{twin: none, tokens: 300}}
         self.assertEqual([(j["ledger"].rsplit("/", 1)[1], j["matches_run"]) for j in changed["others"]], [("ledger-1.jsonl", False), ("ledger.jsonl", True)])
         self.assertEqual(changed["others"][0]["positions"], positions)
 
+    def test_the_dry_run_counts_the_phase(self):
+        self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
+        dry = ("run", self.recipe("tokens: 600, prompt_tokens: 8, new_tokens: 16"), "--dry-run")
+        plan = self.ok_json(*dry)
+        self.assertEqual((plan["train_tokens"], plan["on_policy_tokens"]), (800, 600))
+        pace = plan["pace"]
+        self.assertAlmostEqual(plan["seconds"]["on_policy"], 600 * pace["own_token_seconds"], places=9)
+        self.assertGreater(pace["own_token_seconds"], 1 / pace["step_tokens_per_s"] + 1 / pace["teacher_tokens_per_s"])
+        self.assertIn("own text: about 600 tokens", self.ok(*dry).decode())
+        self.assertNotIn("on_policy_tokens", self.ok_json("run", self.recipe(), "--dry-run"))
+
     def test_a_recipe_without_it_has_no_such_phase(self):
         self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
         self.ok("run", self.recipe(), "--runs", "plain")

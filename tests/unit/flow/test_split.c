@@ -1,5 +1,8 @@
 /* The plan of a run: what it is made from, and what it refuses before any time is spent. */
+#include <math.h>
+
 #include "flow/inputs.h"
+#include "flow/own_text.h"
 #include "rt_test.h"
 
 static rt_err err;
@@ -64,6 +67,26 @@ static void test_a_plan_depends_on_budget_and_lengths_but_not_on_the_size_of_the
     assert_string_not_equal(first, other);
 }
 
+static void test_a_phase_on_own_text_takes_its_part_of_the_time_that_training_has(void **state)
+{
+    (void)state;
+    rt_model teacher;
+    rt_flow f = flow_with(&teacher, 64);
+    assert_true(rt_flow_own_share(&f, 100, 5000).seconds == 0);
+    f.recipe.own_text.wanted = true;
+    f.split.own_token_seconds = 0.01;
+    const rt_own_share fifth = rt_flow_own_share(&f, 100, 0);
+    assert_true(fabs(fifth.seconds - 20) < 1e-9);
+    assert_int_equal(fifth.tokens, 2000);
+    const rt_own_share tenth = rt_flow_own_share(&f, 0, 5000);
+    assert_int_equal(tenth.tokens, 501);
+    assert_true(fabs(tenth.seconds - 5.01) < 1e-9);
+    f.recipe.own_text.tokens = 3000;
+    assert_true(fabs(rt_flow_own_share(&f, 100, 0).seconds - 30) < 1e-9);
+    assert_true(fabs(rt_flow_own_share(&f, 40, 0).seconds - 20) < 1e-9); /* half of it at most */
+    assert_int_equal(rt_flow_own_share(&f, 40, 0).tokens, 3000);
+}
+
 static void test_a_plan_in_json_is_read_back_as_it_was(void **state)
 {
     (void)state;
@@ -75,6 +98,7 @@ static void test_a_plan_in_json_is_read_back_as_it_was(void **state)
                         .collect_tokens = 12345,
                         .train_seconds = 61.7,
                         .settled = true,
+                        .own_token_seconds = 0.0125,
                         .audit_tokens = 4000,
                         .audit_limit = 20};
     rt_split back;
@@ -95,6 +119,7 @@ int main(void)
         cmocka_unit_test(test_a_sequence_longer_than_the_teachers_context_is_refused),
         cmocka_unit_test(test_more_layers_than_the_teacher_has_are_refused),
         cmocka_unit_test(test_a_plan_depends_on_budget_and_lengths_but_not_on_the_size_of_the_audit),
+        cmocka_unit_test(test_a_phase_on_own_text_takes_its_part_of_the_time_that_training_has),
         cmocka_unit_test(test_a_plan_in_json_is_read_back_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
