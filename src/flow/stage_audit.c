@@ -1,7 +1,9 @@
 /* Judging what ships: the exported file beside the teacher, the cut that was never trained, and the twin. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/distinct.h"
 #include "audit/heldout.h"
 #include "flow/audit_answers.h"
 #include "flow/audit_gap.h"
@@ -11,7 +13,7 @@
 #include "infer/infer.h"
 #include "text/utf8.h"
 
-enum { SAMPLES = 3, SAMPLE_PROMPT = 32, SAMPLE_TOKENS = 48 };
+enum { SAMPLES = 3, WRITTEN = 12, SAMPLE_PROMPT = 32, SAMPLE_TOKENS = 48, ORDERS = 3 };
 
 /* A model under judgement; `file` below the run directory, NULL: the teacher, where its weights are here. */
 typedef struct judged {
@@ -55,16 +57,40 @@ static json_t *text_json(const rt_str *text)
     return j;
 }
 
-/* Prompts are the beginnings of held-out documents; greedy, so that the difference is the model's. */
-static rt_status write_samples(const rt_flow *f, const rt_model *m, const judged *j, json_t *samples, rt_err *err)
+/* [{order, mean, stderr, n}] over the texts that are long enough; [] where none is. */
+static json_t *distinct_json(const rt_generation *gen, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t order = 1; order <= ORDERS; order++) {
+        double share[WRITTEN];
+        size_t texts = 0;
+        for (size_t i = 0; i < n; i++) {
+            const double d = rt_distinct(gen->seq[i].ids, (size_t)gen->seq[i].n, order);
+            if (isfinite(d)) {
+                share[texts++] = d;
+            }
+        }
+        const rt_stat s = rt_stat_plain(share, texts);
+        if (texts > 0) {
+            json_array_append_new(list, json_pack("{s:I, s:f, s:o, s:I}", "order", (json_int_t)order, "mean", s.mean,
+                                                  "stderr", rt_number_json(s.stderr_), "n", (json_int_t)s.n));
+        }
+    }
+    return list;
+}
+
+/* Prompts are the beginnings of held-out documents; greedy, so that the difference is the model's. All count for
+ * *distinct, the first few are shown. */
+static rt_status write_samples(const rt_flow *f, const rt_model *m, const judged *j, json_t *samples, json_t **distinct,
+                               rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_prompt prompts[SAMPLES];
+    rt_prompt prompts[WRITTEN];
     rt_generation gen = {0};
     rt_str text = {0};
     size_t n = 0;
-    const size_t stride = f->audited.n_docs > SAMPLES ? f->audited.n_docs / SAMPLES : 1;
-    for (size_t d = 0; d < f->audited.n_docs && n < SAMPLES; d += stride) {
+    const size_t stride = f->audited.n_docs > WRITTEN ? f->audited.n_docs / WRITTEN : 1;
+    for (size_t d = 0; d < f->audited.n_docs && n < WRITTEN; d += stride) {
         const rt_document *doc = &f->audited.docs[d];
         if (doc->n > SAMPLE_PROMPT) {
             prompts[n++] = (rt_prompt){.ids = f->audited.ids.p + doc->first, .n = SAMPLE_PROMPT};
@@ -74,7 +100,8 @@ static rt_status write_samples(const rt_flow *f, const rt_model *m, const judged
         return RT_OK;
     }
     RT_TRY(rt_generate(&gen, m, f->tokenizer, prompts, n, &(rt_generate_options){.max_new = SAMPLE_TOKENS}, err));
-    for (size_t i = 0; i < n; i++) {
+    *distinct = distinct_json(&gen, n);
+    for (size_t i = 0; i < n && i < SAMPLES; i++) {
         if (json_array_size(samples) <= i) {
             rt_str_clear(&text);
             RT_TRY(rt_decode_ids(f->tokenizer, prompts[i].ids, (size_t)prompts[i].n, &text, err));
@@ -97,7 +124,7 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, rt_answer_audit *answers
     rt_model *own = NULL;
     char *path = NULL;
     rt_fidelity fid;
-    json_t *tasks = json_array(), *entry = NULL;
+    json_t *tasks = json_array(), *distinct = NULL, *entry = NULL;
     const rt_model *m = f->teacher;
     if (j->file != NULL) {
         RT_TRY(rt_flow_path_to(f, j->file, &path, err));
@@ -109,13 +136,14 @@ static rt_status judge(rt_flow *f, rt_heldout *heldout, rt_answer_audit *answers
     if (!j->text_only) {
         RT_TRY(run_tasks(f, m, j, tasks, err));
         RT_TRY(rt_answer_audit_model(answers, m, j->id, j->label, tasks, err));
-        RT_TRY(write_samples(f, m, j, samples, err));
+        RT_TRY(write_samples(f, m, j, samples, &distinct, err));
     }
-    entry = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O}", "architecture", m->arch->name, "id", j->id,
-                      "label", j->label, "file", j->file != NULL ? j->file : f->recipe.teacher, "bytes",
-                      (json_int_t)rt_path_size(path != NULL ? path : f->recipe.teacher), "parameters",
-                      (json_int_t)m->n_elements, "layers", (json_int_t)m->hp.n_layer, "type",
-                      rt_dtype_name(m->file_dtype), "fidelity", rt_fidelity_json(&fid), "tasks", tasks);
+    entry =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:O, s:O*}", "architecture", m->arch->name, "id",
+                  j->id, "label", j->label, "file", j->file != NULL ? j->file : f->recipe.teacher, "bytes",
+                  (json_int_t)rt_path_size(path != NULL ? path : f->recipe.teacher), "parameters",
+                  (json_int_t)m->n_elements, "layers", (json_int_t)m->hp.n_layer, "type", rt_dtype_name(m->file_dtype),
+                  "fidelity", rt_fidelity_json(&fid), "tasks", tasks, "distinct", distinct);
     if (entry == NULL) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
     }
@@ -125,6 +153,7 @@ out:
     rt_model_close(own);
     rt_free(path);
     json_decref(tasks);
+    json_decref(distinct);
     return st;
 }
 

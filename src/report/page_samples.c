@@ -1,4 +1,5 @@
 /* page_samples.c - what the models write after the same prompt. Their text is shown, never obeyed. */
+#include <math.h>
 #include <string.h>
 
 #include "report/page.h"
@@ -75,6 +76,39 @@ void rt_page_sample(rt_str *out, const json_t *s)
     rt_str_puts(out, "</div>\n</article>\n");
 }
 
+/* Row by row as the models: does the student repeat itself more than its teacher? */
+static void variety(rt_str *out, const json_t *facts)
+{
+    static const rt_column c[] = {{"Model", ""}, {"Tokens", "n"}, {"Pairs", "n"}, {"Triples", "n"}};
+    enum { ORDERS = sizeof c / sizeof *c - 1 };
+    bool any = false;
+    for (rt_role r = 0; r < RT_ROLE_COUNT; r++) {
+        const json_t *list = json_object_get(rt_role_model(facts, r), "distinct");
+        if (json_array_size(list) == 0) {
+            continue;
+        }
+        if (!any) {
+            rt_str_puts(out, "<h3>Do they repeat themselves?</h3>\n");
+            rt_page_table(out, c, sizeof c / sizeof *c);
+        }
+        any = true;
+        rt_page_row(out, rt_role_name(r), "");
+        for (size_t k = 0; k < ORDERS; k++) {
+            const json_t *s = json_array_get(list, k);
+            rt_page_cell(
+                out, &c[k + 1],
+                rt_num_share_pm(rt_json_f64(s, "mean", NAN), RT_INTERVAL_95 * rt_json_f64(s, "stderr", NAN)).s);
+        }
+        rt_str_puts(out, "</tr>\n");
+    }
+    if (any) {
+        rt_page_table_end(out);
+        rt_str_puts(out,
+                    "<p class=\"note\">Share of tokens, pairs and triples of tokens in a greedy continuation that are "
+                    "different ones: 100 % repeats nothing.</p>\n");
+    }
+}
+
 void rt_page_samples(rt_str *out, const json_t *facts)
 {
     const json_t *samples = json_object_get(facts, "samples");
@@ -94,5 +128,6 @@ void rt_page_samples(rt_str *out, const json_t *facts)
     if (n > SAMPLES_SHOWN) {
         rt_html_put(out, "<p class=\"note\">%zu more samples are in the run directory.</p>\n", n - SAMPLES_SHOWN);
     }
+    variety(out, facts);
     rt_str_puts(out, "</section>\n");
 }

@@ -20,7 +20,8 @@
  *   retain     {answers, weight, watch: [{name, value, min, max, holds}], kl, beside, kl_without, price}
  *   twin       as train
  *   models     [{id: "teacher" | "student" | "twin" | "cut", file, bytes, parameters, layers, type,
- *              fidelity: rt_fidelity_json, tasks: [rt_task_json]}]
+ *              fidelity: rt_fidelity_json, tasks: [rt_task_json],
+ *              distinct: [{order, mean, stderr, n}] of greedy continuations}]
  *   gap        rt_gap_report; slices: what rt_heldout_measure_slices says of the student
  *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]; {harmful: true}: its texts are never shown
  *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}

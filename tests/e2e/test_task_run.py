@@ -74,6 +74,9 @@ class TaskRun(ProgramTest):
         self.assertNotIn("teacher", teacher["beside"])
         self.assertEqual({row["metric"]: row["n"] for row in student["beside"]["teacher"]["rows"]}, {"exact_match": HELD_OUT, "f1": HELD_OUT})
         self.assertEqual(set(held_out["examples"][0]["outputs"]), {"teacher", "student", "twin", "cut"})
+        for model in self.facts(run, "audit/models.json")["models"]:
+            self.assertEqual([d["order"] for d in model["distinct"]], [1, 2, 3][:len(model["distinct"])])
+            self.assertTrue(all(0 < d["mean"] <= 1 and d["n"] == 1 for d in model["distinct"]))
         page = self.dir.joinpath(run, "report.html").read_text()
         for words in ("The task", "best constant answer", "Beside twin", "cut, not trained", "Left out because held out"):
             self.assertIn(words, page)

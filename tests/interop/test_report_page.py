@@ -21,6 +21,8 @@ FACTS |= json.loads((HERE / "report_gap.json").read_text(encoding="utf-8"))
 # Measured by retort eval on 5,437 tokens of examples/data/books-valid.jsonl: the teacher, and a student of another task.
 for role, calibration in json.loads((HERE / "report_calibration.json").read_text(encoding="utf-8")).items():
     next(m for m in FACTS["models"] if m["id"] == role)["fidelity"]["calibration"] = calibration
+for model, shares in zip(FACTS["models"], ((0.82, 0.97, 0.99), (0.61, 0.78, 0.84), (0.55, 0.70, 0.77), (0.21, 0.30, 0.36))):
+    model["distinct"] = [{"order": i + 1, "mean": share, "stderr": 0.03, "n": 12} for i, share in enumerate(shares)]
 FRONTIER = {
     "groups": [{"teacher": "teacher.gguf", "teacher_sha256": "0" * 64, "positions": 8176, "teacher_perplexity": 30.0, "runs": [
         {"name": f"run-{i}", "seconds": seconds, "tokens": 1000 * seconds, "flop": 1e12 * seconds, "parameters": 81e6, "bytes": 88e6,
@@ -163,6 +165,7 @@ class ReportPage(unittest.TestCase):
             self.assertIn(title, titles)
         self.assertGreater(self.browser.value("document.querySelectorAll('#gap .whisker').length"), 6)
         self.assertEqual(self.browser.value("document.querySelectorAll('#reliability .wide .line').length"), 2 * 3)
+        self.assertIn("78.0\u00a0%", self.browser.value("document.querySelector('#samples table').textContent"))
         self.assertIn("Benchmarks it was trained for", self.browser.value("document.querySelector('#gap').textContent"))
 
     def test_harmful_texts_are_never_shown(self):
