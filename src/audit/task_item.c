@@ -217,7 +217,12 @@ rt_status rt_task_item_read(rt_task_item *out, const rt_task *t, const json_t *r
     *out = (rt_task_item){.gold = 0, .variant = variant, .side = -1};
     RT_TRY(set_id(&r, line));
     if (is_finished(t, row)) {
-        return read_finished_row(&r);
+        return t->order || t->variants != NULL
+                   ? rt_fail(err, RT_INPUT, 0,
+                             "the row is a finished question, which cannot be asked in another way; task %s needs the "
+                             "fields that its forms name",
+                             t->name)
+                   : read_finished_row(&r);
     }
     RT_TRY(set_name(&r, &out->group, t->group));
     RT_TRY(set_name(&r, &out->category, t->category));

@@ -76,6 +76,25 @@ static void options_are_turned_and_picks_turned_back(void **state)
     rt_arena_release(&arena);
 }
 
+static void a_finished_question_is_not_asked_in_another_way(void **state)
+{
+    (void)state;
+    static const char *const tasks[] = {"arc_easy_words", "arc_easy_order", "arc_easy_opinion"};
+    json_t *row = json_pack("{s:s, s:[s,s], s:i}", "context", "Question: What is wet?\nAnswer:", "choices", "fire",
+                            "water", "gold", 1);
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++) {
+        rt_err err = {0};
+        rt_arena arena = {0};
+        rt_task_item item;
+        rt_task *t = open_task(tasks[i]);
+        assert_int_equal(rt_task_item_read(&item, t, row, 1, 0, &arena, &err), RT_INPUT);
+        assert_non_null(strstr(err.msg, tasks[i]));
+        rt_task_close(t);
+        rt_arena_release(&arena);
+    }
+    json_decref(row);
+}
+
 static void who_yields_to_an_opinion_is_told(void **state)
 {
     (void)state;
@@ -190,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_are_turned_and_picks_turned_back),
+        cmocka_unit_test(a_finished_question_is_not_asked_in_another_way),
         cmocka_unit_test(who_yields_to_an_opinion_is_told),
         cmocka_unit_test(pronouns_are_of_one_kin),
         cmocka_unit_test(sides_are_held_against_each_other),
