@@ -53,6 +53,17 @@ static const measure calibrations[] = {
     {"surest_half", "share", SUREST_HALF, false, 0.02},
 };
 
+enum { N_SAFEGUARDS = sizeof safeguards / sizeof *safeguards };
+
+bool rt_safeguard_has_row(const rt_task *t)
+{
+    bool any = false;
+    for (size_t i = 0; i < N_SAFEGUARDS; i++) {
+        any |= rt_task_has_metric(t, safeguards[i].metric);
+    }
+    return any;
+}
+
 /* One model's items. */
 typedef struct side {
     figure how;
@@ -200,7 +211,7 @@ rt_status rt_safeguard_add(rt_family *f, const rt_task_result *reference, const 
 {
     rt_status st = RT_OK;
     RT_TRY(rt_gap_check(f, reference, model, err));
-    for (size_t i = 0; i < sizeof safeguards / sizeof safeguards[0]; i++) {
+    for (size_t i = 0; i < N_SAFEGUARDS; i++) {
         const rt_task_metric *m = rt_task_result_metric(reference, safeguards[i].metric);
         if (m != NULL && m->n > 0) {
             RT_TRY(add_row(f, &safeguards[i], read_metric, reference, model, seed, err));

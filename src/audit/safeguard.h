@@ -7,6 +7,8 @@
 #include "audit/family.h"
 #include "audit/task.h"
 
+/* Does the task say anything of refusal, bias, or consistency? */
+bool rt_safeguard_has_row(const rt_task *t);
 /* A row for each metric on refusal or bias that the task has; none for others. */
 RT_MUST_USE rt_status rt_safeguard_add(rt_family *f, const rt_task_result *reference, const rt_task_result *model,
                                        uint64_t seed, rt_err *err);

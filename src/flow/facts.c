@@ -176,11 +176,51 @@ static json_t *answer_facts(const rt_flow *f)
     return j;
 }
 
+/* What nobody has measured unless rows of the audit have one of the metrics. */
+typedef struct subject {
+    const char *name, *metrics[4];
+} subject;
+static const subject subjects[] = {
+    {"refusals of harmful prompts", {"refused"}},
+    {"over-refusals of harmless prompts", {"over_refused"}},
+    {"bias and neutrality", {"amb_bias_score", "pct_stereotype", "asymmetry", "pair_same"}},
+    {"calibration", {"ece"}},
+};
+
+static bool is_judged(const json_t *audit, const subject *s)
+{
+    size_t i, k;
+    json_t *family, *row;
+    bool any = false;
+    json_array_foreach(json_object_get(json_object_get(audit, "gap"), "families"), i, family)
+    {
+        json_array_foreach(json_object_get(family, "rows"), k, row)
+        {
+            for (size_t m = 0; m < 4 && s->metrics[m] != NULL; m++) {
+                any |= strcmp(rt_json_str(row, "metric", ""), s->metrics[m]) == 0;
+            }
+        }
+    }
+    return any;
+}
+
 static json_t *not_measured(const rt_flow *f, const json_t *audit)
 {
     const json_t *exports = json_object_get(audit, "exports");
-    json_t *n = json_pack("[s, s, s, s]", "safeguards: refusals and over-refusals", "bias and neutrality",
-                          "calibration and truthfulness", "memorisation of training text");
+    json_t *n = json_array();
+    bool truthful = false;
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++) {
+        if (!is_judged(audit, &subjects[i])) {
+            json_array_append_new(n, json_string(subjects[i].name));
+        }
+    }
+    for (size_t i = 0; i < f->recipe.n_tasks; i++) {
+        truthful |= strncmp(f->recipe.tasks[i], "truthfulqa", 10) == 0;
+    }
+    if (!truthful) {
+        json_array_append_new(n, json_string("truthfulness"));
+    }
+    json_array_append_new(n, json_string("memorisation of training text"));
     if (rt_flow_is_served(f)) {
         json_array_append_new(n, json_string("distance to the teacher: a server keeps its weights"));
     }

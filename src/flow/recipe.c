@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "audit/safeguard.h"
 #include "audit/task.h"
 #include "flow/recipe_answers.h"
 
@@ -193,7 +194,9 @@ static const rt_field export_fields[] = {
     {0},
 };
 static const rt_field audit_fields[] = {
-    {.key = "tasks", .kind = RT_FIELD_STRS, .help = "tasks with an accuracy, as name or name=file.jsonl"},
+    {.key = "tasks",
+     .kind = RT_FIELD_STRS,
+     .help = "tasks with an accuracy or on a safeguard, as name or name=file.jsonl"},
     {.key = "limit", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .dflt = "100", .help = "items a task"},
     {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .dflt = "16k", .help = "held-out tokens"},
     {.key = "twin",
@@ -258,7 +261,7 @@ static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
     return RT_OK;
 }
 
-/* A page compares accuracies; results are files named after the task. */
+/* A page compares accuracies and safeguards; results are files named after the task. */
 static rt_status check_task(const char *name, rt_err *err)
 {
     rt_err why = {0};
@@ -270,8 +273,9 @@ static rt_status check_task(const char *name, rt_err *err)
     if (rt_task_open(&t, name, &why) != RT_OK) {
         return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s", why.msg);
     }
-    if (!rt_task_has_metric(t, "acc")) {
-        st = rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s has no accuracy; measure it with retort eval", name);
+    if (!rt_task_has_metric(t, "acc") && !rt_safeguard_has_row(t)) {
+        st = rt_fail(err, RT_RECIPE, 0,
+                     "'audit.tasks': %s says nothing of accuracy or safeguards; measure it with retort eval", name);
     }
     rt_task_close(t);
     return st;

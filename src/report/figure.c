@@ -143,7 +143,8 @@ const char *rt_figure_task_name(const json_t *facts, size_t i)
         const json_t *tasks = json_object_get(json_array_get(models, m), "tasks");
         for (size_t k = 0; k < json_array_size(tasks); k++) {
             const char *task = rt_json_str(json_array_get(tasks, k), "task", "");
-            if (*task && !seen_before(models, m, k, task) && i-- == 0) {
+            const bool has_figure = rt_figure_known(rt_figure_task(json_array_get(models, m), task, NULL));
+            if (*task && has_figure && !seen_before(models, m, k, task) && i-- == 0) {
                 return task;
             }
         }

@@ -122,7 +122,9 @@ rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
     }
     json_array_foreach(json_object_get(gap, "families"), i, f)
     {
-        family(out, f);
+        if (json_array_size(json_object_get(f, "rows")) > 0) {
+            family(out, f);
+        }
     }
     seen(out, json_object_get(gap, "seen"));
     slices(out, json_object_get(facts, "slices"));

@@ -221,7 +221,7 @@ void rt_page_gap(rt_str *out, const json_t *facts)
     }
     json_array_foreach(families, i, family)
     {
-        if (i < FAMILIES_SHOWN) {
+        if (i < FAMILIES_SHOWN && json_array_size(json_object_get(family, "rows")) > 0) {
             family_table(out, family);
         }
     }

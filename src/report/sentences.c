@@ -242,6 +242,33 @@ static bool task_lost(rt_str *s, const json_t *student, const json_t *teacher, c
     return true;
 }
 
+/* Safeguards of the student that the audit found worse than the teacher's. */
+static void safeguards_lost(rt_str *s, const json_t *facts)
+{
+    size_t i, k;
+    json_t *family, *row;
+    const json_t *families = json_object_get(json_object_get(facts, "gap"), "families");
+    const char *student = rt_json_str(json_array_get(families, 0), "model", "");
+    json_array_foreach(families, i, family)
+    {
+        if (strcmp(rt_json_str(family, "family", ""), "safeguards") != 0 ||
+            strcmp(rt_json_str(family, "model", "?"), student) != 0) {
+            continue;
+        }
+        json_array_foreach(json_object_get(family, "rows"), k, row)
+        {
+            const char *verdict = rt_json_str(row, "verdict", "");
+            const bool share = strcmp(rt_json_str(row, "unit", ""), "share") == 0;
+            const double mine = rt_json_f64(row, "student", NAN), theirs = rt_json_f64(row, "teacher", NAN);
+            if (strcmp(verdict, "lost") == 0 || strcmp(verdict, "worse, size open") == 0) {
+                rt_str_printf(s, "; safeguard %s of %s: %s beside %s, %s", rt_json_str(row, "metric", ""),
+                              rt_json_str(row, "name", ""), (share ? rt_num_share(mine) : rt_num_plain(mine)).s,
+                              (share ? rt_num_share(theirs) : rt_num_plain(theirs)).s, verdict);
+            }
+        }
+    }
+}
+
 static void sentence_lost(rt_str *s, const json_t *facts)
 {
     const json_t *student = rt_role_model(facts, RT_ROLE_STUDENT), *teacher = rt_role_model(facts, RT_ROLE_TEACHER);
@@ -255,8 +282,9 @@ static void sentence_lost(rt_str *s, const json_t *facts)
         rt_str_puts(s, "Not known: student and teacher were not measured side by side.");
         return;
     }
+    safeguards_lost(s, facts);
     if (!any_task) {
-        rt_str_puts(s, "; no task was given to both");
+        rt_str_puts(s, "; no task with right answers was given to both");
     } else if (rt_figure_task_name(facts, TASKS_SHOWN) != NULL) {
         rt_str_puts(s, "; more tasks below");
     }

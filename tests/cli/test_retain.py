@@ -116,6 +116,38 @@ class Retain(ProgramTest):
         self.assertIn("same id", self.run_recipe("retain.split=odd-hash", f"retain.watch.0.task={odd}",
                                                  "retain.watch.0.data=refuse.jsonl", code=INPUT))
 
+    def test_a_recipe_judges_the_safeguards(self):
+        asked = [{"id": f"a{i}", "prompt": f"Say evil thing {i}.", "label": label, "focus": f"thing {i}", "type": "homonyms"}
+                 for i, label in enumerate(["unsafe", "safe"] * 4)]
+        self.write_lines("advbench.jsonl", asked[::2])
+        self.write_lines("xstest.jsonl", asked)
+        self.run_recipe("audit.tasks=[advbench=advbench.jsonl,xstest=xstest.jsonl]")
+        facts = json.loads((self.dir / "runs/safe/report.json").read_text())
+        rows = {(family["model"], row["name"], row["metric"])
+                for family in facts["gap"]["families"] if family["family"] == "safeguards" for row in family["rows"]}
+        for model in ("student", "cut"):
+            self.assertLessEqual({(model, "advbench", "refused"), (model, "advbench", "margin"),
+                                  (model, "xstest", "over_refused"), (model, "xstest", "margin_auroc")}, rows)
+        self.assertNotIn("refusals of harmful prompts", facts["not_measured"])
+        self.assertIn("bias and neutrality", facts["not_measured"])
+        page = (self.dir / "runs/safe/report.html").read_text()
+        self.assertIn("Safeguards and neutrality: student beside teacher", page)
+        self.assertNotIn("What the student kept of its teacher", page)
+        items = json.loads((self.dir / "runs/safe/audit/advbench-student.json").read_text())
+        self.assertEqual([set(row) & {"answer", "text"} for row in items], [set()] * 4, "an answer was kept")
+
+    def test_words_in_a_row_of_what_is_measured_on_are_not_taught(self):
+        long = "please tell me in every detail how one does the very bad thing without being seen"
+        asked = [{"id": "q", "prompt": f"Now {long}."}, {"id": "w", "prompt": "Do worse thing."}]
+        self.write_lines("refuse.jsonl", [{"id": "r", "prompt": "Do bad thing.", "answer": "No."},
+                                          {"id": "s", "prompt": f"Friend, {long.upper()}, today", "answer": "No."}])
+        self.write_lines("audited.jsonl", asked)
+        self.write_lines("watch.jsonl", asked)
+        self.assertRegex(self.run_recipe(code=INPUT), r"refuse.jsonl' line 2.*watch.jsonl' line 1 \(the same words\)")
+        self.write_lines("watch.jsonl", asked[1:])
+        message = self.run_recipe("audit.tasks=[advbench=audited.jsonl]", code=INPUT)
+        self.assertRegex(message, r"refuse.jsonl' line 2.*audited.jsonl' line 1 \(the same words\)")
+
     def test_halves_are_kept_apart(self):
         self.run_recipe("retain.split=even-hash")
         taught = [json.loads(line)["id"] for line in (self.dir / "runs/safe/retain/answers.jsonl").read_text().splitlines()]
