@@ -48,13 +48,13 @@ def split_options(text):
 
 
 def section(name, text):
-    prose, own, common = split_options(text)
-    usage, _, rest = prose.partition("\n\n")
-    example = re.search(r"^example: +(.*)$", rest, re.M)
-    about = re.sub(r"^example: .*$", "", rest, flags=re.M).strip()
+    head, own, common = split_options(text)
+    usage, _, rest = head.partition("\n\n")
+    prose, _, examples = rest.partition("\nexample: ")
+    about = prose.strip()
     parts = [f"\n## {name}\n", f"```\n{usage.removeprefix('usage: ')}\n```\n", about + "\n"]
-    if example:
-        parts.append(f"```\n{example.group(1)}\n```\n")
+    if examples:
+        parts.append("```\n" + "\n".join(line[10:] for line in ("example: " + examples).rstrip().splitlines()) + "\n```\n")
     if own:
         parts.append("```\n" + "\n".join(line.rstrip() for line in own) + "\n```\n")
     return "\n".join(parts), common

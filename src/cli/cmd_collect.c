@@ -23,7 +23,8 @@ static const char *const about =
     "and `text`; --model and --teacher-licence then say what is served there (docs/endpoint.md). Or --import\n"
     "FILE, logits that llama-perplexity --kl-divergence-base wrote, in place of TEACHER and --text.\n"
     "\n"
-    "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k";
+    "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k\n"
+    "          retort collect teacher.gguf --text books.jsonl --verify cache";
 
 typedef struct collect_args {
     const char *import, *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
