@@ -35,6 +35,7 @@ int rt_cmd_export(int argc, char **argv)
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "-o OUT is needed");
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
+    RT_TRY(rt_cli_check_apart(&c, c.operands.v[0], out));
     if (target != NULL) {
         RT_TRY(rt_draft_pair_check_files(c.operands.v[0], target, &c.err));
     }

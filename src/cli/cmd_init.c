@@ -216,6 +216,7 @@ int rt_cmd_init(int argc, char **argv)
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     if (!a.plan) {
+        RT_TRY(rt_cli_check_apart(&c, c.operands.v[0], a.out));
         RT_TRY(rt_cli_permit(&c, c.operands.v[0],
                              strcmp(a.init, "random") == 0 ? RT_USE_TRAIN_ON_OUTPUTS : RT_USE_DERIVE_WEIGHTS, a.out,
                              a.accept, a.reason, a.grant, &permit));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "flow/permit.h"
 
@@ -40,6 +41,20 @@ static rt_status has_config(const char *path, bool folder, bool *has, rt_err *er
     return st;
 }
 
+/* Says that `path` is no model; where it is the folder of a run, where that one's student is. */
+static rt_status no_model_folder(const char *path, rt_err *err)
+{
+    bool student = false;
+    char *inner = rt_path_join(path, "student");
+    rt_status st = inner != NULL ? has_config(inner, true, &student, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
+    if (st == RT_OK) {
+        st = rt_fail(err, RT_INPUT, 0, "folder '%s' is no model: it has no config.json%s%s%s", path,
+                     student ? "; its student is '" : "", student ? inner : "", student ? "'" : "");
+    }
+    rt_free(inner);
+    return st;
+}
+
 rt_status rt_cli_check_model(rt_cli *c, const char *path)
 {
     rt_status st = RT_OK;
@@ -51,7 +66,7 @@ rt_status rt_cli_check_model(rt_cli *c, const char *path)
     }
     RT_TRY(has_config(path, folder, &config, &c->err));
     if (folder) {
-        st = config ? RT_OK : rt_fail(&c->err, RT_INPUT, 0, "folder '%s' is no model: it has no config.json", path);
+        RT_TRY(config ? RT_OK : no_model_folder(path, &c->err));
         goto out;
     }
     FILE *f = fopen(path, "rb");
@@ -73,6 +88,16 @@ rt_status rt_cli_check_model(rt_cli *c, const char *path)
     }
 out:
     return st;
+}
+
+rt_status rt_cli_check_apart(rt_cli *c, const char *path, const char *out)
+{
+    struct stat a, b;
+    if (stat(path, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+        return rt_fail(&c->err, RT_USAGE, 0,
+                       "'%s' is the model that is read: it would be overwritten; name another with -o", out);
+    }
+    return RT_OK;
 }
 
 rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)

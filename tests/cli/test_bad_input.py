@@ -53,6 +53,18 @@ class BadModels(ProgramTest):
         (self.dir / "empty").mkdir()
         self.refused_by_all("empty", ("'empty'", "config.json"))
 
+    def test_a_folder_of_a_run_names_its_student(self):
+        shutil.copytree(TINY, self.dir / "run/student")
+        self.refused(INPUT, "export", "run", "-o", "out", says=("'run'", "config.json", "its student is 'run/student'"))
+
+    def test_the_model_that_is_read_is_not_written_over(self):
+        folder = self.tiny_model()
+        before = (folder / "model.safetensors").read_bytes()
+        for command in (("export", folder, "--type", "safetensors", "-o", folder), ("init", folder, "--keep", "0", "-o", f"{folder}/.")):
+            with self.subTest(command[0]):
+                self.refused(USAGE, *command, says=("would be overwritten", "another with -o"))
+        self.assertEqual((folder / "model.safetensors").read_bytes(), before)
+
     def test_weights_without_their_configuration(self):
         shutil.copy(TINY / "model.safetensors", self.dir / "alone.safetensors")
         self.refused_by_all("alone.safetensors", ("'alone.safetensors'", "config.json"))
