@@ -208,7 +208,11 @@ static void print_drafting(const rt_drafting *d)
     for (int i = 0; i < d->o.draft; i++) {
         char name[32];
         snprintf(name, sizeof name, "kept at place %d", i + 1);
-        print_stat(name, &d->alpha[i], "");
+        if (isnan(d->alpha[i].mean)) {
+            printf("%-24s no token got there\n", name);
+        } else {
+            print_stat(name, &d->alpha[i], "");
+        }
     }
     print_stat("tokens a step", &d->tau, "");
     printf("%-24s %.1f tokens/s, %.1f without drafts\n", "this engine", d->tokens_per_s, d->alone_tokens_per_s);

@@ -72,7 +72,8 @@ int rt_cmd_logits(int argc, char **argv)
         goto out;
     }
     if (ids == NULL || (out == NULL && grad == NULL)) {
-        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "--ids FILE.jsonl and one of -o OUT, --grad OUT2 are needed");
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0,
+                    "--ids FILE.jsonl and one of -o OUT, --grad OUT2 are needed; or --text FILE and --kl-base OUT3");
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_id_lists_read(&l, ids, &c.err));

@@ -106,7 +106,8 @@ static rt_status check_range(const rt_yaml_node *n, const rt_field *f, double v,
     if (isinf(f->min)) {
         return rt_yaml_fail(n, err, "'%s' is %s, must be at most %g", f->key, n->text, f->max);
     }
-    return rt_yaml_fail(n, err, "'%s' is %s, must be from %g to %g", f->key, n->text, f->min, f->max);
+    return rt_yaml_fail(n, err, "'%s' is %s, must be from %g to %g%s", f->key, n->text, f->min, f->max,
+                        f->kind == RT_FIELD_DURATION ? " seconds; minutes are written 8m, hours 2h" : "");
 }
 
 static rt_status check_int(const rt_yaml_node *n, const rt_field *f, json_t **out, rt_err *err)

@@ -174,6 +174,14 @@ rt_status rt_cache_index_load(rt_cache_index *x, const char *dir, rt_err *err)
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a path");
     }
     if (!rt_path_exists(path)) {
+        char *answers = rt_path_join(dir, "answers.jsonl");
+        const bool texts = answers != NULL && rt_path_exists(answers);
+        rt_free(answers);
+        if (texts) {
+            RT_FAIL_OUT(
+                err, RT_NOT_FOUND, 0,
+                "'%s' holds answers, no targets: give its answers.jsonl to collect as --text, and train on that", dir);
+        }
         RT_FAIL_OUT(err, RT_NOT_FOUND, 0, "'%s' is no complete cache (no %s): run collect on it to the end", dir,
                     RT_CACHE_INDEX_FILE);
     }

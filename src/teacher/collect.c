@@ -201,9 +201,10 @@ static rt_status run_batches(work *w, rt_err *err)
     rt_progress_begin(&progress, "collect");
     while (next < n) {
         if (rt_interrupted()) {
-            RT_FAIL_OUT(err, RT_CANCELLED, 0,
-                        "collect stopped at sequence %lld of %lld; the same command goes on from there",
-                        (long long)next, (long long)n);
+            RT_FAIL_OUT(
+                err, RT_CANCELLED, 0,
+                "collect stopped at sequence %lld of %lld; the same command goes on behind the last whole shard",
+                (long long)next, (long long)n);
         }
         int64_t end = gather_batch(w, next);
         const rt_cache_row *answers = NULL;
