@@ -2,6 +2,7 @@
  * only the experts that rows were routed to. */
 
 #include "golden_cases.h"
+#include "streamed.h"
 
 #define MB ((int64_t)1 << 20)
 
@@ -46,27 +47,6 @@ static rt_model *open_with(const char *path, rt_precision precision, int64_t mem
     return m;
 }
 
-/* Opens it under a ceiling between the one that is too low for a layer and the one that has room for all of them: the
- * process counts too, so for tiny models the two are found by halving. */
-static rt_status open_between(rt_model **m, const char *path, rt_precision precision, rt_err *err)
-{
-    int64_t low = 0, high = (int64_t)1 << 40;
-    for (;;) {
-        const rt_model_options o = {.precision = precision, .memory = (low + high) / 2, .span = SPAN};
-        assert_true(low + 1 < high);
-        const rt_status st = rt_model_open(m, path, &o, err);
-        if (st == RT_MEMORY) {
-            rt_err_clear(err);
-            low = o.memory;
-        } else if (st != RT_OK || (*m)->stream != NULL) {
-            return st;
-        } else {
-            rt_model_close(*m);
-            high = o.memory;
-        }
-    }
-}
-
 /* Residual stream after the last layer, of n ids that are a function of `seed`; freed by the caller. */
 static float *forward(const rt_model *m, int64_t n, int seed)
 {
@@ -89,7 +69,7 @@ static rt_model *open_streamed(const char *path, rt_precision precision)
 {
     rt_err err = {0};
     rt_model *m = NULL;
-    assert_ok(open_between(&m, path, precision, &err));
+    assert_ok(streamed_open(&m, path, precision, SPAN, &err));
     return m;
 }
 
@@ -201,7 +181,7 @@ static void every_architecture_scores_the_same_bits(void **state)
         const char *path = l.cases[i].weights;
         rt_model *whole = open_with(path, RT_PRECISION_F32, INT64_MAX), *m = NULL;
         if (has_tables(whole)) {
-            assert_int_equal(open_between(&m, path, RT_PRECISION_F32, &err), RT_UNSUPPORTED);
+            assert_int_equal(streamed_open(&m, path, RT_PRECISION_F32, SPAN, &err), RT_UNSUPPORTED);
             rt_model_close(whole);
             continue;
         }

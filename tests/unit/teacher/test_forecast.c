@@ -1,7 +1,7 @@
 /* What a streamed teacher will take is told from two layers of it. */
 #include <math.h>
 
-#include "rt_test.h"
+#include "streamed.h"
 #include "teacher/forecast.h"
 
 static rt_model *streamed(void)
@@ -9,12 +9,7 @@ static rt_model *streamed(void)
     rt_err err = {0};
     rt_model *m = NULL;
     char *path = rt_path_join(RT_TEST_GOLDEN, "models/llama");
-    rt_model_options o = {.precision = RT_PRECISION_F32, .memory = INT64_MAX};
-    assert_ok(rt_model_open(&m, path, &o, &err));
-    o.memory = m->n_elements * (int64_t)sizeof(float) - 1;
-    rt_model_close(m);
-    assert_ok(rt_model_open(&m, path, &o, &err));
-    assert_non_null(m->stream);
+    assert_ok(streamed_open(&m, path, RT_PRECISION_F32, 32, &err));
     rt_free(path);
     return m;
 }
