@@ -7,6 +7,7 @@
 #include "audit/heldout.h"
 #include "audit/paired_parts.h"
 
+#define LEVEL 0.05
 #define FLOOR 0.02 /* the teacher's own interval must be this far above chance */
 
 const char *rt_paired_verdict_name(rt_paired_verdict v)
@@ -256,21 +257,25 @@ static double p_beyond(double distance, double error)
     return distance == 0 ? 1 : erfc(fabs(distance) / error / sqrt(2));
 }
 
-static double p_of(const rt_paired *p)
+/* What an exact sign test says when all groups agree: however little they spread, no p is below it. */
+static double least_p(const rt_paired *p, const rt_paired_options *o)
 {
-    if (p->binary && p->groups == p->n) {
-        return rt_mcnemar(p->worse, p->better);
-    }
-    return p_beyond(p->difference, p->stderr_); /* NAN with one group */
+    return o->same_model ? 0 : ldexp(1, 1 - (int)fmin((double)p->groups, 1000));
+}
+
+double rt_paired_p(const rt_paired *p, const rt_paired_options *o)
+{
+    return isnan(p->stderr_) ? NAN : fmax(p_beyond(p->difference, p->stderr_), least_p(p, o));
 }
 
 static double p_of_verdict(const rt_paired *p, double change, const rt_paired_options *o)
 {
+    const double least = least_p(p, o);
     switch (p->verdict) {
-    case RT_PAIRED_KEPT: return fmax(p_beyond(change + o->margin, p->stderr_), rt_paired_unseen_p(p, o));
-    case RT_PAIRED_LOST: return p_beyond(change + o->margin, p->stderr_);
+    case RT_PAIRED_KEPT: return fmax(p_beyond(change + o->margin, p->stderr_), fmax(rt_paired_unseen_p(p, o), least));
+    case RT_PAIRED_LOST: return fmax(p_beyond(change + o->margin, p->stderr_), least);
     case RT_PAIRED_WORSE:
-    case RT_PAIRED_GAINED: return p_beyond(change, p->stderr_);
+    case RT_PAIRED_GAINED: return fmax(p_beyond(change, p->stderr_), least);
     case RT_PAIRED_OPEN: return 1;
     case RT_PAIRED_FLOOR: break;
     }
@@ -281,8 +286,10 @@ void rt_paired_judge(rt_paired *p, const rt_paired_options *o)
 {
     const double sign = o->lower_is_better ? -1 : 1, change = sign * p->difference;
     const double low = sign > 0 ? p->low : -p->high, high = sign > 0 ? p->high : -p->low;
-    p->verdict = low > 0              ? RT_PAIRED_GAINED
+    const bool few = least_p(p, o) > LEVEL;
+    p->verdict = low > 0 && !few      ? RT_PAIRED_GAINED
                  : p->at_floor        ? RT_PAIRED_FLOOR
+                 : few                ? RT_PAIRED_OPEN
                  : low >= -o->margin  ? RT_PAIRED_KEPT
                  : high <= -o->margin ? RT_PAIRED_LOST
                  : high < 0           ? RT_PAIRED_WORSE
@@ -291,8 +298,10 @@ void rt_paired_judge(rt_paired *p, const rt_paired_options *o)
     const double distance = fabs(change + o->margin);
     if ((p->verdict == RT_PAIRED_OPEN || p->verdict == RT_PAIRED_WORSE) && distance > 0) {
         const bool unseen = p->may_flip > 0 && p->low == -p->high; /* nothing flipped */
-        const double needed =
+        const double decides =
             unseen ? rt_paired_unseen_needed(p, o) : ceil((double)p->n * pow(p->half_width / distance, 2));
+        const double enough = ceil(ceil(1 - log2(LEVEL)) * (double)p->n / (double)p->groups); /* least_p */
+        const double needed = fmax(decides, few ? enough : 0);
         p->needed = needed < 1e15 ? (int64_t)needed : 0;
     }
 }
@@ -325,7 +334,7 @@ rt_status rt_paired_compare(rt_paired *out, const double *teacher, const double 
     RT_TRY(bootstrap(out, g, n_groups, o, err));
     const rt_paired_unmoved none = count_flips(out, teacher, student, n);
     rt_paired_unseen(out, &none, o);
-    out->p = p_of(out);
+    out->p = out->binary && out->groups == out->n ? rt_mcnemar(out->worse, out->better) : rt_paired_p(out, o);
     rt_paired_judge(out, o);
 out:
     rt_free(g);

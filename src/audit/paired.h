@@ -22,7 +22,7 @@ typedef enum rt_paired_verdict {
     RT_PAIRED_LOST,   /* the whole interval is at or below -margin */
     RT_PAIRED_WORSE,  /* below zero, but by more or less than the margin: size open */
     RT_PAIRED_GAINED, /* the whole interval is above zero */
-    RT_PAIRED_OPEN,   /* too few items to say */
+    RT_PAIRED_OPEN,   /* too few items to say; fewer than 6 groups are for two models, in any case */
     RT_PAIRED_FLOOR   /* the teacher itself is not clearly above chance, and the student is not above the teacher */
 } rt_paired_verdict;
 /* "kept", "worse, size open", "teacher at floor, not measurable" */
@@ -41,11 +41,13 @@ typedef struct rt_paired {
     int64_t worse, better;   /* items only the teacher has right, only the student */
     double flips;            /* share of items with another value */
     double may_flip;         /* share of items that may flip in a direction in which none did; 0: some did, both ways */
-    double p;                /* of no difference: McNemar's exact test for binary items each on its own, else normal */
+    double p;                /* of no difference: McNemar's exact test for binary items each on its own, else normal,
+                              * and not below what an exact sign test can give, 2^(1 - groups) */
     bool at_floor;           /* the teacher is not clearly above chance: there is nothing to keep */
     double retention[3]; /* (student - chance) / (teacher - chance), low, high; NAN at the floor or without chance */
     rt_paired_verdict verdict;
-    double p_verdict; /* of the bound that kept, lost, worse or gained rest on, normal; 1: open, NAN: at the floor */
+    double p_verdict; /* of the bound that kept, lost, worse or gained rest on, as p when normal; 1: open, NAN: at the
+                       * floor */
     int64_t needed;   /* items that would decide an open verdict, about; 0 when it is decided or no number would */
 } rt_paired;
 

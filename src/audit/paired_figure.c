@@ -70,10 +70,12 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
         RT_FAIL_OUT(err, RT_NUMERIC, 0, "no resample of %zu groups of items has this figure", r.n_groups);
     }
     out->stderr_ = r.n_groups > 1 ? spread(difference, used) : NAN;
-    out->p = out->difference == 0 ? 1 : erfc(fabs(out->difference) / out->stderr_ / sqrt(2));
+    out->p = rt_paired_p(out, o);
     rt_paired_interval(out, difference, used);
-    const bool unmoved = out->low == out->high; /* no resample tells the two apart */
-    rt_paired_unseen(out, &(rt_paired_unmoved){unmoved, unmoved, 1}, o);
+    /* An end that is the figure itself, or no difference: resamples saw nothing move that way. */
+    const bool worse = out->low == 0 || out->low >= out->difference;
+    const bool better = out->high == 0 || out->high <= out->difference;
+    rt_paired_unseen(out, &(rt_paired_unmoved){worse, better, 1}, o);
     rt_paired_judge(out, o);
 out:
     rt_free(r.number);

@@ -22,6 +22,8 @@ void rt_paired_unseen(rt_paired *p, const rt_paired_unmoved *none, const rt_pair
 double rt_paired_unseen_p(const rt_paired *p, const rt_paired_options *o);
 /* Items without a flip that would decide. */
 double rt_paired_unseen_needed(const rt_paired *p, const rt_paired_options *o);
+/* Of no difference, by normal spread; NAN with one group. */
+double rt_paired_p(const rt_paired *p, const rt_paired_options *o);
 /* The verdict from interval and margin, and how many items would decide it. */
 void rt_paired_judge(rt_paired *p, const rt_paired_options *o);
 /* Refuses margins and numbers of items that say nothing. */

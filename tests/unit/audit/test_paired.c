@@ -252,6 +252,33 @@ static void verdicts_follow_interval_and_margin(void **state)
     }
 }
 
+/* All lost: 2 * 2^-G at best, 0.0625 for five and 0.03125 for six. */
+static void few_groups_that_agree_decide_nothing(void **state)
+{
+    (void)state;
+    const double t[12] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, s[12] = {0};
+    const int64_t pairs[] = {0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5};
+    const rt_paired_options o = {.margin = 0.02, .chance = NAN},
+                            grouped = {.margin = 0.02, .chance = NAN, .groups = pairs},
+                            lower = {.margin = 0.02, .chance = NAN, .lower_is_better = true},
+                            itself = {.margin = 0.02, .chance = NAN, .same_model = true};
+    for (size_t n = 1; n <= 5; n++) {
+        const rt_paired p = compare(t, s, n, &o);
+        assert_int_equal(p.verdict, RT_PAIRED_OPEN);
+        assert_true(p.p_verdict == 1 && (n == 1 || p.needed == 6));
+        assert_int_equal(compare(t, s, n, &lower).verdict, RT_PAIRED_OPEN);
+    }
+    const rt_paired six = compare(t, s, 6, &o), five = compare(t, s, 10, &grouped), pair = compare(t, s, 12, &grouped);
+    assert_int_equal(six.verdict, RT_PAIRED_LOST);
+    assert_near(six.p_verdict, 0.03125, 1e-12);
+    assert_near(six.p, 0.03125, 1e-12);
+    assert_int_equal(five.verdict, RT_PAIRED_OPEN);
+    assert_int_equal(five.needed, 12);
+    assert_int_equal(pair.verdict, RT_PAIRED_LOST);
+    assert_near(pair.p, 0.03125, 1e-12);
+    assert_int_equal(compare(t, t, 2, &itself).verdict, RT_PAIRED_KEPT);
+}
+
 static void the_same_seed_gives_the_same_bits(void **state)
 {
     (void)state;
@@ -314,6 +341,22 @@ static void figures_are_compared_as_means_are(void **state)
     assert_int_equal(rt_paired_compare_figure(&p, mean_of, &(side){t, N}, &(side){s, N}, N, &o, &err), RT_NUMERIC);
 }
 
+/* As of means: one of 20 was gained, or two of two lost. */
+static void figures_that_resamples_do_not_move_decide_nothing(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    const rt_paired_options o = {.margin = 0.02, .chance = NAN};
+    const double none[20] = {0}, one[20] = {1}, two[] = {1, 1};
+    rt_paired p;
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){none, 20}, &(side){one, 20}, 20, &o, &err));
+    assert_near(p.low, -0.139108, 1e-6);
+    assert_int_equal(p.verdict, RT_PAIRED_OPEN);
+    assert_ok(rt_paired_compare_figure(&p, mean_of, &(side){two, 2}, &(side){none, 2}, 2, &o, &err));
+    assert_int_equal(p.verdict, RT_PAIRED_OPEN);
+    assert_near(p.p, 0.5, 1e-12);
+}
+
 static void what_cannot_be_compared_is_refused(void **state)
 {
     (void)state;
@@ -342,8 +385,10 @@ int main(void)
         cmocka_unit_test(a_single_gain_does_not_hide_what_may_be_lost),
         cmocka_unit_test(values_that_are_no_shares_move_by_their_own_range),
         cmocka_unit_test(verdicts_follow_interval_and_margin),
+        cmocka_unit_test(few_groups_that_agree_decide_nothing),
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
         cmocka_unit_test(figures_are_compared_as_means_are),
+        cmocka_unit_test(figures_that_resamples_do_not_move_decide_nothing),
         cmocka_unit_test(what_cannot_be_compared_is_refused),
     };
     return cmocka_run_group_tests_name("paired", tests, NULL, NULL);
