@@ -116,13 +116,13 @@ static rt_status save_result(const training *t, const rt_train_result *res, cons
     snprintf(name, sizeof name, "%s/train.json", t->dir);
     rt_losses_print(&loss, t->losses, t->n_losses);
     rt_losses_formula(&formula, t->losses, t->n_losses);
-    json_t *j = json_pack("{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:I, s:b}", "loss",
-                          rt_str_cstr(&loss), "formula", rt_str_cstr(&formula), "temperature",
-                          t->losses[0].loss.temperature, "steps", (json_int_t)c->step, "tokens", (json_int_t)c->tokens,
-                          "positions", (json_int_t)c->rows, "seconds", c->active, "cpu_seconds", c->cpu, "tokens_per_s",
-                          c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss", c->first_loss, "last_loss",
-                          c->last_loss, "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped,
-                          "parameters", (json_int_t)m->n_elements, "comparable", (int)res->comparable);
+    json_t *j = json_pack(
+        "{s:s, s:s, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:I, s:b}", "loss", rt_str_cstr(&loss),
+        "formula", rt_str_cstr(&formula), "temperature", rt_losses_temperature(t->losses, t->n_losses), "steps",
+        (json_int_t)c->step, "tokens", (json_int_t)c->tokens, "positions", (json_int_t)c->rows, "seconds", c->active,
+        "cpu_seconds", c->cpu, "tokens_per_s", c->active > 0 ? (double)c->tokens / c->active : 0.0, "first_loss",
+        c->first_loss, "last_loss", c->last_loss, "weights_step", (json_int_t)res->weights_step, "stopped", c->stopped,
+        "parameters", (json_int_t)m->n_elements, "comparable", (int)res->comparable);
     rt_str_release(&loss);
     rt_str_release(&formula);
     if (j == NULL) {

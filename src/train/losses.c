@@ -25,6 +25,16 @@ rt_train_loss rt_train_state_loss_of(rt_state_loss k)
     return (rt_train_loss){.loss = {.temperature = 1.0}, .state = k, .weight = 1.0};
 }
 
+double rt_losses_temperature(const rt_train_loss *l, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (l[i].state == RT_STATE_NONE && rt_loss_distils(l[i].loss.kind)) {
+            return l[i].loss.temperature;
+        }
+    }
+    return 1;
+}
+
 const char *rt_train_loss_name(const rt_train_loss *l)
 {
     return l->state != RT_STATE_NONE ? rt_state_loss_name(l->state) : rt_loss_name(l->loss.kind);

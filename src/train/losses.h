@@ -22,6 +22,8 @@ typedef struct rt_train_loss {
 rt_train_loss rt_train_loss_of(rt_loss_kind k, double temperature);
 /* Weight 1, a map only where widths differ. */
 rt_train_loss rt_train_state_loss_of(rt_state_loss k);
+/* Of the first term that has one; 1: none has. */
+double rt_losses_temperature(const rt_train_loss *l, int n);
 const char *rt_train_loss_name(const rt_train_loss *l);
 /* At the 0-based update `step`. */
 double rt_train_loss_weight(const rt_train_loss *l, int64_t step);

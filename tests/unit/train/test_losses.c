@@ -101,6 +101,18 @@ static void a_weight_moves_linearly_and_then_stays(void **state)
     }
 }
 
+/* States and labels have none. */
+static void the_temperature_is_that_of_the_first_term_with_one(void **state)
+{
+    (void)state;
+    rt_train_loss l[RT_TRAIN_LOSSES];
+    int n;
+    read_ok("ce:0.5,forward_kl:0.5", 2.5, l, &n);
+    l[0] = rt_train_state_loss_of(RT_STATE_MSE);
+    assert_true(rt_losses_temperature(l, n) == 2.5);
+    assert_true(rt_losses_temperature(l, 1) == 1);
+}
+
 static void expect_formula(const char *text, double temperature, const char *want)
 {
     rt_train_loss l[RT_TRAIN_LOSSES];
@@ -132,6 +144,7 @@ int main(void)
         cmocka_unit_test(terms_get_their_numbers_and_the_usual_ones),
         cmocka_unit_test(what_is_no_loss_is_refused_with_the_reason),
         cmocka_unit_test(a_weight_moves_linearly_and_then_stays),
+        cmocka_unit_test(the_temperature_is_that_of_the_first_term_with_one),
         cmocka_unit_test(the_formula_tells_every_term_weight_and_factor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
