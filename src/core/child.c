@@ -30,10 +30,10 @@ static rt_status start(pid_t *pid, const char *command, const char *input, int w
     }
     why = posix_spawnattr_init(&attr);
     if (why == 0) {
-        why |= posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input, O_RDONLY, 0);
-        why |= posix_spawn_file_actions_adddup2(&files, write_end, STDOUT_FILENO);
-        why |= posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-        why |= posix_spawnattr_setpgroup(&attr, 0);
+        why = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, input, O_RDONLY, 0);
+        why = why != 0 ? why : posix_spawn_file_actions_adddup2(&files, write_end, STDOUT_FILENO);
+        why = why != 0 ? why : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+        why = why != 0 ? why : posix_spawnattr_setpgroup(&attr, 0);
         why = why != 0 ? why : posix_spawn(pid, "/bin/sh", &files, &attr, argv, environ);
         posix_spawnattr_destroy(&attr);
     }
