@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/num.h"
 #include "core/rng.h"
 #include "core/str.h"
 #include "core/sys.h"

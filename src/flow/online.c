@@ -5,11 +5,6 @@
 
 enum { SEQUENCE = 512 };
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static rt_status check(const rt_online_ask *a, rt_err *err)
 {
     if (a->n_texts == 0 && !(a->on_policy && a->own.fraction == 1 && a->n_prompts > 0)) {
@@ -112,13 +107,13 @@ rt_status rt_online_open(rt_online *n, const rt_online_ask *a, const rt_model *s
     const rt_permit *permit = a->permit != NULL ? a->permit : n->permit;
     name_speaker(n, permit);
     RT_TRY(open_teacher(n, a, t, err));
-    const int64_t context = least(student->rope_rows, n->teacher->rope_rows);
-    const int64_t sequence = a->sequence > 0 ? a->sequence : least(context, SEQUENCE);
+    const int64_t context = rt_least(student->rope_rows, n->teacher->rope_rows);
+    const int64_t sequence = a->sequence > 0 ? a->sequence : rt_least(context, SEQUENCE);
     RT_TRY(open_texts(n, a, t, sequence, err));
     if (a->on_policy) {
         const rt_corpus *prompts = n->prompts.n_docs > 0 ? &n->prompts : &n->text;
-        RT_TRY(
-            rt_on_policy_new(&n->on_policy, student, t, prompts, least(sequence, context), o->batch_tokens, &own, err));
+        RT_TRY(rt_on_policy_new(&n->on_policy, student, t, prompts, rt_least(sequence, context), o->batch_tokens, &own,
+                                err));
         source.more = rt_on_policy_text(n->on_policy);
         source.more_tokens = rt_on_policy_tokens(n->on_policy);
     }

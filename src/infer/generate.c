@@ -36,15 +36,10 @@ const char *rt_stop_name(rt_stop s)
 
 /* --- sizes and memory ------------------------------------------------------------------------------------------ */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The last token needs no row of the context. */
 int64_t rt_generate_room(const rt_model *m, int64_t n, int64_t max_new)
 {
-    const int64_t room = least(max_new, m->rope_rows - n + 1);
+    const int64_t room = rt_least(max_new, m->rope_rows - n + 1);
     return room > 0 ? room : 0;
 }
 
@@ -61,9 +56,9 @@ static int64_t batch_of(int max_batch)
 size_t rt_generate_bytes(const rt_model *m, int64_t longest, int64_t max_new, int max_batch)
 {
     const int64_t rows = rows_for(m, longest, max_new), slots = batch_of(max_batch);
-    return rt_acts_bytes(m, least(longest, RT_PIECE), rows, RT_NET_FORWARD) +
+    return rt_acts_bytes(m, rt_least(longest, RT_PIECE), rows, RT_NET_FORWARD) +
            rt_acts_bytes(m, slots, rows, RT_NET_ROWS) + rt_head_bytes(m, NULL, false) +
-           rt_slots_bytes(m, slots, rows, least(max_new, m->rope_rows)) +
+           rt_slots_bytes(m, slots, rows, rt_least(max_new, m->rope_rows)) +
            (size_t)slots * (sizeof(int32_t) + sizeof(rt_span) + sizeof(rt_sampled)) +
            rt_sample_scratch_bytes(m->hp.n_vocab) * (size_t)rt_team_threads();
 }
@@ -90,7 +85,7 @@ out:
 static rt_status places_below_ceiling(int64_t *n, const engine *e, int64_t longest, rt_err *err)
 {
     const int64_t left = rt_ceiling_left(e->m), max_new = e->o->max_new;
-    *n = least(batch_of(e->o->max_batch), (int64_t)e->prompts->n);
+    *n = rt_least(batch_of(e->o->max_batch), (int64_t)e->prompts->n);
     while (*n > 1 && (int64_t)rt_generate_bytes(e->m, longest, max_new, (int)*n) > left) {
         *n /= 2;
     }
@@ -116,9 +111,9 @@ static rt_status open_engine(engine *e, rt_err *err)
     rt_status st = RT_OK;
     const rt_model *m = e->m;
     const rt_generator_size *z = &e->size;
-    const int64_t rows = least(z->longest + z->max_new - 1, m->rope_rows);
+    const int64_t rows = rt_least(z->longest + z->max_new - 1, m->rope_rows);
     RT_TRY(rt_slots_init(&e->slots, m, z->places, rows, z->max_new, err));
-    RT_TRY(rt_acts_new(&e->prefill, m, least(z->longest, RT_PIECE), rows, RT_NET_FORWARD, err));
+    RT_TRY(rt_acts_new(&e->prefill, m, rt_least(z->longest, RT_PIECE), rows, RT_NET_FORWARD, err));
     RT_TRY(rt_acts_new(&e->decode, m, z->places, rows, RT_NET_ROWS, err));
     RT_TRY(rt_head_new(&e->head, m, NULL, false, err));
     RT_TRY(RT_NEW(&e->ids, (size_t)z->places, "batch ids", err));
@@ -204,7 +199,7 @@ static void read_prompt(engine *e, rt_slot *s, int64_t from)
     const rt_prompt *p = &s->held;
     int64_t rows = 0;
     for (int64_t i = from; i < p->n; i += rows) {
-        rows = least(p->n - i, RT_PIECE);
+        rows = rt_least(p->n - i, RT_PIECE);
         rt_net_forward(
             e->m, e->prefill,
             &(rt_batch){.ids = p->ids + i, .n_rows = rows, .n_spans = 1, .spans = &(rt_span){.n = rows, .kv = &s->kv}});

@@ -17,11 +17,11 @@ typedef struct side {
     rt_kv kv;
     rt_acts *prefill, *decode;
     rt_head *head;
-    float *p;         /* [ROWS][n] probabilities of the rows, where tokens are drawn */
-    int32_t *best;    /* [ROWS] most probable tokens */
-    float *lse;       /* [ROWS] at temperature 1 */
-    float *logits;    /* [ROWS][n] */
-    bool *broken;     /* [ROWS] not finite */
+    float *p;      /* [ROWS][n] probabilities of the rows, where tokens are drawn */
+    int32_t *best; /* [ROWS] most probable tokens */
+    float *lse;    /* [ROWS] at temperature 1 */
+    float *logits; /* [ROWS][n] of the target, whose log-probabilities are told; else NULL */
+    bool *broken;  /* [ROWS] not finite */
 } side;
 
 struct rt_speculator {
@@ -39,11 +39,6 @@ struct rt_speculator {
 
 /* --- life ------------------------------------------------------------------------------------------------------ */
 
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static rt_status open_side(rt_speculator *s, side *d, const rt_model *m, int64_t rows, int n_rows, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -54,11 +49,10 @@ static rt_status open_side(rt_speculator *s, side *d, const rt_model *m, int64_t
                     m->arch->name);
     }
     RT_TRY(rt_kv_init(&d->kv, m, rows, err));
-    RT_TRY(rt_acts_new(&d->prefill, m, least(s->longest, RT_PIECE), rows, RT_NET_FORWARD, err));
+    RT_TRY(rt_acts_new(&d->prefill, m, rt_least(s->longest, RT_PIECE), rows, RT_NET_FORWARD, err));
     RT_TRY(rt_acts_new(&d->decode, m, n_rows, rows, RT_NET_ROWS, err));
     RT_TRY(rt_head_new(&d->head, m, NULL, false, err));
     RT_TRY(RT_NEW(&d->p, (size_t)(ROWS * s->n), "probabilities", err));
-    RT_TRY(RT_NEW(&d->logits, (size_t)(ROWS * s->n), "logits", err));
     RT_TRY(RT_NEW(&d->best, ROWS, "tokens", err));
     RT_TRY(RT_NEW(&d->lse, ROWS, "sums", err));
     RT_TRY(RT_NEW(&d->broken, ROWS, "marks", err));
@@ -93,9 +87,11 @@ rt_status rt_speculator_new(rt_speculator **out, const rt_model *target, const r
     s->t = t;
     s->o = *o;
     s->longest = longest;
-    s->n = least(target->hp.n_vocab, draft->hp.n_vocab);
-    const int64_t context = least(target->rope_rows, draft->rope_rows), rows = least(longest + o->max_new, context);
+    s->n = rt_least(target->hp.n_vocab, draft->hp.n_vocab);
+    const int64_t context = rt_least(target->rope_rows, draft->rope_rows),
+                  rows = rt_least(longest + o->max_new, context);
     RT_TRY(open_side(s, &s->target, target, rows, o->draft + 1, err));
+    RT_TRY(RT_NEW(&s->target.logits, (size_t)(ROWS * s->n), "logits", err));
     RT_TRY(open_side(s, &s->draft, draft, rows, 1, err));
     *out = s;
     s = NULL;
@@ -130,7 +126,9 @@ static void note_row(void *ud, const rt_head_row *row)
     d->lse[i] = k->logsumexp(row->logits, d->m->hp.n_vocab, 1.0f, NULL);
     d->broken[i] = !isfinite(d->lse[i]);
     d->best[i] = (int32_t)k->argmax(row->logits, n);
-    memcpy(d->logits + i * n, row->logits, (size_t)n * sizeof(float));
+    if (d->logits != NULL) {
+        memcpy(d->logits + i * n, row->logits, (size_t)n * sizeof(float));
+    }
     if (w->s->o.temperature > 0) {
         const float inv = (float)(1.0 / w->s->o.temperature);
         memcpy(d->p + i * n, row->logits, (size_t)n * sizeof(float));
@@ -153,7 +151,7 @@ static void read_prompt(rt_speculator *s, side *d)
     int64_t rows = 0;
     rt_kv_clear(&d->kv);
     for (int64_t i = 0; i < p->n; i += rows) {
-        rows = least(p->n - i, RT_PIECE);
+        rows = rt_least(p->n - i, RT_PIECE);
         rt_net_forward(
             d->m, d->prefill,
             &(rt_batch){.ids = p->ids + i, .n_rows = rows, .n_spans = 1, .spans = &(rt_span){.n = rows, .kv = &d->kv}});
@@ -290,7 +288,7 @@ static void make_draft(rt_speculator *s, int32_t *x, int64_t k)
 static rt_status round_of(rt_speculator *s, rt_speculation *sum, bool *more, rt_err *err)
 {
     int32_t ids[ROWS];
-    const int64_t k = least(s->o.draft, s->room - s->g->n - 1), base = s->target.kv.n;
+    const int64_t k = rt_least(s->o.draft, s->room - s->g->n - 1), base = s->target.kv.n;
     ids[0] = s->g->ids[s->g->n - 1];
     make_draft(s, ids + 1, k);
     read_rows(s, &s->target, ids, k + 1, 0);
@@ -314,7 +312,7 @@ static rt_status round_of(rt_speculator *s, rt_speculation *sum, bool *more, rt_
         }
     }
     s->target.kv.n = base + i;
-    s->draft.kv.n = least(s->draft.kv.n, base + i);
+    s->draft.kv.n = rt_least(s->draft.kv.n, base + i);
     return RT_OK;
 }
 
@@ -333,7 +331,7 @@ rt_status rt_speculate(rt_speculator *s, const rt_prompt *p, uint64_t sequence, 
                     (unsigned long long)sequence, (long long)p->n);
     }
     s->room =
-        least(rt_generate_room(s->target.m, p->n, s->o.max_new), rt_generate_room(s->draft.m, p->n, s->o.max_new));
+        rt_least(rt_generate_room(s->target.m, p->n, s->o.max_new), rt_generate_room(s->draft.m, p->n, s->o.max_new));
     read_prompt(s, &s->target);
     read_prompt(s, &s->draft);
     if (s->target.broken[0]) {

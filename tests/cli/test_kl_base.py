@@ -79,6 +79,11 @@ class KlBase(ProgramTest):
         self.assertEqual(r.returncode, INPUT)
         self.assertIn("wrong tokenizer", r.stderr.decode())
 
+    def test_a_short_text_is_compared_and_taken(self):
+        text = self.write("short.txt", "The river bends and the lamp burns, and the river bends again.")
+        self.ok_json("logits", self.model, "--text", text, "--kl-base", "short.kl", "--sequence", 8, "--precision", "f32")
+        self.collect(self.dir / "short.kl", "short", "--targets", "topk", "--k", 4)
+
     def test_terms_are_asked_before_the_file(self):
         r = self.run_program("collect", "--import", "absent.kl", "--model", "x", "--teacher-licence", "cc-by-nd-4.0",
                              "--tokenizer", self.model, "-o", "denied", "--targets", "topk")
