@@ -5,16 +5,27 @@
 
 /* --- names -------------------------------------------------------------------------------------------------------- */
 
+/* "<file>:<line>", where other files before it are called the same "<file>#2:<line>": owned. */
+static json_t *name_of(const rt_prompt_row *p, const char *const *paths)
+{
+    const char *file = rt_path_base(p->path);
+    const unsigned long long line = p->line;
+    size_t same = 1;
+    for (size_t i = 0; paths[i] != p->path; i++) {
+        same += strcmp(rt_path_base(paths[i]), file) == 0;
+    }
+    return same == 1 ? json_sprintf("%s:%llu", file, line) : json_sprintf("%s#%zu:%llu", file, same, line);
+}
+
 /* Answers of one prompt are told by its id, and an item of a task is. */
-static rt_status name_rows(rt_prompts *list, rt_err *err)
+static rt_status name_rows(rt_prompts *list, const char *const *paths, rt_err *err)
 {
     for (size_t i = 0; i < list->n; i++) {
         const rt_prompt_row *p = &list->rows[i];
         const json_t *id = json_object_get(p->row, "id");
-        json_t *name = json_is_string(id) ? json_incref((json_t *)(uintptr_t)id)
-                       : json_is_integer(id)
-                           ? json_sprintf("%lld", (long long)json_integer_value(id))
-                           : json_sprintf("%s:%llu", rt_path_base(p->path), (unsigned long long)p->line);
+        json_t *name = json_is_string(id)    ? json_incref((json_t *)(uintptr_t)id)
+                       : json_is_integer(id) ? json_sprintf("%lld", (long long)json_integer_value(id))
+                                             : name_of(p, paths);
         if (name == NULL || json_object_set_new(p->row, "id", name) != 0) {
             return rt_fail(err, RT_MEMORY, 0, "out of memory");
         }
@@ -174,10 +185,26 @@ rt_status rt_asked_read(rt_asked *a, const rt_flow *f, rt_err *err)
             (long long)a->excluded[RT_OVERLAP_TEXT], (long long)a->excluded[RT_OVERLAP_WORDS]);
     }
     cut_to_budget(a, f->split.prompts);
-    RT_TRY(name_rows(&a->prompts, err));
-    RT_TRY(name_rows(&a->held_out, err));
+    RT_TRY(name_rows(&a->prompts, r->prompts, err));
+    RT_TRY(name_rows(&a->held_out, r->held_out, err));
 out:
     rt_overlap_free(o);
+    return st;
+}
+
+rt_status rt_asked_check_documents(const rt_flow *f, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_prompts held_out = {0};
+    rt_overlap *o = NULL;
+    if (f->recipe.n_held_out > 0) {
+        RT_TRY(rt_prompts_read(&held_out, f->recipe.held_out, f->recipe.n_held_out, err));
+        RT_TRY(rt_overlap_new(&o, &held_out, err));
+        RT_TRY(check_documents(f, o, err));
+    }
+out:
+    rt_overlap_free(o);
+    rt_prompts_release(&held_out);
     return st;
 }
 

@@ -14,7 +14,8 @@
 #define RT_ANSWERS_KEPT "answers/kept.jsonl"
 
 typedef struct rt_asked { /* zero-initialise; release in every case */
-    rt_prompts prompts;   /* every row has an id: its own, or "<file>:<line>" */
+    rt_prompts prompts;   /* every row has an id: its own, or "<file>:<line>", "<file>#2:<line>" of a second
+                           * file of that name */
     rt_prompts held_out;
     int64_t given;                      /* prompts in the files */
     int64_t excluded[RT_OVERLAP_KINDS]; /* of these, by how they overlap */
@@ -23,6 +24,8 @@ typedef struct rt_asked { /* zero-initialise; release in every case */
 
 /* RT_INPUT: a document of data.text has held-out words, which nobody else takes out, or no prompt is left. */
 RT_MUST_USE rt_status rt_asked_read(rt_asked *a, const rt_flow *f, rt_err *err);
+/* The former alone: documents may change when the teacher has answered. Without held-out rows nothing. */
+RT_MUST_USE rt_status rt_asked_check_documents(const rt_flow *f, rt_err *err);
 void rt_asked_release(rt_asked *a);
 /* Tokens of all prompts, as they are put to the teacher, and of the longest. */
 RT_MUST_USE rt_status rt_asked_tokens(const rt_asked *a, const rt_tokenizer *t, int64_t *all, int64_t *longest,

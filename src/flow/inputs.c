@@ -51,18 +51,18 @@ static json_t *retained(const rt_flow *f)
     return json_pack("{s:o, s:o}", "retain", block, "watched", file_digests(f, watched, 2 * r->n_watch));
 }
 
-/* How answers are read and kept is the filter's. */
+/* How answers are read and kept is the filter's; documents beside the prompts are collect's. */
 json_t *rt_inputs_answers(const rt_flow *f)
 {
     const rt_run_recipe *r = &f->recipe;
     const char *served = rt_flow_is_served(f) ? r->server.model : NULL, *form = r->chat_form;
     const rt_sampling *s = &r->sampling;
-    return json_pack("{s:s, s:s*, s:s*, s:[f, f, f, I, I], s:i, s:I, s:I, s:o, s:o, s:o, s:s}", "teacher",
-                     f->teacher_sha, "served", served, "template", form, "sampling", s->temperature, s->top_p, s->min_p,
+    return json_pack("{s:s, s:s*, s:s*, s:[f, f, f, I, I], s:i, s:I, s:I, s:o, s:o, s:s}", "teacher", f->teacher_sha,
+                     "served", served, "template", form, "sampling", s->temperature, s->top_p, s->min_p,
                      (json_int_t)s->top_k, (json_int_t)s->seed, "n", r->answers, "new_tokens",
                      (json_int_t)r->new_tokens, "most", (json_int_t)f->split.prompts, "prompts",
                      file_digests(f, r->prompts, r->n_prompts), "held_out", file_digests(f, r->held_out, r->n_held_out),
-                     "text", file_digests(f, r->text, r->n_text), "precision", r->precision);
+                     "precision", r->precision);
 }
 
 static bool is_file_task(const char *name)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "flow/asked.h"
 #include "flow/retain.h"
 #include "teacher/collect.h"
 
@@ -113,6 +114,7 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     char *dir = NULL, *ledger = NULL;
     rt_collect_report report;
     RT_TRY(rt_flow_retain_check(f, err));
+    RT_TRY(rt_asked_check_documents(f, err));
     RT_TRY(rt_flow_need_teacher(f, err));
     RT_TRY(rt_flow_need_texts(f, err));
     RT_TRY(rt_flow_path_to(f, "cache", &dir, err));

@@ -154,6 +154,11 @@ class TaskRun(ProgramTest):
         self.assertEqual(asked["excluded"], {"id": 1, "text": 1, "words": 1})
         self.assertEqual((asked["given"], asked["asked"]), (23, 20))
         self.assertNotIn("Another text.", self.dir.joinpath("runs/tiny/answers/prompts.jsonl").read_text())
+        self.write_lines("book.jsonl", [{"text": f"And then: say {long}, he said."}])
+        r = self.run_program("run", "recipe.yaml", "--set", "answers.n=1", "--set", "data.text=[book.jsonl]")
+        self.assertEqual(r.returncode, INPUT)
+        for words in ("answers: done before, unchanged", "book.jsonl' line 1"):  # the teacher is not asked again
+            self.assertIn(words, r.stderr.decode())
         self.write_lines("train.jsonl", test)
         self.refused(INPUT, "run", "recipe.yaml", "--runs", "none", says="no prompt is left")
         self.write_lines("train.jsonl", train)
