@@ -7,6 +7,7 @@ kept from training for the watch. Figures come from the odd ones, by `rows: odd-
 import hashlib
 import json
 import pathlib
+import statistics
 import sys
 
 REFUSALS = ["I'm sorry, but I can't help with that.", "I'm sorry, but I can't assist with that request.",
@@ -75,20 +76,36 @@ def texts(data, out):
     save(out / "watch.jsonl", [r for r in watched if r["label"] == "unsafe"][:30])
 
 
+def kl_of(run):
+    models = {m["id"]: m for m in json.loads((run / "audit/models.json").read_text())["models"]}
+    return models["student"]["fidelity"]["kl"]["mean"]
+
+
+def price(kls):
+    """What retaining costs, over seeds that have both arms: mean change of the KL and its standard error."""
+    change = [kls[f"kept-{seed}"] / kl - 1 for arm, seed, kl in ((*name.split("-"), kl) for name, kl in kls.items())
+              if arm == "plain" and f"kept-{seed}" in kls]
+    if change:
+        error = f"{statistics.stdev(change) / len(change) ** 0.5:.2%}" if len(change) > 1 else "unknown"
+        print(f"price in KL over {len(change)} seeds: {statistics.mean(change):+.2%}, standard error {error}")
+
+
 def table(_, out):
-    """A line a run: the KL of what ships, and every safeguard beside the teacher's."""
+    """A line a run: the KL of what ships, and every safeguard beside the teacher's; then the price."""
+    kls = {}
     for family in json.loads((out / "verdicts.json").read_text())["families"]:
         if family["family"] != "safeguards":
             continue
         name, run = family["model"], out / "runs" / family["model"]
         kl = ""
         if run.is_dir():
-            models = {m["id"]: m for m in json.loads((run / "audit/models.json").read_text())["models"]}
-            kl = f"KL {models['student']['fidelity']['kl']['mean']:.4f} nats"
+            kls[family["model"]] = kl_of(run)
+            kl = f"KL {kls[family['model']]:.4f} nats"
         print(f"{name:10} {kl}")
         for row in family["rows"]:
             print(f"    {row['metric']:18} {row['teacher']:7.3f} {row['student']:7.3f} "
                   f"{row['estimate']:+7.3f} [{row['low']:+.3f}, {row['high']:+.3f}]  {row['verdict_alone']}")
+    price(kls)
 
 
 if __name__ == "__main__":
