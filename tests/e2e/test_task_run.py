@@ -149,13 +149,19 @@ class TaskRun(ProgramTest):
         test = self.rows("test.jsonl") + [{"id": "t9", "prompt": f"Write it down: say {long}!", "answer": "x"}]
         self.write_lines("train.jsonl", train)
         self.write_lines("test.jsonl", test)
-        self.ok("run", "recipe.yaml", "--set", "answers.n=1")
+        self.dir.joinpath("more").mkdir()
+        self.write_lines("more/train.jsonl", [{"prompt": "Sum of 30 and 31: "}])
+        self.write_lines("train.jsonl", [{"prompt": "Sum of 40 and 41: "}] + train[1:])
+        self.ok("run", "recipe.yaml", "--set", "answers.n=1", "--set", "data.prompts=[train.jsonl, more/train.jsonl]")
+        ids = [row["id"] for row in self.rows("runs/tiny/answers/prompts.jsonl")]
+        self.assertEqual((ids[0], ids[-1]), ("train.jsonl:1", "train.jsonl#2:1"))
         asked = self.facts("runs/tiny/answers/asked.json")
         self.assertEqual(asked["excluded"], {"id": 1, "text": 1, "words": 1})
-        self.assertEqual((asked["given"], asked["asked"]), (23, 20))
+        self.assertEqual((asked["given"], asked["asked"]), (24, 21))
         self.assertNotIn("Another text.", self.dir.joinpath("runs/tiny/answers/prompts.jsonl").read_text())
         self.write_lines("book.jsonl", [{"text": f"And then: say {long}, he said."}])
-        r = self.run_program("run", "recipe.yaml", "--set", "answers.n=1", "--set", "data.text=[book.jsonl]")
+        r = self.run_program("run", "recipe.yaml", "--set", "answers.n=1", "--set", "data.text=[book.jsonl]",
+                             "--set", "data.prompts=[train.jsonl, more/train.jsonl]")
         self.assertEqual(r.returncode, INPUT)
         for words in ("answers: done before, unchanged", "book.jsonl' line 1"):  # the teacher is not asked again
             self.assertIn(words, r.stderr.decode())
