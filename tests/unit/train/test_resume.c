@@ -207,6 +207,19 @@ static void killed_again_and_again_the_run_still_ends_the_same(void **state)
     rt_test_scratch_drop(dir);
 }
 
+/* Killed in three places and gone on with, by one thread and by two. */
+static void expect_same_wherever_killed(const reference *ref)
+{
+    static const char *const crashes[] = {"train.step:5", "train.step:11", "train.checkpoint_rename:2"};
+    for (int i = 0; i < 3; i++) {
+        char *dir = rt_test_scratch();
+        assert_int_equal(run_child(dir, 1 + i % 2, crashes[i], 0), -SIGKILL);
+        assert_int_equal(run_child(dir, 2 - i % 2, NULL, 0), 0);
+        expect_same(dir, ref, crashes[i]);
+        rt_test_scratch_drop(dir);
+    }
+}
+
 static void a_run_with_muon_goes_on_with_the_same_bits(void **state)
 {
     (void)state;
@@ -214,14 +227,7 @@ static void a_run_with_muon_goes_on_with_the_same_bits(void **state)
     optimizer = RT_OPTIM_MUON;
     reference ref = undisturbed();
     assert_memory_not_equal(&ref.weights, &adamw.weights, sizeof ref.weights);
-    static const char *const crashes[] = {"train.step:5", "train.step:11", "train.checkpoint_rename:2"};
-    for (int i = 0; i < 3; i++) {
-        char *dir = rt_test_scratch();
-        assert_int_equal(run_child(dir, 1 + i % 2, crashes[i], 0), -SIGKILL);
-        assert_int_equal(run_child(dir, 2 - i % 2, NULL, 0), 0);
-        expect_same(dir, &ref, crashes[i]);
-        rt_test_scratch_drop(dir);
-    }
+    expect_same_wherever_killed(&ref);
     optimizer = RT_OPTIM_ADAMW;
 }
 
@@ -231,14 +237,7 @@ static void a_run_with_a_learned_map_goes_on_with_the_same_bits(void **state)
     (void)state;
     with_states = true;
     reference ref = undisturbed();
-    static const char *const crashes[] = {"train.step:5", "train.step:11", "train.checkpoint_rename:2"};
-    for (int i = 0; i < 3; i++) {
-        char *dir = rt_test_scratch();
-        assert_int_equal(run_child(dir, 1 + i % 2, crashes[i], 0), -SIGKILL);
-        assert_int_equal(run_child(dir, 2 - i % 2, NULL, 0), 0);
-        expect_same(dir, &ref, crashes[i]);
-        rt_test_scratch_drop(dir);
-    }
+    expect_same_wherever_killed(&ref);
     with_states = false;
 }
 
