@@ -42,13 +42,13 @@ static void auroc_counts_pairs(void **state)
     rt_order_by(order, score, 300);
     const rt_scored s = {score, positive, order, 300};
     assert_near(rt_auroc(&s, NULL), auroc_of_pairs(score, positive, 300));
-    const bool alike[3] = {true, true, true};
-    assert_true(isnan(rt_auroc(&(rt_scored){score, alike, order, 3}, NULL)));
     const double apart[4] = {1, 2, 3, 4};
     const bool upper[4] = {false, false, true, true}, lower[4] = {true, true, false, false};
+    const bool alike[4] = {true, true, true, true};
     const size_t straight[4] = {0, 1, 2, 3};
     assert_near(rt_auroc(&(rt_scored){apart, upper, straight, 4}, NULL), 1);
     assert_near(rt_auroc(&(rt_scored){apart, lower, straight, 4}, NULL), 0);
+    assert_true(isnan(rt_auroc(&(rt_scored){apart, alike, straight, 4}, NULL)));
 }
 
 /* Ten picks: (0.15 wrong), (0.35 right, wrong), (0.55 right, wrong, wrong), (0.95 right x 3, wrong).
