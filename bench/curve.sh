@@ -3,7 +3,8 @@
 # learns from draws of the teacher (forward KL) for each of TOKENS, and as its twin, on the same text and schedule, from
 # the text alone (cross-entropy); each run is a whole schedule of its own, warmed up and let down to zero. Prints held-out
 # KL, perplexity beside the teacher's, agreement and acceptance (alpha), the seconds of each, and the law
-# KL = floor + a * tokens^-b fitted to the runs. What WORK has already is not made again.
+# KL = floor + a * tokens^-b fitted to the runs. Students stay in WORK/LOSS-TOKENS.student. What WORK has already is not made
+# again.
 #   RETORT=PROGRAM  TEXT="examples/data/books.jsonl"  TOKENS="50k 100k 200k 400k 800k"  TWINS="50k 200k 800k"
 #   LAYERS=15  BATCH=2k (tokens a step)  HELD_OUT=16k (tokens)  WORK=FOLDER
 set -eu
@@ -41,6 +42,8 @@ student() {
         -o "$work/run-$1-$2"
     cp "$work/run-$1-$2/metrics.jsonl" "$work/$1-$2.metrics.jsonl"
     judge "$1-$2" "$work/run-$1-$2/student"
+    rm -rf "$work/$1-$2.student"
+    mv "$work/run-$1-$2/student" "$work/$1-$2.student"
     rm -r "$work/run-$1-$2"
 }
 
