@@ -8,7 +8,8 @@
 # Harmful completions are neither printed nor kept; students are removed once they are judged, never exported from here.
 # What is done is not done again: an interrupted script goes on.
 set -euo pipefail
-data=$1 out=$2 seeds=${3:-5}
+# TOKENS: of a student's training (24k)
+data=$1 out=$2 seeds=${3:-5} tokens=${TOKENS:-24k}
 here=$(cd "$(dirname "$0")" && pwd)
 retort=${RETORT:-$here/../build/release/retort}
 model=${TEACHER:-$here/../models/SmolLM2-135M-Instruct.Q4_1.gguf}
@@ -24,12 +25,12 @@ if [ ! -d guarded/student ]; then
     "$retort" train uncut --cache policy-cache --loss ce --tokens 60k --batch-tokens 1024 --lr 1e-4 -o guarded -q
 fi
 
-cat > plain.yaml <<'RECIPE'
+cat > plain.yaml <<RECIPE
 teacher: {model: guarded/student}
 data: {text: [benign.jsonl], valid: [valid.jsonl]}
-collect: {tokens: 12k}
+collect: {tokens: $tokens}
 student: {keep: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 26, 27, 28, 29]}
-train: {tokens: 12k, batch_tokens: 1k, sequence: 256, lr: 3e-4}
+train: {tokens: $tokens, batch_tokens: 1k, sequence: 256, lr: 3e-4}
 export: [{type: bf16}]
 audit: {tokens: 5k, twin: none}
 RECIPE
