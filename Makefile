@@ -4,7 +4,7 @@
 .NOTPARALLEL:
 
 JOBS ?= $(shell nproc)
-SOURCES = $(wildcard src/*/*.[ch] include/retort/*.h fuzz/*.c tests/*.h tests/*/*.[ch] tests/unit/*/*.[ch])
+SOURCES = $(wildcard src/*/*.[ch] include/retort/*.h fuzz/*.c bench/*.c tests/*.h tests/*/*.[ch] tests/unit/*/*.[ch])
 
 all: ## build/release/retort
 	cmake --preset release

@@ -13,7 +13,8 @@ def load(work, name):
 
 
 def spread(values, form):
-    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form.lstrip('+')}}"
+    mean = f"{statistics.mean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{form.lstrip('+')}}"
 
 
 def verdict(differences, margin):
@@ -27,10 +28,12 @@ def verdict(differences, margin):
 
 
 def main(work, ks, seeds):
-    caches = {"dense": "dense", "draws": f"draws-cache-{seeds[0]}"} | {f"top-{k}": f"top-{k}-cache" for k in ks}
+    caches = {"dense": "dense", "draws": f"draws-cache-{seeds[0]}"} | {
+        f"{arm}-{k}": f"{arm}-{k}-cache" for k in ks for arm in ("top", "renorm")}
     header = {arm: load(f"{work}/{cache}", "cache") for arm, cache in caches.items()}
     labels = {"dense": "dense (states before the head)", "draws": f"{header['draws']['header']['draws']} draws"}
-    labels |= {f"top-{k}": f"top {k} with tail" for k in ks}
+    for k in ks:
+        labels |= {f"top-{k}": f"top {k} with tail", f"renorm-{k}": f"top {k} renormalised"}
     results = {arm: [load(work, f"{arm}-{seed}") for seed in seeds] for arm in labels}
     kl = {arm: [r["kl"]["mean"] for r in rs] for arm, rs in results.items()}
     ece = {arm: [r["calibration"]["ece"] for r in rs] for arm, rs in results.items()}
@@ -47,6 +50,8 @@ def main(work, ks, seeds):
         print(f"| {label} | {header[arm]['bytes_per_token']:,.1f} | {spread(kl[arm], '.4f')} | "
               f"{spread([r['perplexity'] for r in rs], '.1f')} | {spread(ece[arm], '.4f')} | {spread(over, '+.4f')} | "
               f"{spread([r['acceptance']['mean'] for r in rs], '.4f')} |")
+    if len(seeds) == 1:
+        return  # nothing to judge a difference by
     print("\n| beside dense | KL, 90 % interval | within 2 % | calibration error, 90 % interval | within 0.01 |\n"
           "|---|---|---|---|---|")
     for arm in [arm for arm in labels if arm != "dense"]:

@@ -1,23 +1,27 @@
 #!/bin/sh
 # bench/targets.sh: what a student loses when the teacher's distributions are kept as draws or as their top. Trains one
 # cut student on the same tokens, batches and learning rates from caches of one text - the states before the teacher's
-# head (dense: the whole distribution), draws, and the K likeliest ids with the rest as one mass - for several seeds of the
-# order of the batches and of the draws, and prints held-out KL, perplexity, calibration and bytes a token. A target is
+# head (dense: the whole distribution), draws, the K likeliest ids with the rest as one mass, and the same renormalised (a
+# mistake that retort does not make: bench_renormalise makes it) - for several seeds of the order of the batches and of
+# the draws, and prints held-out KL, perplexity, calibration and bytes a token. A target is
 # equivalent to dense when the 90 % interval of the paired differences over seeds lies within 2 % of dense's KL and within
 # 0.01 of its calibration error. What WORK has already is not made again: a stopped measurement goes on with the same
 # command.
-#   RETORT=PROGRAM  SEEDS="1 2 3"  TOKENS=60k  BATCH=2k (tokens a step)
+#   RETORT=PROGRAM  RENORMALISE=PROGRAM  SEEDS="1 2 3"  TOKENS=60k  BATCH=2k (tokens a step)
 #   KEEP=0,1,24,27,28,29 (layers)  DRAWS=50  K="32 8"  HELD_OUT=8k (tokens)  WORK=FOLDER
 set -eu
 cd "$(dirname "$0")/.."
 
 retort=${RETORT:-build/release/retort}
+renormalise=${RENORMALISE:-build/release/bench_renormalise}
 seeds=${SEEDS:-1 2 3}
 tokens=${TOKENS:-60k}
 work=${WORK:-build/bench-targets}
 teacher=models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-[ -x "$retort" ] || { echo "'$retort' does not exist: run make" >&2; exit 1; }
+for program in "$retort" "$renormalise"; do
+    [ -x "$program" ] || { echo "'$program' does not exist: run make" >&2; exit 1; }
+done
 [ -f "$teacher" ] || { echo "'$teacher' does not exist: run make fetch" >&2; exit 1; }
 mkdir -p "$work"
 
@@ -63,6 +67,11 @@ for k in ${K:-32 8}; do
     cache top-"$k"-cache 1 --targets topk --k "$k"
     for seed in $seeds; do
         student top-"$k" "$seed" top-"$k"-cache
+    done
+    [ -f "$work/renorm-$k-cache/cache.json" ] ||
+        "$renormalise" "$teacher" "$work/top-$k-cache" "$work/renorm-$k-cache"
+    for seed in $seeds; do
+        student renorm-"$k" "$seed" renorm-"$k"-cache
     done
 done
 python3 bench/targets.py "$work" ${K:-32 8} -- $seeds
