@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "format/json.h"
 
 /* --- what was kept and what is lacking ---------------------------------------------------------------------------- */
 
@@ -87,10 +88,13 @@ typedef struct side {
     json_t *names;
 } side;
 
-static bool is_seen(const char *name, const char *const *seen, size_t n_seen)
+static bool is_seen(const char *name, const json_t *trained_for)
 {
-    for (size_t i = 0; i < n_seen; i++) {
-        if (strcmp(name, seen[i]) == 0) {
+    size_t i;
+    json_t *one;
+    json_array_foreach(trained_for, i, one)
+    {
+        if (strcmp(name, rt_json_str(one, "task", "")) == 0) {
             return true;
         }
     }
@@ -111,13 +115,13 @@ static json_t *side_json(const side *s)
     return json_pack("{s:O, s:f}", "tasks", s->names, "retention", s->sum / (double)s->n);
 }
 
-json_t *rt_claims_seen_json(const rt_family *f, const char *const *seen, size_t n_seen)
+json_t *rt_claims_seen_json(const rt_family *f, const json_t *trained_for)
 {
     side a = {.names = json_array()}, b = {.names = json_array()};
     json_t *j = json_null();
     for (size_t i = 0; i < f->n; i++) {
         if (isfinite(f->rows[i].paired.retention[0])) {
-            add(is_seen(f->rows[i].name, seen, n_seen) ? &a : &b, &f->rows[i]);
+            add(is_seen(f->rows[i].name, trained_for) ? &a : &b, &f->rows[i]);
         }
     }
     if (a.n > 0 && b.n > 0) {

@@ -10,9 +10,9 @@
  * alone: a claim that needs all rows needs no correction (intersection-union, Berger 1982, Technometrics 24:295).
  * `statement` is one sentence; it claims nothing for a model without a row that is kept. Owned. */
 json_t *rt_claims_json(const rt_family *f);
-/* Retention above chance on the tasks named, less that on the others: {seen: {tasks, retention}, unseen, difference,
- * low, high}; the interval takes tasks as independent. null where either side has nothing that can be measured. Owned.
- */
-json_t *rt_claims_seen_json(const rt_family *f, const char *const *seen, size_t n_seen);
+/* Retention above chance on the tasks of trained_for, [{task, how}], less that on the others: {seen: {tasks,
+ * retention}, unseen, difference, low, high}; the interval takes tasks as independent. null where either side has
+ * nothing that can be measured. Owned. */
+json_t *rt_claims_seen_json(const rt_family *f, const json_t *trained_for);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef RT_AUDIT_GAP_H
 #define RT_AUDIT_GAP_H
 
-#include "audit/contamination.h"
+#include "audit/domain.h"
 #include "audit/family.h"
 #include "audit/task.h"
 
@@ -40,8 +40,7 @@ typedef struct rt_gap_input {
     size_t n_baselines, n_seeds, n_tasks;
     double margin; /* stated before anything was run */
     uint64_t seed;
-    const char *const *seen; /* tasks of the kind that the student was trained on */
-    size_t n_seen;
+    const rt_domain *domain; /* [n_tasks] of the kind that the student was trained on? NULL: nobody said or looked */
     const rt_contamination *contaminated; /* [n_tasks] items that stand in the training text; NULL: not looked for */
     const json_t *const *docs; /* [n_tasks] texts of the items (rt_task_docs), to search slices in; NULL: no search */
     bool unlike;               /* compare what was not measured alike, and say so */
@@ -50,8 +49,9 @@ typedef struct rt_gap_input {
 /* Families: "tasks", first the student beside its teacher, then baselines; "clean", without the items that stand in the
  * training text; "slices" that the search found; "safeguards" of the student and then of each baseline, and
  * "calibration" of the student, beside the teacher, where tasks say something of them. {margin, seed, families:
- * [rt_family_json], claims: rt_claims_json, seen: rt_claims_seen_json or null, seeds, unlike: [text], contamination:
- * [{task, items, checked, found, share}] or null, slice_search: {searched, judged} or null}: owned. RT_INPUT: results
+ * [rt_family_json], claims: rt_claims_json, trained_for: [{task, how: rt_domain_name}] or null, seen:
+ * rt_claims_seen_json, seeds, unlike: [text], contamination: [{task, items, checked, found, share}] or null,
+ * slice_search: {searched, judged} or null}: owned. RT_INPUT: results
  * that were not measured alike. */
 RT_MUST_USE rt_status rt_gap_report(json_t **out, const rt_gap_input *in, rt_err *err);
 /* The first row of the student beside its teacher, on tasks or safeguards, that is lost or worse by its own interval,

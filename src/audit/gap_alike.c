@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "audit/gap.h"
+#include "audit/gap_items.h"
 #include "audit/heldout.h"
 #include "format/json.h"
 
@@ -35,19 +35,6 @@ void rt_gap_unlike(json_t *list, const rt_gap_model *a, const rt_gap_model *b, s
 
 /* --- seeds -------------------------------------------------------------------------------------------------------- */
 
-static rt_status differences(rt_family *f, const rt_gap_input *in, const rt_gap_model *m, rt_err *err)
-{
-    rt_status st = RT_OK;
-    for (size_t i = 0; i < in->n_tasks; i++) {
-        if (rt_gap_has_row(&in->teacher.results[i])) {
-            RT_TRY(rt_gap_add(f, &in->teacher.results[i], &m->results[i],
-                              &(rt_gap_options){.margin = in->margin, .seed = in->seed}, err));
-        }
-    }
-out:
-    return st;
-}
-
 /* Row i of the family, and i + n_rows, i + 2 n_rows ...: one a seed. */
 static json_t *spread_json(const rt_family *f, size_t i, size_t n_rows)
 {
@@ -72,9 +59,9 @@ rt_status rt_gap_seeds(json_t **out, const rt_gap_input *in, rt_err *err)
     json_t *rows = json_array();
     rt_family f = {.name = "seeds", .table = "", .model = in->student.name, .reference = in->teacher.name};
     if (in->n_seeds > 0) {
-        RT_TRY(differences(&f, in, &in->student, err));
+        RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->student, in, err));
         for (size_t k = 0; k < in->n_seeds; k++) {
-            RT_TRY(differences(&f, in, &in->seeds[k], err));
+            RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->seeds[k], in, err));
         }
         const size_t n_rows = f.n / (in->n_seeds + 1);
         for (size_t i = 0; i < n_rows; i++) {

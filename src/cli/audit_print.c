@@ -107,15 +107,26 @@ static void print_claims(const json_t *claims)
     print_names("not measurable:", json_object_get(claims, "not_measurable"));
 }
 
-static void print_seen(const json_t *seen)
+static void print_seen(const json_t *trained_for, const json_t *seen)
 {
+    size_t i;
+    json_t *one;
+    if (json_is_array(trained_for)) {
+        printf("trained for:    %s", json_array_size(trained_for) > 0 ? "" : "none of these, as far as is known");
+    }
+    json_array_foreach(trained_for, i, one)
+    {
+        printf("%s%s (%s)", i > 0 ? ", " : "", rt_json_str(one, "task", ""), rt_json_str(one, "how", ""));
+    }
+    printf(json_is_array(trained_for) ? "\n" : "");
     if (json_is_object(seen)) {
-        printf("trained for:    %.0f %% of the teacher kept above guessing, elsewhere %.0f %%: %+.0f points [%+.0f, "
-               "%+.0f]\n",
-               100 * rt_json_f64(json_object_get(seen, "seen"), "retention", NAN),
-               100 * rt_json_f64(json_object_get(seen, "unseen"), "retention", NAN),
-               100 * rt_json_f64(seen, "difference", NAN), 100 * rt_json_f64(seen, "low", NAN),
-               100 * rt_json_f64(seen, "high", NAN));
+        printf(
+            "                %.0f %% of the teacher kept above guessing there, elsewhere %.0f %%: %+.0f points [%+.0f, "
+            "%+.0f]\n",
+            100 * rt_json_f64(json_object_get(seen, "seen"), "retention", NAN),
+            100 * rt_json_f64(json_object_get(seen, "unseen"), "retention", NAN),
+            100 * rt_json_f64(seen, "difference", NAN), 100 * rt_json_f64(seen, "low", NAN),
+            100 * rt_json_f64(seen, "high", NAN));
     }
 }
 
@@ -181,7 +192,7 @@ void rt_audit_print(const json_t *report)
         print_family(family);
     }
     print_claims(json_object_get(report, "claims"));
-    print_seen(json_object_get(report, "seen"));
+    print_seen(json_object_get(report, "trained_for"), json_object_get(report, "seen"));
     print_seeds(json_object_get(report, "seeds"));
     print_search(json_object_get(report, "slice_search"));
     print_contamination(json_object_get(report, "contamination"));

@@ -45,6 +45,7 @@ typedef struct audit {
     char **names;                   /* [n_models] owned; NULL for the first two */
     json_t **docs;                  /* [n_tasks] texts of the items; NULL: not all are there */
     rt_contamination *contaminated; /* [n_tasks]; NULL: no training text was given */
+    rt_domain *domain;              /* [n_tasks]; NULL: nothing is known of the training */
 } audit;
 
 /* --- what is asked for -------------------------------------------------------------------------------------------- */
@@ -170,6 +171,7 @@ static void close_audit(audit *w)
     for (size_t i = 0; w->docs != NULL && i < w->n_tasks; i++) {
         json_decref(w->docs[i]);
     }
+    rt_free(w->domain);
     rt_free(w->docs);
     rt_free(w->contaminated);
     rt_free(w->tasks);
@@ -252,6 +254,24 @@ static rt_status find_contamination(rt_cli *c, audit *w, const audit_args *a)
                        : st;
 }
 
+/* By --seen, or by the training text. */
+static rt_status find_domain(rt_cli *c, audit *w, const audit_args *a)
+{
+    rt_status st = RT_OK;
+    const rt_trained_on known = {.declared = a->seen.v,
+                                 .n_declared = a->seen.n,
+                                 .is_declared = a->seen.n > 0,
+                                 .files = a->train_text.v,
+                                 .n_files = a->train_text.n};
+    RT_TRY(RT_NEW(&w->domain, w->n_tasks, "tasks", &c->err));
+    for (size_t i = 0; i < w->n_tasks; i++) {
+        w->domain[i] = rt_domain_of(rt_task_name(w->tasks[i].task), w->tasks[i].data,
+                                    w->contaminated != NULL ? &w->contaminated[i] : NULL, &known);
+    }
+out:
+    return st;
+}
+
 static void show(const rt_cli *c, const audit *w, json_t *report)
 {
     if (!c->common.json) {
@@ -285,8 +305,7 @@ static rt_status compare(rt_cli *c, const audit_args *a, const audit *w)
                                          .n_tasks = w->n_tasks,
                                          .margin = a->margin,
                                          .seed = (uint64_t)c->common.seed,
-                                         .seen = a->seen.v,
-                                         .n_seen = a->seen.n},
+                                         .domain = w->domain},
                          &c->err));
     show(c, w, report);
     const json_t *loss = a->gate ? rt_gap_loss(report) : NULL;
@@ -310,7 +329,7 @@ int rt_cmd_audit(int argc, char **argv)
         {"baseline", 0, RT_OPT_EACH, &a.baselines, "NAME=MODEL",
          "a model to stand beside, e.g. twin=, cut= or a quantised teacher; once for each"},
         {"seen", 0, RT_OPT_EACH, &a.seen, "NAME",
-         "a task the student was trained for; what it kept there is held against the others"},
+         "a task it was trained for, held against the others; default: by --train-text"},
         {"train-text", 0, RT_OPT_STRS, &a.train_text, "FILE...",
          "what the student was trained on, .jsonl or .txt: items found in it are counted"},
         {"another-seed", 0, RT_OPT_EACH, &a.seeds, "MODEL",
@@ -333,6 +352,9 @@ int rt_cmd_audit(int argc, char **argv)
     RT_TRY(read_docs(&c, &w, &a));
     if (a.train_text.n > 0) {
         RT_TRY(find_contamination(&c, &w, &a));
+    }
+    if (a.seen.n + a.train_text.n > 0) {
+        RT_TRY(find_domain(&c, &w, &a));
     }
     for (size_t k = 0; k < w.n_models; k++) {
         RT_TRY(run_model(&c, &w, k, a.limit));

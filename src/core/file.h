@@ -39,7 +39,8 @@ RT_MUST_USE rt_status rt_fwrite(FILE *f, const void *data, size_t n, const char 
 RT_MUST_USE rt_status rt_mkdirs(const char *path, rt_err *err); /* like mkdir -p */
 bool rt_path_exists(const char *path);
 bool rt_path_is_dir(const char *path);
-int64_t rt_path_size(const char *path); /* -1 when absent */
+int64_t rt_path_size(const char *path);          /* -1 when absent */
+bool rt_path_same(const char *a, const char *b); /* one file, by whatever names; it is there */
 /* Joins with one slash; the caller frees with rt_free; NULL when memory is out. */
 char *rt_path_join(const char *dir, const char *name);
 const char *rt_path_base(const char *path);

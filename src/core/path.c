@@ -64,6 +64,12 @@ int64_t rt_path_size(const char *path)
     return stat(path, &sb) == 0 ? (int64_t)sb.st_size : -1;
 }
 
+bool rt_path_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 char *rt_path_join(const char *dir, const char *name)
 {
     size_t n_dir = strlen(dir);

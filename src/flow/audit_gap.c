@@ -1,13 +1,23 @@
 /* The gap between a run's student and its teacher, with its baselines, on the items of the audit. */
 #include "flow/audit_gap.h"
 
+#include <string.h>
+
 #include "flow/retain.h"
 
-/* Marks of the items that stand in the training text, and their texts for the search of slices; [n_tasks] each. */
+/* Marks of the items that stand in the training text, whether their tasks are of its kind, and their texts for the
+ * search of slices; [n_tasks] each. */
 typedef struct evidence {
     rt_contamination *contaminated;
+    rt_domain *domain;
     json_t **docs;
 } evidence;
+
+static size_t put_paths(const char **to, const char *const *paths, size_t n)
+{
+    memcpy(to, paths, n * sizeof *paths);
+    return n;
+}
 
 /* Everything the student was trained on: documents, the answers that were kept, what was retained, prompts it went on
  * from. */
@@ -16,14 +26,9 @@ static rt_status look_into_texts(evidence *e, const rt_flow *f, rt_err *err)
     rt_status st = RT_OK;
     const rt_run_recipe *r = &f->recipe;
     const char *paths[2 * RT_MAX_PATHS + 2];
-    size_t n = 0;
     char *retained = NULL;
-    for (size_t i = 0; i < r->n_text; i++) {
-        paths[n++] = r->text[i];
-    }
-    for (size_t i = 0; i < r->own_text.n_prompts; i++) {
-        paths[n++] = r->own_text.prompts[i];
-    }
+    size_t n = put_paths(paths, r->text, r->n_text);
+    n += put_paths(paths + n, r->own_text.prompts, r->own_text.n_prompts);
     if (f->kept != NULL) {
         paths[n++] = f->kept;
     }
@@ -34,6 +39,23 @@ static rt_status look_into_texts(evidence *e, const rt_flow *f, rt_err *err)
     RT_TRY(rt_contamination_find(e->contaminated, (const json_t *const *)e->docs, r->n_tasks, paths, n, err));
 out:
     rt_free(retained);
+    return st;
+}
+
+/* By the names of the user's own files: those a run writes have its names. */
+static rt_status find_domain(evidence *e, const rt_run_recipe *r, rt_err *err)
+{
+    const char *paths[4 * RT_MAX_PATHS];
+    const rt_status st = RT_NEW(&e->domain, r->n_tasks, "tasks", err);
+    size_t n = put_paths(paths, r->text, r->n_text);
+    n += put_paths(paths + n, r->prompts, r->n_prompts);
+    n += put_paths(paths + n, r->own_text.prompts, r->own_text.n_prompts);
+    n += put_paths(paths + n, r->retain.prompts, r->retain.n_prompts);
+    const rt_trained_on known = {
+        .declared = r->seen, .n_declared = r->n_seen, .is_declared = r->seen_declared, .files = paths, .n_files = n};
+    for (size_t i = 0; st == RT_OK && i < r->n_tasks; i++) {
+        e->domain[i] = rt_domain_of(r->tasks[i], r->task_data[i], &e->contaminated[i], &known);
+    }
     return st;
 }
 
@@ -51,6 +73,7 @@ static rt_status open_evidence(evidence *e, const rt_flow *f, rt_err *err)
         task = NULL;
     }
     RT_TRY(look_into_texts(e, f, err));
+    RT_TRY(find_domain(e, r, err));
 out:
     rt_task_close(task);
     return st;
@@ -62,6 +85,7 @@ static void close_evidence(evidence *e, size_t n_tasks)
         json_decref(e->docs[i]);
         rt_contamination_release(&e->contaminated[i]);
     }
+    rt_free(e->domain);
     rt_free(e->docs);
     rt_free(e->contaminated);
 }
@@ -96,6 +120,7 @@ rt_status rt_flow_gap(json_t **out, const rt_flow *f, rt_task_result *const resu
                                          .margin = RT_GAP_MARGIN,
                                          .seed = f->recipe.seed,
                                          .contaminated = e.contaminated,
+                                         .domain = e.domain,
                                          .docs = (const json_t *const *)e.docs,
                                          .unlike = true},
                          err));

@@ -4,8 +4,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "audit/safeguard.h"
-#include "audit/task.h"
 #include "flow/recipe_answers.h"
 
 static const rt_field teacher_fields[] = {
@@ -193,20 +191,6 @@ static const rt_field export_fields[] = {
     {.key = "draft_for", .kind = RT_FIELD_STR, .help = "a model that llama.cpp must take this one as the draft of"},
     {0},
 };
-static const rt_field audit_fields[] = {
-    {.key = "tasks",
-     .kind = RT_FIELD_STRS,
-     .help = "tasks with an accuracy or on a safeguard, as name or name=file.jsonl"},
-    {.key = "limit", .kind = RT_FIELD_INT, .min = 1, .max = 1e9, .dflt = "100", .help = "items a task"},
-    {.key = "tokens", .kind = RT_FIELD_INT, .min = 1, .max = 1e12, .dflt = "16k", .help = "held-out tokens"},
-    {.key = "twin",
-     .kind = RT_FIELD_ENUM,
-     .choices = "ce|none",
-     .dflt = "ce",
-     .help = "train a twin on the text alone, as a baseline"},
-    {0},
-};
-
 const rt_field rt_run_schema[] = {
     {.key = "name", .kind = RT_FIELD_STR, .help = "of the run directory; default: the recipe's file name"},
     {.key = "budget", .kind = RT_FIELD_DURATION, .min = 10, .max = 3.2e7, .help = "time for the whole recipe, e.g. 8m"},
@@ -234,7 +218,7 @@ const rt_field rt_run_schema[] = {
      .children = rt_retain_schema,
      .help = "behaviour that must not be lost, taught beside the data (docs/retention.md)"},
     {.key = "export", .kind = RT_FIELD_MAPS, .children = export_fields, .help = "files to leave"},
-    {.key = "audit", .kind = RT_FIELD_MAP, .children = audit_fields, .help = "what is measured"},
+    {.key = "audit", .kind = RT_FIELD_MAP, .children = rt_recipe_audit_fields, .help = "what is measured"},
     {0},
 };
 
@@ -259,71 +243,6 @@ static rt_status set_name(rt_run_recipe *r, const char *path, rt_err *err)
     }
     r->name[n] = '\0';
     return RT_OK;
-}
-
-/* A page compares accuracies and safeguards; results are files named after the task. */
-static rt_status check_task(const char *name, rt_err *err)
-{
-    rt_err why = {0};
-    rt_task *t = NULL;
-    rt_status st = RT_OK;
-    if (strchr(name, '/') != NULL) {
-        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is a file; a recipe takes built-in tasks", name);
-    }
-    if (rt_task_open(&t, name, &why) != RT_OK) {
-        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s", why.msg);
-    }
-    if (!rt_task_has_metric(t, "acc") && !rt_safeguard_has_row(t)) {
-        st = rt_fail(err, RT_RECIPE, 0,
-                     "'audit.tasks': %s says nothing of accuracy or safeguards; measure it with retort eval", name);
-    }
-    rt_task_close(t);
-    return st;
-}
-
-/* "hellaswag" reads hellaswag.jsonl beside the first training text or prompts; "hellaswag=FILE" names it. */
-static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err *err)
-{
-    const char *eq = strchr(entry, '=');
-    char *dir = rt_path_dir(r->n_text > 0 ? r->text[0] : r->prompts[0]);
-    rt_str file = {0};
-    r->tasks[i] = eq != NULL ? rt_strndup(entry, (size_t)(eq - entry)) : rt_strdup(entry);
-    if (eq != NULL) {
-        rt_str_puts(&file, eq + 1);
-    } else {
-        rt_str_printf(&file, "%s/%s.jsonl", dir != NULL ? dir : ".", entry);
-    }
-    r->task_data[i] = rt_strdup(rt_str_cstr(&file));
-    const bool failed = dir == NULL || file.failed || r->tasks[i] == NULL || r->task_data[i] == NULL;
-    rt_free(dir);
-    rt_str_release(&file);
-    r->n_tasks++;
-    if (failed) {
-        return rt_fail(err, RT_MEMORY, 0, "out of memory");
-    }
-    const rt_status st = check_task(r->tasks[i], err);
-    if (st != RT_OK) {
-        return st;
-    }
-    if (!rt_path_exists(r->task_data[i])) {
-        return rt_fail(err, RT_RECIPE, 0, "'audit.tasks': %s reads '%s', which does not exist; write %s=FILE.jsonl",
-                       r->tasks[i], r->task_data[i], r->tasks[i]);
-    }
-    return RT_OK;
-}
-
-static rt_status read_audit(rt_run_recipe *r, json_t *a, rt_err *err)
-{
-    const char *entries[RT_MAX_TASKS];
-    size_t n;
-    rt_status st = rt_recipe_strings(json_object_get(a, "tasks"), "audit.tasks", entries, RT_MAX_TASKS, &n, err);
-    for (size_t i = 0; st == RT_OK && i < n; i++) {
-        st = read_task(r, i, entries[i], err);
-    }
-    r->audit_limit = rt_json_i64(a, "limit", 100);
-    r->audit_tokens = rt_json_i64(a, "tokens", 16000);
-    r->twin = strcmp(rt_json_str(a, "twin", "ce"), "ce") == 0;
-    return st;
 }
 
 static rt_target_kind target_kind(rt_cache_kind k)
@@ -514,7 +433,7 @@ rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *con
     if (r->n_exports == 0) {
         r->exports[r->n_exports++].type = "q8_0";
     }
-    RT_TRY(read_audit(r, json_object_get(r->json, "audit"), err));
+    RT_TRY(rt_recipe_read_audit(r, json_object_get(r->json, "audit"), err));
     RT_TRY(check_server(r, path, err));
 out:
     if (st != RT_OK) {

@@ -123,6 +123,9 @@ typedef struct rt_run_recipe {
     char *tasks[RT_MAX_TASKS]; /* audit tasks and the data file of each, owned */
     char *task_data[RT_MAX_TASKS];
     size_t n_tasks;
+    const char *seen[RT_MAX_TASKS]; /* those of the kind it is trained on, where the recipe says so */
+    size_t n_seen;
+    bool seen_declared;
     int64_t audit_limit, audit_tokens;
     bool twin;
 } rt_run_recipe;
@@ -135,6 +138,9 @@ void rt_run_recipe_release(rt_run_recipe *r);
 /* recipe_student.c: the block `student`, read after `teacher`. */
 extern const rt_field rt_recipe_student_fields[];
 RT_MUST_USE rt_status rt_recipe_read_student(rt_run_recipe *r, const json_t *student, rt_err *err);
+/* recipe_audit.c: the block `audit`, read after `data`. */
+extern const rt_field rt_recipe_audit_fields[];
+RT_MUST_USE rt_status rt_recipe_read_audit(rt_run_recipe *r, const json_t *audit, rt_err *err);
 /* recipe_retain.c: the block `retain`, NULL: there is none. `batch_tokens` and `sequence` are those of training. */
 extern const rt_field rt_retain_schema[];
 RT_MUST_USE rt_status rt_retain_spec_read(rt_retain_spec *out, const json_t *block, int64_t batch_tokens, rt_err *err);

@@ -69,16 +69,34 @@ static void family(rt_str *out, const json_t *f)
     rt_str_puts(out, "\nShares and their changes in percent and points. Verdicts after Holm's correction.\n");
 }
 
+static void trained_for(rt_str *out, const json_t *list)
+{
+    size_t i;
+    json_t *one;
+    if (json_is_array(list)) {
+        rt_str_puts(out, json_array_size(list) > 0 ? "\nBenchmarks of the kind it was trained on: "
+                                                   : "\nNo benchmark is known to be of the kind it was trained on");
+    }
+    json_array_foreach(list, i, one)
+    {
+        rt_str_puts(out, i > 0 ? ", " : "");
+        text(out, one, "task", "unnamed");
+        rt_str_puts(out, " (");
+        text(out, one, "how", "unknown");
+        rt_str_puts(out, ")");
+    }
+    rt_str_puts(out, json_is_array(list) ? ".\n" : "");
+}
+
 static void seen(rt_str *out, const json_t *s)
 {
     if (json_is_object(s)) {
-        rt_str_printf(
-            out,
-            "\nOf benchmarks it was trained for %.3g %% of the ability was kept, of others %.3g %%; difference "
-            "%+.3g points, 95 %% interval %+.3g to %+.3g.\n",
-            100 * number(json_object_get(s, "seen"), "retention"),
-            100 * number(json_object_get(s, "unseen"), "retention"), 100 * number(s, "difference"),
-            100 * number(s, "low"), 100 * number(s, "high"));
+        rt_str_printf(out,
+                      "\nOf the ability there %.3g %% was kept, of the others %.3g %%; difference "
+                      "%+.3g points, 95 %% interval %+.3g to %+.3g.\n",
+                      100 * number(json_object_get(s, "seen"), "retention"),
+                      100 * number(json_object_get(s, "unseen"), "retention"), 100 * number(s, "difference"),
+                      100 * number(s, "low"), 100 * number(s, "high"));
     }
 }
 
@@ -126,6 +144,7 @@ rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
             family(out, f);
         }
     }
+    trained_for(out, json_object_get(gap, "trained_for"));
     seen(out, json_object_get(gap, "seen"));
     slices(out, json_object_get(facts, "slices"));
     return out->failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the report") : RT_OK;

@@ -149,22 +149,47 @@ static void seen_row(rt_str *out, const rt_column c[], const char *head, const j
     rt_str_release(&tasks);
 }
 
+static void trained_for_note(rt_str *out, const json_t *list)
+{
+    size_t i;
+    json_t *one;
+    rt_str_puts(out, "<p class=\"note\">");
+    if (json_array_size(list) == 0) {
+        rt_str_puts(out, json_is_array(list) ? "None of the benchmarks is known to be of the kind it was trained on"
+                                             : "Nobody said or looked which of the benchmarks it was trained for");
+    }
+    json_array_foreach(list, i, one)
+    {
+        rt_html_put(out, "%s%s (%s)",
+                    i > 0 ? ", " : "Of the kind it was trained on: ", rt_json_str(one, "task", "unnamed"),
+                    rt_json_str(one, "how", "unknown"));
+    }
+    rt_str_puts(out, ".</p>\n");
+}
+
 static void seen_table(rt_str *out, const json_t *seen)
 {
     static const rt_column c[] = {{"Benchmarks", ""}, {"Which", ""}, {"Ability kept", "n"}};
     const double low = number(seen, "low"), high = number(seen, "high");
-    if (!json_is_object(seen)) {
-        return;
-    }
-    rt_str_puts(out, "<h3>Benchmarks it was trained for, beside others</h3>\n");
     rt_page_table(out, c, sizeof c / sizeof *c);
     seen_row(out, c, "trained for", json_object_get(seen, "seen"));
     seen_row(out, c, "others", json_object_get(seen, "unseen"));
     rt_page_table_end(out);
     rt_html_put(out, "<p class=\"note\">Difference: %s%s. %s</p>\n", number(seen, "difference") < 0 ? "\u2212" : "",
                 rt_num_points_pm(fabs(number(seen, "difference")), (high - low) / 2).s,
-                low > 0 ? "It kept more of what it was trained for: other abilities are not to be judged by these."
-                        : "Both were kept alike, as far as these can tell.");
+                low > 0    ? "It kept more of what it was trained for: other abilities are not to be judged by these."
+                : high < 0 ? "It kept less of what it was trained for."
+                           : "Both were kept alike, as far as these can tell.");
+}
+
+static void in_domain(rt_str *out, const json_t *gap)
+{
+    const json_t *seen = json_object_get(gap, "seen");
+    rt_str_puts(out, "<h3>Benchmarks it was trained for, beside others</h3>\n");
+    trained_for_note(out, json_object_get(gap, "trained_for"));
+    if (json_is_object(seen)) {
+        seen_table(out, seen);
+    }
 }
 
 /* ---- what stands beside every score ---- */
@@ -225,8 +250,8 @@ void rt_page_gap(rt_str *out, const json_t *facts)
             family_table(out, family);
         }
     }
-    seen_table(out, json_object_get(gap, "seen"));
     if (json_is_object(gap)) {
+        in_domain(out, gap);
         beside_scores(out, gap);
     }
     rt_page_slices(out, slices);

@@ -108,6 +108,9 @@ class Audit(ProgramTest):
         out = self.ok_json("audit", TEACHER, "--against", TEACHER, "--task", f"boolq={data}", "--train-text", text)
         self.assertEqual(out["contamination"], [{"task": "boolq", "items": 3, "checked": 3, "found": 1, "share": 1 / 3}])
         self.assertEqual([(f["family"], f["rows"][0]["n"]) for f in out["families"]], [("tasks", 3), ("clean", 2), ("calibration", 3)])
+        self.assertEqual(out["trained_for"], [{"task": "boolq", "how": "items found"}])
+        said = self.ok("audit", TEACHER, "--against", TEACHER, "--task", f"boolq={data}", "--seen", "boolq")
+        self.assertIn(b"trained for:    boolq (declared)", said)
 
     def test_what_makes_no_sense_is_refused(self):
         for words, args in (("nothing to compare", ()), ("NAME=FILE", ("--against", TEACHER, "--task", "boolq=")),

@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["RETORT_SOURCE"], "tests", "cli"))
-from program import INPUT, ProgramTest, main, whole_tokenizer  # noqa: E402
+from program import INPUT, USAGE, ProgramTest, main, whole_tokenizer  # noqa: E402
 
 HELD_OUT = 5
 RECIPE = """
@@ -177,8 +177,23 @@ class TaskRun(ProgramTest):
         self.write_lines("quiz.jsonl", [{"id": str(i), "question": text, "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"}
                                         for i, text in enumerate((asked, "and what would be a question of many words that no prompt has ever asked"))])
         self.ok("run", "recipe.yaml", "--set", "answers.n=1", "--set", "audit.tasks=[arc_easy=quiz.jsonl]", "--set", "train.sequence=128")
-        contamination = self.facts("runs/tiny/report.json")["gap"]["contamination"]
-        self.assertEqual([(c["items"], c["checked"], c["found"]) for c in contamination], [(2, 2, 1)])
+        gap = self.facts("runs/tiny/report.json")["gap"]
+        self.assertEqual([(c["items"], c["checked"], c["found"]) for c in gap["contamination"]], [(2, 2, 1)])
+        self.assertEqual(gap["trained_for"], [{"task": "arc_easy", "how": "items found"}])
+        self.assertIn("Of the kind it was trained on: arc_easy (items found).", self.dir.joinpath("runs/tiny/report.html").read_text())
+
+    def test_benchmarks_of_the_training_s_kind_are_named(self):
+        quiz = [{"id": str(i), "question": f"{i}?", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "A"} for i in range(2)]
+        self.write_lines("quiz.jsonl", quiz)
+        self.write_lines("arc_challenge-train.jsonl", [{"id": f"o{i}", "origin": "made up", "prompt": f"What is {i}? "} for i in range(9)])
+        args = ("run", "recipe.yaml", "--set", "answers.n=1", "--set", "data.prompts=[train.jsonl, arc_challenge-train.jsonl]",
+                "--set", "audit.tasks=[arc_easy=quiz.jsonl, arc_challenge=quiz.jsonl]")
+        self.refused(USAGE, *args, "--set", "audit.seen=[piqa]", says=("'piqa' is none of 'audit.tasks'",))
+        for sets, trained_for in (((), [{"task": "arc_challenge", "how": "file name"}]), (("--set", "audit.seen=[]"), []),
+                                  (("--set", "audit.seen=[arc_easy]"), [{"task": "arc_easy", "how": "declared"}])):
+            with self.subTest(sets):
+                self.ok(*args, *sets)
+                self.assertEqual(self.facts("runs/tiny/report.json")["gap"]["trained_for"], trained_for)
 
     def test_own_text_goes_on_from_no_row_that_is_measured_on(self):
         self.write_lines("own.jsonl", [{"prompt": "Another text."}, {"prompt": "sum of 3  AND 5"}])

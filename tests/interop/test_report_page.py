@@ -166,7 +166,8 @@ class ReportPage(unittest.TestCase):
         self.assertGreater(self.browser.value("document.querySelectorAll('#gap .whisker').length"), 6)
         self.assertEqual(self.browser.value("document.querySelectorAll('#reliability .wide .line').length"), 2 * 3)
         self.assertIn("78.0\u00a0%", self.browser.value("document.querySelector('#samples table').textContent"))
-        self.assertIn("Benchmarks it was trained for", self.browser.value("document.querySelector('#gap').textContent"))
+        for words in ("Benchmarks it was trained for", "Of the kind it was trained on: hellaswag (declared)."):
+            self.assertIn(words, self.browser.value("document.querySelector('#gap').textContent"))
 
     def test_harmful_texts_are_never_shown(self):
         facts, secret = copy.deepcopy(FACTS), "SYNTHESISE-THE-COMPOUND"

@@ -105,7 +105,7 @@ static void fill(rt_task_result results[TASKS], const size_t right[TASKS])
     }
 }
 
-static json_t *report(const size_t student_right[TASKS], const char *seen, bool with_baseline)
+static json_t *report(const size_t student_right[TASKS], rt_domain of_headline, bool with_baseline)
 {
     rt_err err = {0};
     rt_task_result results[3][TASKS];
@@ -118,6 +118,7 @@ static json_t *report(const size_t student_right[TASKS], const char *seen, bool 
         snprintf(results[1][i].model, sizeof results[1][i].model, "one");
     }
     const rt_gap_model baseline = {"cut", results[2]};
+    const rt_domain domain[TASKS] = {of_headline};
     assert_ok(rt_gap_report(&out,
                             &(rt_gap_input){.teacher = {"teacher", results[0]},
                                             .student = {"student", results[1]},
@@ -126,8 +127,7 @@ static json_t *report(const size_t student_right[TASKS], const char *seen, bool 
                                             .n_tasks = TASKS,
                                             .margin = 0.02,
                                             .seed = 1,
-                                            .seen = &seen,
-                                            .n_seen = 1},
+                                            .domain = domain},
                             &err));
     for (int k = 0; k < 3; k++) {
         for (size_t i = 0; i < TASKS; i++) {
@@ -145,7 +145,7 @@ static const char *claim(const json_t *r)
 static void an_ability_taken_away_is_named(void **state)
 {
     (void)state;
-    json_t *r = report((const size_t[TASKS]){320, 110, 104}, "headline", true);
+    json_t *r = report((const size_t[TASKS]){320, 110, 104}, RT_DOMAIN_NAME, true);
     assert_string_equal(claim(r), "competitive on headline, lacking sums");
     const json_t *floor = json_object_get(json_object_get(r, "claims"), "not_measurable");
     assert_int_equal(json_array_size(floor), 1);
@@ -155,6 +155,9 @@ static void an_ability_taken_away_is_named(void **state)
     const json_t *seen = json_object_get(r, "seen");
     assert_true(fabs(rt_json_f64(seen, "difference", 0) - 0.95) < 1e-12);
     assert_true(rt_json_f64(seen, "low", 0) > 0.5);
+    const json_t *trained_for = json_array_get(json_object_get(r, "trained_for"), 0);
+    assert_string_equal(rt_json_str(trained_for, "task", ""), "headline");
+    assert_string_equal(rt_json_str(trained_for, "how", ""), "file name");
     /* the cut beside the teacher, and what the student has over the cut */
     const json_t *families = json_object_get(r, "families");
     assert_int_equal(json_array_size(families), 3);
@@ -168,7 +171,7 @@ static void a_model_beside_itself_has_lost_nothing(void **state)
 {
     (void)state;
     size_t i;
-    json_t *row, *r = report(teacher_right, "", false);
+    json_t *row, *r = report(teacher_right, RT_DOMAIN_OTHER, false);
     assert_string_equal(claim(r), "competitive on headline, sums");
     assert_null(rt_gap_loss(r));
     json_array_foreach(json_object_get(json_array_get(json_object_get(r, "families"), 0), "rows"), i, row)
@@ -176,13 +179,15 @@ static void a_model_beside_itself_has_lost_nothing(void **state)
         assert_true(rt_json_f64(row, "estimate", 1) == 0 && rt_json_f64(row, "half_width", 1) == 0);
     }
     assert_true(json_is_null(json_object_get(r, "seen")));
+    assert_true(json_is_array(json_object_get(r, "trained_for")));
+    assert_int_equal(json_array_size(json_object_get(r, "trained_for")), 0);
     json_decref(r);
 }
 
 static void a_student_worse_everywhere_is_competitive_in_nothing(void **state)
 {
     (void)state;
-    json_t *r = report((const size_t[TASKS]){280, 250, 100}, "", false);
+    json_t *r = report((const size_t[TASKS]){280, 250, 100}, RT_DOMAIN_OTHER, false);
     const json_t *claims = json_object_get(r, "claims");
     assert_says(claim(r), "competitive in nothing");
     assert_true(rt_json_bool(claims, "worse_everywhere", false));

@@ -348,13 +348,15 @@ static void markdown_holds_verdicts_and_no_markup_of_texts(void **state)
     (void)state;
     rt_err err = {0};
     rt_str out = {0};
-    json_t *facts = json_pack("{s:s, s:{s:{s:s}, s:[{s:s, s:s, s:s, s:[{s:s, s:s, s:f, s:s}]}]}}", "name", "a|b <b>",
-                              "gap", "claims", "statement", "competitive on quiz", "families", "table", "Kept", "model",
-                              "student", "reference", "teacher", "rows", "name", "quiz|x", "unit", "share", "estimate",
-                              -0.02, "verdict", "kept");
+    json_t *facts =
+        json_pack("{s:s, s:{s:{s:s}, s:[{s:s, s:s}], s:[{s:s, s:s, s:s, s:[{s:s, s:s, s:f, s:s}]}]}}", "name",
+                  "a|b <b>", "gap", "claims", "statement", "competitive on quiz", "trained_for", "task", "quiz", "how",
+                  "declared", "families", "table", "Kept", "model", "student", "reference", "teacher", "rows", "name",
+                  "quiz|x", "unit", "share", "estimate", -0.02, "verdict", "kept");
     assert_ok(rt_report_markdown(&out, facts, &err));
     assert_non_null(strstr(rt_str_cstr(&out), "competitive on quiz"));
     assert_non_null(strstr(rt_str_cstr(&out), "| kept |"));
+    assert_non_null(strstr(rt_str_cstr(&out), "of the kind it was trained on: quiz (declared)."));
     assert_null(strstr(rt_str_cstr(&out), "<b>"));
     assert_null(strstr(rt_str_cstr(&out), " quiz|x"));
     rt_str_release(&out);
