@@ -67,6 +67,43 @@ audit: {tokens: 400}
         self.assertEqual(len(st.load(self.dir / "runs/lora/student/adapter/adapter_model.safetensors")), 2 * 2 * 2)
         self.refused(USAGE, "run", recipe, "--set", "student.adapter.targets=[head]", says=("student.adapter.targets", "'head'"))
 
+    def own_text(self, run, *options, **more):
+        return self.run_program("train", "base", "--teacher", "teacher", "--text", "text.jsonl", "--on-policy", 0.5, "--loss", "reverse_kl",
+                                "--steps", 6, "--batch-tokens", 256, "--sequence", 64, "--prompt-tokens", 8, "--new-tokens", 16, "--lr", 0.01,
+                                "--lora", "rank=4,targets=q,v,down", "--checkpoint-steps", 2, "-o", run, *options, **more)
+
+    def test_an_adapter_learns_on_what_it_writes_itself(self):
+        self.assertEqual(self.own_text("whole").returncode, 0)
+        base, merged = (st.load(self.dir / f"{m}/model.safetensors") for m in ("base", "whole/student"))
+        moved = {name.split(".")[-2] for name, (_, values) in base.items() if merged[name][1] != values}
+        self.assertEqual(moved, {"q_proj", "v_proj", "down_proj"})
+        lines = [json.loads(line) for line in (self.dir / "whole/metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(sum(line.get("event") == "written" for line in lines), 6)
+        ledger = self.ok_json("ledger", "verify", "whole/ledger.jsonl")
+        self.assertEqual(ledger["positions"], sum(line["rows"] for line in lines if "loss" in line))
+        self.assertEqual(self.own_text("killed", env={"RETORT_CRASH_AT": "train.step:5"}).returncode, -9)
+        self.assertEqual(self.own_text("killed", "--threads", 1).returncode, 0)
+        for name in ("adapter/adapter_model.safetensors", "student/model.safetensors"):
+            self.assertEqual((self.dir / "whole" / name).read_bytes(), (self.dir / "killed" / name).read_bytes())
+
+    def test_a_recipe_trains_an_adapter_on_its_own_text(self):
+        recipe = self.write("own.yaml", """
+teacher: {model: teacher}
+data: {text: [text.jsonl]}
+student: {from: base, init: model, adapter: {rank: 2, targets: [q, up]}}
+collect: {draws: 4}
+train: {tokens: 600, batch_tokens: 256, sequence: 64, precision: f32, on_policy: {fraction: 0.5, tokens: 600, prompt_tokens: 8, new_tokens: 16}}
+export: [{type: f32}]
+audit: {twin: none, tokens: 300}
+""")
+        self.ok("run", recipe)
+        student = self.dir / "runs/own/student"
+        self.assertEqual(len(st.load(student / "adapter/adapter_model.safetensors")), 2 * 2 * 2)
+        self.assertGreaterEqual(json.loads((student / "train.json").read_text())["on_policy"]["tokens"], 300)
+        base, merged = st.load(self.dir / "base/model.safetensors"), st.load(student / "model.safetensors")
+        moved = {name.split(".")[-2] for name, (_, values) in base.items() if merged[name][1] != values}
+        self.assertEqual(moved, {"q_proj", "up_proj"})
+
     def test_what_it_cannot_take_is_refused(self):
         for spec, says in (("rank=none", "rank=1..1024"), ("rank=4,targets=embed", "'embed' is no matrix")):
             self.refused(USAGE, "train", "base", "--cache", "cache", "--steps", 1, "-o", "none", "--lora", spec, says=says)

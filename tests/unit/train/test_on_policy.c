@@ -1,118 +1,7 @@
-/* A student that learns on text of its own: what it sees, what counts, what a kill leaves, and when it is stopped. Runs
- * that are killed are processes of their own (this program with arguments). */
-#include <errno.h>
+/* A student that learns on text of its own: what it sees, what counts, what is recorded, and when it is stopped. */
 #include <signal.h>
-#include <sys/wait.h>
 
-#include "unit/teacher/teacher_fixture.h"
-#include "unit/train/toy_model.h"
-
-enum { BATCH = 128, SEQUENCE = 32, PROMPT = 4, NEW = 12, STEPS = 11 };
-
-typedef struct world {
-    rt_model *teacher, *student;
-    rt_corpus corpus;
-    rt_packed packed;
-    rt_permit *permit;
-    rt_on_policy *own;
-    rt_source *source;
-    rt_scored *scored;
-    char *dir;
-    rt_train_options o;
-} world;
-
-static rt_on_policy_options own_options(double fraction, int64_t refresh)
-{
-    rt_on_policy_options o = rt_on_policy_default();
-    o.fraction = fraction;
-    o.prompt_tokens = PROMPT;
-    o.new_tokens = NEW;
-    o.refresh = refresh;
-    o.seed = 4;
-    return o;
-}
-
-static rt_train_options run_options(const char *dir)
-{
-    rt_train_options o = rt_train_default();
-    o.run_dir = dir;
-    o.losses[0] = rt_train_loss_of(RT_LOSS_REVERSE_KL, 1);
-    o.steps = STEPS;
-    o.batch_tokens = BATCH;
-    o.micro_tokens = 64;
-    o.lr = 2e-3;
-    o.checkpoint_seconds = 0;
-    o.checkpoint_steps = 4;
-    return o;
-}
-
-/* A student whose products round their inputs. */
-static rt_model *bf16_student(void)
-{
-    rt_err err;
-    rt_model *m;
-    const rt_model_options o = {.precision = RT_PRECISION_BF16, .trainable = true};
-    assert_ok(rt_model_open(&m, RT_TEST_GOLDEN "/models/llama", &o, &err));
-    return m;
-}
-
-static rt_model *(*new_student)(void) = toy_student;
-
-/* `own` NULL: a run on the corpus alone. */
-static void open_in(world *w, char *dir, const rt_on_policy_options *own)
-{
-    rt_err err = {0};
-    *w = (world){.teacher = toy_teacher(), .student = new_student(), .permit = apache_permit("toy"), .dir = dir};
-    rt_source_options so = {.seed = 4, .max_batch_tokens = BATCH};
-    char *ledger = rt_path_join(dir, "ledger.jsonl");
-    w->o = run_options(dir);
-    toy_corpus(&w->corpus, 40, (int)w->teacher->hp.n_vocab, false, 9);
-    assert_ok(rt_pack(&w->packed, &w->corpus, SEQUENCE, &err));
-    if (own != NULL) {
-        assert_ok(rt_on_policy_new(&w->own, w->student, NULL, &w->corpus, SEQUENCE, BATCH, own, &err));
-        so.more = rt_on_policy_text(w->own);
-        so.more_tokens = rt_on_policy_tokens(w->own);
-    }
-    assert_ok(rt_source_from_corpus(&w->source, &w->packed, RT_SOURCE_DENSE, w->teacher, w->permit, &so, &err));
-    assert_ok(rt_scored_open(&w->scored, ledger, w->permit, &w->corpus, &w->packed, NULL, &err));
-    w->o.on_policy = w->own;
-    w->o.scored = w->scored;
-    rt_free(ledger);
-}
-
-static void open_world(world *w, double fraction, int64_t refresh)
-{
-    const rt_on_policy_options own = own_options(fraction, refresh);
-    open_in(w, rt_test_scratch(), &own);
-}
-
-static void close_all(world *w)
-{
-    rt_scored_close(w->scored);
-    rt_source_close(w->source);
-    rt_on_policy_free(w->own);
-    rt_packed_release(&w->packed);
-    rt_corpus_release(&w->corpus);
-    rt_permit_free(w->permit);
-    rt_model_close(w->teacher);
-    rt_model_close(w->student);
-}
-
-static void close_world(world *w)
-{
-    close_all(w);
-    rt_test_scratch_drop(w->dir);
-}
-
-static rt_status train(world *w, rt_train_result *r, rt_err *err)
-{
-    return rt_train_run(w->student, w->source, w->teacher, &w->o, r, err);
-}
-
-static rt_digest weights_of(const rt_model *m)
-{
-    return rt_sha256_of(m->weights, (size_t)m->n_elements * sizeof(float));
-}
+#include "unit/train/own_text_world.h"
 
 /* `key` of the first line of this event (NULL: of a step) of metrics.jsonl. */
 static double first_of(const world *w, const char *event, const char *key)
@@ -145,21 +34,23 @@ static double first_of(const world *w, const char *event, const char *key)
 static void the_sampler_and_the_trainer_give_the_same_log_probabilities(void **state)
 {
     (void)state;
-    static const double bounds[] = {1e-4, 0.02};
-    for (int bf16 = 0; bf16 < 2; bf16++) {
+    static const struct {
+        rt_model *(*student)(void);
+        double bound;
+    } cases[] = {{toy_student, 1e-4}, {bf16_student, 0.02}, {adapted_student, 1e-4}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_err err;
         rt_train_result r;
         world w;
-        new_student = bf16 ? bf16_student : toy_student;
-        open_world(&w, 1, 1);
+        const rt_on_policy_options own = own_options(1, 1);
+        open_in(&w, rt_test_scratch(), cases[i].student(), &own);
         w.o.steps = 1;
         assert_ok(train(&w, &r, &err));
         const double sampler = first_of(&w, "written", "nll"), trainer = first_of(&w, NULL, "ce");
-        assert_true(fabs(sampler - trainer) <= bounds[bf16]);
+        assert_true(fabs(sampler - trainer) <= cases[i].bound);
         assert_int_equal(first_of(&w, "written", "tokens"), first_of(&w, NULL, "rows"));
         close_world(&w);
     }
-    new_student = toy_student;
 }
 
 static void only_what_is_written_counts(void **state)
@@ -245,161 +136,6 @@ static void a_conversation_is_continued_where_its_answer_begins(void **state)
     rt_model_close(m);
 }
 
-/* --- bits -------------------------------------------------------------------------------------------------------- */
-
-static rt_digest trained(const rt_on_policy_options *own, int threads)
-{
-    rt_err err;
-    rt_train_result r;
-    const int usual = rt_team_threads();
-    rt_team_set_threads(threads);
-    world w;
-    open_in(&w, rt_test_scratch(), own);
-    assert_ok(train(&w, &r, &err));
-    const rt_digest d = weights_of(w.student);
-    close_world(&w);
-    rt_team_set_threads(usual);
-    return d;
-}
-
-static void without_own_text_a_run_is_the_plain_one(void **state)
-{
-    (void)state;
-    const rt_on_policy_options none = own_options(0, 1), half = own_options(0.5, 2);
-    const rt_digest plain = trained(NULL, 1), zero = trained(&none, 1), some = trained(&half, 1);
-    assert_memory_equal(&plain, &zero, sizeof plain);
-    assert_memory_not_equal(&plain, &some, sizeof plain);
-}
-
-static void bits_do_not_depend_on_threads(void **state)
-{
-    (void)state;
-    const rt_on_policy_options half = own_options(0.5, 2);
-    const rt_digest one = trained(&half, 1), two = trained(&half, 2);
-    assert_memory_equal(&one, &two, sizeof one);
-}
-
-static int train_as_child(char *dir, const char *threads)
-{
-    rt_err err = {0};
-    rt_train_result r;
-    rt_team_set_threads(atoi(threads));
-    const rt_on_policy_options own = own_options(0.5, 3);
-    world w;
-    open_in(&w, dir, &own);
-    rt_status st = train(&w, &r, &err);
-    if (st == RT_OK) {
-        char *out = rt_path_join(dir, "weights.bin");
-        const rt_digest d = weights_of(w.student);
-        st = rt_file_write(out, d.b, sizeof d.b, &err);
-        rt_free(out);
-    } else {
-        fprintf(stderr, "%s\n", err.msg);
-    }
-    close_all(&w);
-    return rt_status_exit_code(st);
-}
-
-static int run_child(const char *dir, const char *threads, const char *crash)
-{
-    int status;
-    const pid_t pid = fork();
-    if (pid == 0) {
-        if (crash) {
-            setenv("RETORT_CRASH_AT", crash, 1);
-        }
-        setenv("RETORT_LOG", "warn", 1);
-        execl("/proc/self/exe", "test_on_policy", "child", dir, threads, (char *)NULL);
-        _exit(127);
-    }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-typedef struct left {
-    rt_digest weights;
-    uint64_t positions; /* of the ledger, each once */
-    uint64_t repeated;
-} left;
-
-static left left_in(const char *dir)
-{
-    rt_err err;
-    rt_str bytes = {0};
-    rt_ledger_report ledger;
-    left l;
-    char *path = rt_path_join(dir, "weights.bin"), *lines = rt_path_join(dir, "ledger.jsonl");
-    assert_ok(rt_file_read(&bytes, path, sizeof l.weights.b, &err));
-    memcpy(l.weights.b, bytes.p, sizeof l.weights.b);
-    assert_ok(rt_ledger_verify(&ledger, lines, &err));
-    assert_true(ledger.closed);
-    assert_int_equal(ledger.unstated, 0);
-    l.positions = ledger.mark.positions - ledger.repeated;
-    l.repeated = ledger.repeated;
-    rt_ledger_report_release(&ledger);
-    rt_str_release(&bytes);
-    rt_free(path);
-    rt_free(lines);
-    return l;
-}
-
-/* Checkpoints are at 4 and 8, text is written at 0, 3, 6, 9: both lie inside the use of a text. */
-static void killed_while_a_text_is_in_use_the_run_ends_with_the_same_bits_and_ledger(void **state)
-{
-    (void)state;
-    static const char *const crashes[] = {"train.step:6", "train.step:10", "train.before_checkpoint:2",
-                                          "ledger-salts:2", "ledger-lines:3"};
-    char *calm = rt_test_scratch();
-    assert_int_equal(run_child(calm, "1", NULL), 0);
-    const left want = left_in(calm);
-    for (size_t i = 0; i < sizeof crashes / sizeof crashes[0]; i++) {
-        char *dir = rt_test_scratch();
-        assert_int_equal(run_child(dir, i % 2 ? "2" : "1", crashes[i]), -SIGKILL);
-        assert_int_equal(run_child(dir, i % 2 ? "1" : "2", NULL), 0);
-        const left got = left_in(dir);
-        assert_memory_equal(&got.weights, &want.weights, sizeof want.weights);
-        assert_int_equal(got.positions, want.positions);
-        rt_test_scratch_drop(dir);
-    }
-    rt_test_scratch_drop(calm);
-}
-
-/* The ledger has what the first checkpoint would have been of. */
-static void killed_before_the_first_checkpoint_the_ledger_says_what_was_scored_twice(void **state)
-{
-    (void)state;
-    char *calm = rt_test_scratch(), *dir = rt_test_scratch();
-    assert_int_equal(run_child(calm, "1", NULL), 0);
-    assert_int_equal(run_child(dir, "1", "ledger-lines:1"), -SIGKILL);
-    assert_int_equal(run_child(dir, "1", "ledger-lines:1"), -SIGKILL);
-    assert_int_equal(run_child(dir, "1", NULL), 0);
-    const left want = left_in(calm), got = left_in(dir);
-    assert_memory_equal(&got.weights, &want.weights, sizeof want.weights);
-    assert_int_equal(want.repeated, 0);
-    assert_true(got.repeated > 0 && got.repeated % 2 == 0);
-    assert_int_equal(got.positions, want.positions);
-    rt_test_scratch_drop(calm);
-    rt_test_scratch_drop(dir);
-}
-
-static void a_damaged_text_in_a_checkpoint_is_refused(void **state)
-{
-    (void)state;
-    static const char *const texts[] = {"[[0, 1, 99999]]", "[[0, -1]]",   "[[77777, 1]]", "[[0]]", "[7]", "{}",
-                                        "[[0,1],[0,1],7]", "[[-1, 1, 2]]"};
-    world w;
-    open_world(&w, 0.5, 1);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        rt_err err = {0};
-        json_t *j = rt_on_policy_json(w.own);
-        json_object_set_new(j, "texts", json_loads(texts[i], 0, NULL));
-        assert_int_equal(rt_on_policy_restore(w.own, j, &err), RT_INPUT);
-        json_decref(j);
-    }
-    close_world(&w);
-}
-
 /* --- memory and record ------------------------------------------------------------------------------------------- */
 
 static uint64_t allocations_of(int64_t steps)
@@ -482,18 +218,31 @@ static void the_header_says_what_is_minimised_on_whose_text(void **state)
 
 /* --- learning, and its end --------------------------------------------------------------------------------------- */
 
-static void the_student_comes_nearer_on_its_own_text(void **state)
+static void nearer_after(int64_t steps, double lr, rt_model *student)
 {
-    (void)state;
     rt_err err;
     rt_train_result r;
     world w;
-    open_world(&w, 1, 1);
-    w.o.steps = 60;
+    const rt_on_policy_options own = own_options(1, 1);
+    open_in(&w, rt_test_scratch(), student, &own);
+    w.o.steps = steps;
+    w.o.lr = lr;
     w.o.checkpoint_steps = 0;
     assert_ok(train(&w, &r, &err));
     assert_true(r.last.kl < 0.7 * r.counts.first_loss);
     close_world(&w);
+}
+
+static void the_student_comes_nearer_on_its_own_text(void **state)
+{
+    (void)state;
+    nearer_after(60, 2e-3, toy_student());
+}
+
+static void an_adapter_comes_nearer_on_its_own_text(void **state)
+{
+    (void)state;
+    nearer_after(60, 1e-2, adapted_student());
 }
 
 /* Every validation is the best so far. */
@@ -537,55 +286,6 @@ static void a_collapsing_student_is_stopped_and_its_last_good_weights_are_kept(v
     rt_free(newest);
     rt_free(checkpoints);
     close_world(&w);
-}
-
-enum { TEXTS = 4, LONG = 40 };
-
-/* Texts of n tokens that repeat with a period, ended or not. */
-static rt_alarm watch(rt_collapse *c, int64_t n, int period, bool ended, char what[160])
-{
-    int32_t ids[TEXTS][LONG];
-    rt_generated seq[TEXTS];
-    for (int i = 0; i < TEXTS; i++) {
-        for (int k = 0; k < LONG; k++) {
-            ids[i][k] = k % period;
-        }
-        seq[i] = (rt_generated){.ids = ids[i], .n = n, .stop = ended ? RT_STOP_END : RT_STOP_LENGTH};
-    }
-    const rt_writing w = rt_writing_of(&(rt_generation){.seq = seq, .n = TEXTS});
-    return rt_collapse_watch(c, &w, what);
-}
-
-static void every_way_to_collapse_has_its_alarm(void **state)
-{
-    (void)state;
-    static const struct {
-        int64_t n;
-        int period;
-        bool ended;
-        rt_alarm at_last;
-        const char *says;
-    } ways[] = {
-        {LONG, LONG, true, RT_ALARM_NONE, ""},
-        {8, LONG, true, RT_ALARM_WARN, "80 % of the length"},
-        {1, LONG, true, RT_ALARM_STOP, "100 % of the texts end with their first token"},
-        {LONG, 3, true, RT_ALARM_STOP, "of the runs of four tokens stood before"},
-        {LONG, LONG, false, RT_ALARM_WARN, "100 % of the texts that would have ended"},
-    };
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        rt_collapse c = {0};
-        char what[160];
-        rt_alarm loudest = RT_ALARM_NONE;
-        assert_int_equal(watch(&c, LONG, LONG, true, what), RT_ALARM_NONE);
-        for (int turn = 0; turn < 30; turn++) {
-            const rt_alarm now = watch(&c, ways[i].n, ways[i].period, ways[i].ended, what);
-            assert_true(now >= loudest); /* a warning comes before the end */
-            assert_true(now <= loudest + 1);
-            loudest = now;
-        }
-        assert_int_equal(loudest, ways[i].at_last);
-        assert_non_null(strstr(what, ways[i].says));
-    }
 }
 
 /* The last of all tests: the flag stays raised. */
@@ -646,37 +346,21 @@ static void prompts_without_room_are_refused(void **state)
     rt_model_close(m);
 }
 
-static int one_thread(void **state)
+int main(void)
 {
-    (void)state;
-    rt_team_set_threads(1);
-    rt_log_set_level(RT_LOG_ERROR);
-    return 0;
-}
-
-int main(int argc, char **argv)
-{
-    if (argc == 4 && strcmp(argv[1], "child") == 0) {
-        return train_as_child(argv[2], argv[3]);
-    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sampler_and_the_trainer_give_the_same_log_probabilities),
         cmocka_unit_test(only_what_is_written_counts),
         cmocka_unit_test(each_step_has_its_share_of_own_text),
         cmocka_unit_test(a_text_is_used_until_it_is_refreshed),
         cmocka_unit_test(a_conversation_is_continued_where_its_answer_begins),
-        cmocka_unit_test(without_own_text_a_run_is_the_plain_one),
-        cmocka_unit_test(bits_do_not_depend_on_threads),
-        cmocka_unit_test(killed_while_a_text_is_in_use_the_run_ends_with_the_same_bits_and_ledger),
-        cmocka_unit_test(killed_before_the_first_checkpoint_the_ledger_says_what_was_scored_twice),
-        cmocka_unit_test(a_damaged_text_in_a_checkpoint_is_refused),
         cmocka_unit_test(a_step_that_writes_allocates_nothing),
         cmocka_unit_test(the_prediction_holds_the_writing_student_and_the_teacher),
         cmocka_unit_test(every_scored_position_is_in_the_ledger),
         cmocka_unit_test(the_header_says_what_is_minimised_on_whose_text),
         cmocka_unit_test(the_student_comes_nearer_on_its_own_text),
+        cmocka_unit_test(an_adapter_comes_nearer_on_its_own_text),
         cmocka_unit_test(a_collapsing_student_is_stopped_and_its_last_good_weights_are_kept),
-        cmocka_unit_test(every_way_to_collapse_has_its_alarm),
         cmocka_unit_test(learning_its_own_words_is_refused),
         cmocka_unit_test(prompts_without_room_are_refused),
         cmocka_unit_test(an_interrupt_while_writing_leaves_the_text_before),
