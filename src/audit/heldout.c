@@ -197,7 +197,9 @@ static void compare_row(void *ud, const rt_head_row *row)
 static rt_status run_batch(pass *p, rt_head_visitor visit, rt_err *err)
 {
     if (rt_interrupted()) {
-        return rt_fail(err, RT_CANCELLED, 0, "measuring on held-out text interrupted");
+        return rt_fail(err, RT_CANCELLED, 0,
+                       "interrupted after %lld of %lld positions of held-out text: of these nothing is kept",
+                       (long long)p->at, (long long)p->h->n_positions);
     }
     const rt_batch b = rt_gather_batch(&p->batch);
     rt_net_forward(p->m, p->acts, &b);

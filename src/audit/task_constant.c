@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format/json.h"
+#include "audit/task_rows.h"
 
 typedef struct gold {
     rt_str text;
@@ -47,72 +47,25 @@ out:
     return st;
 }
 
-static rt_status read_questions(rt_task_question **out, size_t *n, const rt_task *t, const char *data, int64_t limit,
-                                rt_arena *arena, rt_err *err)
-{
-    rt_status st = RT_OK;
-    rt_jsonl lines = {0};
-    json_t *row = NULL;
-    size_t cap = 0;
-    RT_TRY(rt_jsonl_open(&lines, data, err));
-    while (limit <= 0 || (int64_t)*n < limit) {
-        RT_TRY(rt_jsonl_next(&lines, &row, err));
-        if (row == NULL) {
-            break;
-        }
-        if (!rt_task_takes(t, row)) {
-            json_decref(row);
-            row = NULL;
-            continue;
-        }
-        if (*n == cap) {
-            cap = cap > 0 ? cap * 2 : 256;
-            rt_task_question *grown = rt_realloc(*out, cap * sizeof *grown);
-            if (grown == NULL) {
-                RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for %zu questions", cap);
-            }
-            *out = grown;
-        }
-        rt_task_question *q = &(*out)[(*n)++];
-        *q = (rt_task_question){0};
-        st = rt_task_item_read(&q->item, t, row, lines.line, 0, arena, err);
-        if (st != RT_OK) {
-            st = rt_err_wrap(err, st, "'%s' line %llu", data, (unsigned long long)lines.line);
-            goto out;
-        }
-        json_decref(row);
-        row = NULL;
-    }
-    if (*n == 0) {
-        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' has no rows", data);
-    }
-out:
-    json_decref(row);
-    rt_jsonl_close(&lines);
-    return st;
-}
-
 rt_status rt_task_run_constant(rt_task_result *out, const rt_task *task, const char *data, int64_t limit, rt_err *err)
 {
     rt_status st = RT_OK;
-    rt_task_question *questions = NULL;
-    rt_arena arena = {0};
-    size_t n = 0, best = 0;
+    rt_task_rows rows = {.task = task, .path = data};
+    size_t best = 0;
     double share;
     *out = (rt_task_result){0};
     if (task->scoring != RT_SCORING_GENERATE) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, 0, "task %s is not answered in text: its chance is the share of right choices",
                     task->name);
     }
-    RT_TRY(read_questions(&questions, &n, task, data, limit, &arena, err));
-    RT_TRY(rt_task_constant(&best, &share, task, questions, n, err));
-    for (size_t i = 0; i < n; i++) {
-        questions[i].answer = questions[best].item.answer;
+    RT_TRY(rt_task_rows_read(&rows, limit, err));
+    RT_TRY(rt_task_constant(&best, &share, task, rows.questions, rows.n, err));
+    for (size_t i = 0; i < rows.n; i++) {
+        rows.questions[i].answer = rows.questions[best].item.answer;
     }
-    RT_TRY(rt_task_result_fill(out, task, questions, n, NULL, NULL, NULL, err));
+    RT_TRY(rt_task_result_fill(out, task, rows.questions, rows.n, NULL, NULL, NULL, err));
 out:
-    rt_free(questions);
-    rt_arena_release(&arena);
+    rt_task_rows_release(&rows);
     if (st != RT_OK) {
         rt_task_result_release(out);
     }

@@ -164,6 +164,17 @@ static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item
                                                                    : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
 }
 
+static rt_status read_item(rt_task_rows *r, rt_task_question *q, const json_t *row, uint64_t line, size_t variant,
+                           rt_err *err)
+{
+    const rt_status st = rt_task_item_read(&q->item, r->task, row, line, variant, &r->arena, err);
+    return st != RT_INPUT ? st
+                          : rt_err_wrap(err, st,
+                                        "no row as task '%s' reads them; rows of another form are described in a .yaml "
+                                        "file (docs/evaluation.md)",
+                                        r->task->name);
+}
+
 static rt_status add_item(rt_task_rows *r, json_t *row, uint64_t line, size_t variant, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -172,7 +183,7 @@ static rt_status add_item(rt_task_rows *r, json_t *row, uint64_t line, size_t va
     rt_task_question *q = &r->questions[r->n];
     *q = (rt_task_question){.first = r->n_pairs};
     RT_TRY(r->task->chat ? rt_prompt_check(&prompt, err) : RT_OK);
-    RT_TRY(rt_task_item_read(&q->item, r->task, row, line, variant, &r->arena, err));
+    RT_TRY(read_item(r, q, row, line, variant, err));
     RT_TRY(r->tokenizer != NULL ? encode(r, q, &prompt, err) : RT_OK);
     if (r->docs != NULL) {
         RT_TRY(keep_doc(r, row, &q->item, err));

@@ -3,14 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <retort/distil.h>
-
-#include "cli/command.h"
-#include "flow/imported.h"
+#include "cli/collect.h"
 #include "flow/served.h"
 #include "teacher/cache_match.h"
 #include "teacher/verify.h"
-#include "teacher/write.h"
 
 static const char *const about =
     "Runs TEACHER over the documents of --text and keeps its distributions in folder CACHE: `sample`\n"
@@ -26,19 +22,51 @@ static const char *const about =
     "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k\n"
     "          retort collect teacher.gguf --text books.jsonl --verify cache";
 
-typedef struct collect_args {
-    const char *import, *out, *targets, *template, *verify, *hidden_type, *accept, *reason, *grant;
-    rt_opt_list text, prompts;
-    int64_t tokens, sequence, draws, k, max_new, answers, positions;
-    double temperature, top_p, min_p;
-    int64_t top_k;
-    /* of a server */
-    const char *model, *licence, *base_model, *tokenizer, *key_env;
-    int64_t parallel, attempts;
-    double wait, max_wait, timeout;
-} collect_args;
+/* --- what is printed ---------------------------------------------------------------------------------------------- */
 
-static rt_status verify(rt_cli *c, const collect_args *a)
+void rt_collect_print_cache(const rt_cli *c, const rt_collect_args *a, const retort_collect_result *r)
+{
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets",
+                              a->targets, "tokens", (json_int_t)r->tokens, "positions", (json_int_t)r->positions,
+                              "bytes", (json_int_t)r->bytes, "bytes_per_token", r->bytes_per_token, "draws", r->draws,
+                              "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s);
+        rt_cli_print_json(j);
+        json_decref(j);
+        return;
+    }
+    printf("%s: %lld tokens, %.1f bytes a token", a->out, (long long)r->tokens, r->bytes_per_token);
+    if (r->draws > 0) {
+        printf(" with %d draws", r->draws);
+    }
+    printf(", teacher perplexity %.2f\n", exp(r->teacher_nll));
+}
+
+void rt_collect_print_answers(const rt_cli *c, const rt_collect_args *a, const rt_answer_report *r,
+                              const rt_write_report *w)
+{
+    if (c->common.json) {
+        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r->answers, "tokens",
+                              (json_int_t)r->tokens, "seconds", r->seconds);
+        if (w != NULL) {
+            json_object_set_new(j, "written", json_integer((json_int_t)w->counts.written));
+            json_object_set_new(j, "prompt_tokens_read", json_integer((json_int_t)w->counts.read));
+            json_object_set_new(j, "prompt_tokens_reused", json_integer((json_int_t)w->counts.reused));
+        }
+        rt_cli_print_json(j);
+        json_decref(j);
+        return;
+    }
+    printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r->answers, (long long)r->tokens);
+    if (w != NULL && w->counts.reused > 0) {
+        printf("prompts: %lld tokens read, %lld reused\n", (long long)w->counts.read, (long long)w->counts.reused);
+    }
+}
+
+/* --- with the engine ------------------------------------------------------------------------------------------------
+ */
+
+static rt_status verify(rt_cli *c, const rt_collect_args *a)
 {
     rt_status st = RT_OK;
     rt_model *teacher = NULL;
@@ -63,25 +91,7 @@ out:
     return st;
 }
 
-static void print_cache(const rt_cli *c, const collect_args *a, const retort_collect_result *r)
-{
-    if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets",
-                              a->targets, "tokens", (json_int_t)r->tokens, "positions", (json_int_t)r->positions,
-                              "bytes", (json_int_t)r->bytes, "bytes_per_token", r->bytes_per_token, "draws", r->draws,
-                              "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s);
-        rt_cli_print_json(j);
-        json_decref(j);
-        return;
-    }
-    printf("%s: %lld tokens, %.1f bytes a token", a->out, (long long)r->tokens, r->bytes_per_token);
-    if (r->draws > 0) {
-        printf(" with %d draws", r->draws);
-    }
-    printf(", teacher perplexity %.2f\n", exp(r->teacher_nll));
-}
-
-static rt_status score(rt_cli *c, const collect_args *a)
+static rt_status score(rt_cli *c, const rt_collect_args *a)
 {
     retort_collect_options o = retort_collect_defaults();
     retort_collect_result r;
@@ -101,12 +111,12 @@ static rt_status score(rt_cli *c, const collect_args *a)
     o.chat_form = a->template;
     const rt_status st = retort_collect(c->operands.v[0], a->text.v, a->text.n, a->out, &o, &r, &c->err);
     if (st == RT_OK) {
-        print_cache(c, a, &r);
+        rt_collect_print_cache(c, a, &r);
     }
     return st;
 }
 
-static rt_sampling sampling_of(const rt_cli *c, const collect_args *a)
+rt_sampling rt_collect_sampling(const rt_cli *c, const rt_collect_args *a)
 {
     return (rt_sampling){.temperature = a->temperature,
                          .top_k = a->top_k,
@@ -115,28 +125,7 @@ static rt_sampling sampling_of(const rt_cli *c, const collect_args *a)
                          .seed = (uint64_t)c->common.seed};
 }
 
-/* w: what the engine counted, NULL for a server. */
-static void print_answers(const rt_cli *c, const collect_args *a, const rt_answer_report *r, const rt_write_report *w)
-{
-    if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:I, s:I, s:f}", "output", a->out, "answers", (json_int_t)r->answers, "tokens",
-                              (json_int_t)r->tokens, "seconds", r->seconds);
-        if (w != NULL) {
-            json_object_set_new(j, "written", json_integer((json_int_t)w->counts.written));
-            json_object_set_new(j, "prompt_tokens_read", json_integer((json_int_t)w->counts.read));
-            json_object_set_new(j, "prompt_tokens_reused", json_integer((json_int_t)w->counts.reused));
-        }
-        rt_cli_print_json(j);
-        json_decref(j);
-        return;
-    }
-    printf("%s/answers.jsonl: %lld answers, %lld tokens\n", a->out, (long long)r->answers, (long long)r->tokens);
-    if (w != NULL && w->counts.reused > 0) {
-        printf("prompts: %lld tokens read, %lld reused\n", (long long)w->counts.read, (long long)w->counts.reused);
-    }
-}
-
-static rt_status write_answers(rt_cli *c, const collect_args *a)
+static rt_status write_answers(rt_cli *c, const rt_collect_args *a)
 {
     rt_status st = RT_OK;
     rt_model *teacher = NULL;
@@ -159,9 +148,9 @@ static rt_status write_answers(rt_cli *c, const collect_args *a)
                                             .dir = a->out,
                                             .max_new = a->max_new,
                                             .answers = (int)a->answers,
-                                            .sampling = sampling_of(c, a)},
+                                            .sampling = rt_collect_sampling(c, a)},
                             &r, &c->err));
-    print_answers(c, a, &r.file, &r);
+    rt_collect_print_answers(c, a, &r.file, &r);
 out:
     rt_permit_free(permit);
     rt_prompts_release(&prompts);
@@ -170,173 +159,30 @@ out:
     return st;
 }
 
-/* --- a server ----------------------------------------------------------------------------------------------------- */
-
-static rt_status check_served(const collect_args *a, rt_err *err)
-{
-    const bool text = strcmp(a->targets, "text") == 0;
-    if (a->verify != NULL) {
-        return rt_fail(err, RT_USAGE, 0, "--verify computes with the engine: name a file of the same model");
-    }
-    if (!text && strcmp(a->targets, "topk") != 0) {
-        return rt_fail(err, RT_USAGE, 0, "a server gives --targets topk or text, not %s", a->targets);
-    }
-    if (a->model == NULL || a->licence == NULL) {
-        return rt_fail(err, RT_USAGE, 0,
-                       "a server does not say on what terms its model is: --model NAME and --teacher-licence ID are "
-                       "needed");
-    }
-    if (a->template != NULL) {
-        return rt_fail(err, RT_USAGE, 0, "--template forms turns for the engine; a server forms them itself");
-    }
-    if (!text && a->tokenizer == NULL) {
-        return rt_fail(err, RT_USAGE, 0,
-                       "--targets topk from a server needs --tokenizer FILE, that of the served model");
-    }
-    if (!text && a->temperature != 1) {
-        return rt_fail(err, RT_USAGE, 0, "a server gives log-probabilities at temperature 1 only");
-    }
-    return RT_OK;
-}
-
-static void print_report(const rt_cli *c, const collect_args *a, const rt_collect_report *r)
-{
-    print_cache(c, a,
-                &(retort_collect_result){.tokens = r->tokens,
-                                         .positions = r->targets,
-                                         .bytes = r->bytes,
-                                         .bytes_per_token = r->bytes_per_token,
-                                         .draws = r->draws,
-                                         .teacher_nll = r->teacher_nll,
-                                         .seconds = r->seconds,
-                                         .tokens_per_s = r->tokens_per_s});
-}
-
-static rt_status score_served(rt_cli *c, const collect_args *a, rt_served *s)
-{
-    rt_collect_report r;
-    const rt_status st = rt_served_score(s,
-                                         &(rt_served_texts){.tokenizer = a->tokenizer,
-                                                            .paths = a->text.v,
-                                                            .n_paths = a->text.n,
-                                                            .tokens = a->tokens,
-                                                            .sequence = a->sequence,
-                                                            .k = (int)a->k},
-                                         &r, &c->err);
-    if (st == RT_OK) {
-        print_report(c, a, &r);
-    }
-    return st;
-}
-
-static rt_status write_served(rt_cli *c, const collect_args *a, rt_served *s)
-{
-    rt_answer_report r;
-    const rt_status st = rt_served_write(s,
-                                         &(rt_served_prompts){.paths = a->prompts.v,
-                                                              .n_paths = a->prompts.n,
-                                                              .max_new = a->max_new,
-                                                              .answers = (int)a->answers,
-                                                              .sampling = sampling_of(c, a)},
-                                         &r, &c->err);
-    if (st == RT_OK) {
-        print_answers(c, a, &r, NULL);
-    }
-    return st;
-}
-
-static rt_status collect_served(rt_cli *c, const collect_args *a)
-{
-    rt_status st = RT_OK;
-    rt_served s = {0};
-    const rt_served_ask ask = {.server = {.url = c->operands.v[0],
-                                          .model = a->model,
-                                          .key_env = a->key_env,
-                                          .parallel = (int)a->parallel,
-                                          .attempts = (int)a->attempts,
-                                          .wait = a->wait,
-                                          .max_wait = a->max_wait,
-                                          .timeout = a->timeout},
-                               .licence = a->licence,
-                               .base_model = a->base_model,
-                               .dir = a->out,
-                               .accept = a->accept,
-                               .reason = a->reason,
-                               .grant = a->grant};
-    RT_TRY(check_served(a, &c->err));
-    RT_TRY(rt_served_open(&s, &ask, &c->err));
-    RT_TRY(strcmp(a->targets, "text") == 0 ? write_served(c, a, &s) : score_served(c, a, &s));
-out:
-    rt_served_close(&s);
-    return st;
-}
-
-/* --- a logits file -------------------------------------------------------------------------------------------------
- */
-
-static rt_status check_import(const rt_cli *c, const collect_args *a, rt_err *err)
-{
-    if (c->operands.n > 0 || a->text.n > 0 || a->prompts.n > 0 || a->verify != NULL) {
-        return rt_fail(err, RT_USAGE, 0,
-                       "--import has its teacher and its text in the file: leave out TEACHER, --text, --prompts, "
-                       "--verify");
-    }
-    if (strcmp(a->targets, "sample") != 0 && strcmp(a->targets, "topk") != 0) {
-        return rt_fail(err, RT_USAGE, 0, "a logits file gives --targets sample or topk, not %s%s", a->targets,
-                       strcmp(a->targets, "hidden") == 0 ? ": the states are not in it" : "");
-    }
-    if (a->tokens > 0 || a->sequence > 0) {
-        return rt_fail(err, RT_USAGE, 0, "the file has its chunks already: leave out --tokens and --sequence");
-    }
-    if (a->out == NULL || a->model == NULL || a->licence == NULL || a->tokenizer == NULL) {
-        return rt_fail(err, RT_USAGE, 0,
-                       "a logits file does not say whose it is: -o CACHE, --model NAME, --teacher-licence ID and "
-                       "--tokenizer FILE are needed");
-    }
-    if (a->draws < 1 || a->draws > INT32_MAX || a->k < 1 || a->k > INT32_MAX || !(a->temperature > 0)) {
-        return rt_fail(err, RT_USAGE, 0, "--draws, --k and --temperature must be above 0");
-    }
-    return RT_OK;
-}
-
-static rt_status collect_imported(rt_cli *c, const collect_args *a)
-{
-    rt_status st = RT_OK;
-    rt_collect_report r = {0};
-    rt_imported_ask ask = {.path = a->import,
-                           .tokenizer = a->tokenizer,
-                           .model = a->model,
-                           .licence = a->licence,
-                           .base_model = a->base_model,
-                           .dir = a->out,
-                           .accept = a->accept,
-                           .reason = a->reason,
-                           .grant = a->grant,
-                           .options = rt_collect_default()};
-    RT_TRY(check_import(c, a, &c->err));
-    ask.options.kind = strcmp(a->targets, "topk") == 0 ? RT_CACHE_TOPK : RT_CACHE_SAMPLE;
-    ask.options.draws = (int)a->draws;
-    ask.options.k = (int)a->k;
-    ask.options.temperature = a->temperature;
-    ask.options.seed = (uint64_t)c->common.seed;
-    RT_TRY(rt_imported_collect(&ask, &r, &c->err));
-    print_report(c, a, &r);
-out:
-    return st;
-}
-
 /* --- the command -------------------------------------------------------------------------------------------------- */
 
-static rt_status check_args(const collect_args *a, rt_err *err)
+enum { ANSWERS = 1, NEW_TOKENS = 256 }; /* where nothing is said */
+
+static rt_status check_args(const rt_collect_args *a, rt_err *err)
 {
     const bool text = strcmp(a->targets, "text") == 0;
     if (a->verify != NULL) {
         return RT_OK;
     }
+    if (!text && (a->prompts.n > 0 || a->answers != ANSWERS || a->max_new != NEW_TOKENS || a->top_k != 0 ||
+                  a->top_p != 0 || a->min_p != 0)) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--prompts, --answers, --n-predict, --top-k, --top-p and --min-p say what the teacher writes: "
+                       "they go with --targets text");
+    }
+    if (text && a->text.n > 0) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--text are documents that the teacher reads: with --targets text it answers --prompts alone");
+    }
     if (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0) {
         return rt_fail(err, RT_USAGE, 0, "%s",
                        text ? "-o CACHE and --prompts FILE are needed with --targets text"
-                            : "-o CACHE and --text FILE are needed (--prompts goes with --targets text)");
+                            : "-o CACHE and --text FILE are needed");
     }
     if (strcmp(a->hidden_type, "f16") != 0 && strcmp(a->hidden_type, "f32") != 0) {
         return rt_fail(err, RT_USAGE, 0, "option '--hidden-type': '%s' is not one of f16, f32", a->hidden_type);
@@ -352,11 +198,11 @@ static rt_status check_args(const collect_args *a, rt_err *err)
     return RT_OK;
 }
 
-static rt_status collect(rt_cli *c, const collect_args *a)
+static rt_status collect(rt_cli *c, const rt_collect_args *a)
 {
     rt_status st = RT_OK;
     if (a->import != NULL) {
-        st = collect_imported(c, a);
+        st = rt_collect_imported(c, a);
         goto out;
     }
     if (c->operands.n == 0) {
@@ -365,7 +211,7 @@ static rt_status collect(rt_cli *c, const collect_args *a)
     }
     RT_TRY(check_args(a, &c->err));
     if (rt_http_is_url(c->operands.v[0])) {
-        st = collect_served(c, a);
+        st = rt_collect_served(c, a);
         goto out;
     }
     if (a->model != NULL || a->licence != NULL || a->base_model != NULL || a->tokenizer != NULL || a->key_env != NULL) {
@@ -389,19 +235,19 @@ int rt_cmd_collect(int argc, char **argv)
     rt_cli c;
     int code;
     const rt_endpoint_options server = rt_endpoint_default();
-    collect_args a = {.targets = "sample",
-                      .hidden_type = "f16",
-                      .draws = 50,
-                      .k = 32,
-                      .max_new = 256,
-                      .answers = 1,
-                      .positions = 1000,
-                      .temperature = 1.0,
-                      .parallel = server.parallel,
-                      .attempts = server.attempts,
-                      .wait = server.wait,
-                      .max_wait = server.max_wait,
-                      .timeout = server.timeout};
+    rt_collect_args a = {.targets = "sample",
+                         .hidden_type = "f16",
+                         .draws = 50,
+                         .k = 32,
+                         .max_new = NEW_TOKENS,
+                         .answers = ANSWERS,
+                         .positions = 1000,
+                         .temperature = 1.0,
+                         .parallel = server.parallel,
+                         .attempts = server.attempts,
+                         .wait = server.wait,
+                         .max_wait = server.max_wait,
+                         .timeout = server.timeout};
     const rt_opt opts[] = {
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents: .jsonl or .txt"},
         {"prompts", 0, RT_OPT_STRS, &a.prompts, "FILE...", "rows with \"prompt\" or \"messages\", for --targets text"},

@@ -26,7 +26,7 @@ typedef struct init_args {
     const char *out, *init, *keep, *ranking, *importance, *accept, *reason, *grant;
     rt_opt_list text;
     int64_t layers, hidden, ffn, kv_heads;
-    bool plan;
+    bool plan, force;
 } init_args;
 
 static rt_status parse_keep(const char *list, int *keep, int *n, rt_err *err)
@@ -180,6 +180,23 @@ out:
     return st;
 }
 
+/* A student that is there may be hours of training. */
+static rt_status check_free(const init_args *a, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *weights = rt_path_join(a->out, "model.safetensors");
+    if (weights == NULL) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for a path");
+    }
+    if (!a->force && rt_path_exists(weights)) {
+        RT_FAIL_OUT(err, RT_USAGE, 0, "'%s' is there already: name another folder with -o, or replace it with --force",
+                    weights);
+    }
+out:
+    rt_free(weights);
+    return st;
+}
+
 int rt_cmd_init(int argc, char **argv)
 {
     rt_cli c;
@@ -198,6 +215,7 @@ int rt_cmd_init(int argc, char **argv)
         {"importance", 0, RT_OPT_STR, &a.importance, "FILE", "the same for widths (.safetensors)"},
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "text to measure on"},
         {"plan", 0, RT_OPT_FLAG, &a.plan, NULL, "print sizes, costs and speeds only"},
+        {"force", 0, RT_OPT_FLAG, &a.force, NULL, "replace the model that is in STUDENT"},
         {"accept-licence", 0, RT_OPT_STR, &a.accept, "ID",
          "accept the duties of this licence; recorded in STUDENT/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
@@ -217,6 +235,7 @@ int rt_cmd_init(int argc, char **argv)
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     if (!a.plan) {
         RT_TRY(rt_cli_check_apart(&c, c.operands.v[0], a.out));
+        RT_TRY(check_free(&a, &c.err));
         RT_TRY(rt_cli_permit(&c, c.operands.v[0],
                              strcmp(a.init, "random") == 0 ? RT_USE_TRAIN_ON_OUTPUTS : RT_USE_DERIVE_WEIGHTS, a.out,
                              a.accept, a.reason, a.grant, &permit));

@@ -38,16 +38,16 @@ static rt_status collect_options(const retort_collect_options *o, rt_collect_opt
     return rt_fail(err, RT_USAGE, 0, "targets '%s' are not one of sample, topk, hidden", o->targets);
 }
 
-static void report_collect(retort_collect_result *result, const rt_collect_report *r)
+retort_collect_result rt_api_collect_result(const rt_collect_report *r)
 {
-    *result = (retort_collect_result){.tokens = r->tokens,
-                                      .positions = r->targets,
-                                      .bytes = r->bytes,
-                                      .bytes_per_token = r->bytes_per_token,
-                                      .draws = r->draws,
-                                      .teacher_nll = r->teacher_nll,
-                                      .seconds = r->seconds,
-                                      .tokens_per_s = r->tokens_per_s};
+    return (retort_collect_result){.tokens = r->tokens,
+                                   .positions = r->targets,
+                                   .bytes = r->bytes,
+                                   .bytes_per_token = r->bytes_per_token,
+                                   .draws = r->draws,
+                                   .teacher_nll = r->teacher_nll,
+                                   .seconds = r->seconds,
+                                   .tokens_per_s = r->tokens_per_s};
 }
 
 /* What a teacher needs to speak: leave, tokenizer, weights, and the texts packed. */
@@ -117,7 +117,7 @@ rt_status retort_collect(const char *teacher, const char *const *texts, size_t n
     job.ledger = ledger;
     RT_TRY(rt_collect(&job, &report, err));
     if (result != NULL) {
-        report_collect(result, &report);
+        *result = rt_api_collect_result(&report);
     }
 out:
     speech_release(&s);

@@ -80,6 +80,30 @@ out:
     return st;
 }
 
+rt_status rt_flow_check_files(const rt_flow *f, rt_err *err)
+{
+    const rt_run_recipe *r = &f->recipe;
+    const struct {
+        const char *key, *const *paths;
+        size_t n;
+    } lists[] = {{"data.text", r->text, r->n_text},
+                 {"data.valid", r->valid, r->n_valid},
+                 {"data.prompts", r->prompts, r->n_prompts},
+                 {"data.held_out", r->held_out, r->n_held_out},
+                 {"train.on_policy.prompts", r->own_text.prompts, r->own_text.n_prompts}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (size_t k = 0; k < lists[i].n; k++) {
+            if (!rt_path_exists(lists[i].paths[k])) {
+                return rt_fail(err, RT_NOT_FOUND, 0,
+                               "'%s' names '%s', which does not exist; relative paths begin at the directory of the "
+                               "command",
+                               lists[i].key, lists[i].paths[k]);
+            }
+        }
+    }
+    return RT_OK;
+}
+
 static rt_status load(rt_flow *f, rt_corpus *c, const char *const *paths, size_t n, int64_t max_tokens, rt_err *err)
 {
     return rt_corpus_load(c, f->tokenizer, &(rt_corpus_options){.paths = paths, .n_paths = n, .max_tokens = max_tokens},

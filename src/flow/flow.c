@@ -154,6 +154,7 @@ rt_status rt_flow_run(const rt_flow_options *o, json_t **summary, rt_err *err)
     RT_TRY(rt_flow_open(&f, o, true, err));
     RT_TRY(note_command(&f, err));
     RT_TRY(rt_flow_gate(&f, err));
+    RT_TRY(rt_flow_check_files(&f, err));
     RT_TRY(rt_flow_split(&f, err));
     RT_TRY(run_stages(&f, err));
     if (summary != NULL) {

@@ -99,6 +99,7 @@ rt_status rt_flow_plan(const rt_flow_options *o, json_t **plan, rt_err *err)
     rt_model *student = NULL;
     RT_TRY(rt_flow_open(&f, o, false, err));
     RT_TRY(rt_flow_gate(&f, err));
+    RT_TRY(rt_flow_check_files(&f, err));
     RT_TRY(rt_flow_split(&f, err));
     int64_t collect, asked;
     RT_TRY(corpus_tokens(&f, &collect, &asked, err));

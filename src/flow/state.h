@@ -79,6 +79,8 @@ RT_MUST_USE rt_status rt_flow_reopen(rt_flow *f, const char *run_dir, rt_err *er
 void rt_flow_close(rt_flow *f);
 /* Gate: evidence, verdict, permit. Runs before anything else, every time. */
 RT_MUST_USE rt_status rt_flow_gate(rt_flow *f, rt_err *err);
+/* Texts and prompts that the recipe names are there. RT_NOT_FOUND names key and file. */
+RT_MUST_USE rt_status rt_flow_check_files(const rt_flow *f, rt_err *err);
 /* The permit of the model the student's weights come from. */
 const rt_permit *rt_flow_weights_permit(const rt_flow *f);
 /* A run whose teacher is behind a server: how it is asked. `dir` is the cache's, owned by the caller. */

@@ -24,18 +24,21 @@ static rt_status require_form(const rt_tokenizer *t, rt_err *err)
     if (t->chat_form) {
         return RT_OK;
     }
-    if (!t->chat_template) {
-        return rt_fail(err, RT_UNSUPPORTED, 0, "tokenizer has no chat template; name a form with --template");
-    }
     char hex[65];
     rt_digest_hex(rt_chat_hash(t), hex);
     rt_str known = {0};
     rt_chat_form_list(&known);
-    rt_status st = rt_fail(
-        err, RT_UNSUPPORTED, 0,
-        "chat template '%.40s...' (sha256 %.16s) is of none of the known forms; if it is one of these, name it with "
-        "--template (a recipe: collect.template): %s",
-        t->chat_template, hex, rt_str_cstr(&known));
+    const char *of = t->from ? t->from : "the tokenizer", *forms = rt_str_cstr(&known);
+    rt_status st =
+        !t->chat_template
+            ? rt_fail(err, RT_UNSUPPORTED, 0,
+                      "'%s' has no chat template; if it was trained on one of these forms, name it with --template (a "
+                      "recipe: collect.template): %s",
+                      of, forms)
+            : rt_fail(err, RT_UNSUPPORTED, 0,
+                      "'%s' has chat template '%.40s...' (sha256 %.16s), of none of the known forms; if it is one of "
+                      "these, name it with --template (a recipe: collect.template): %s",
+                      of, t->chat_template, hex, forms);
     rt_str_release(&known);
     return st;
 }

@@ -44,6 +44,7 @@ void rt_tokenizer_close(rt_tokenizer *t)
         rt_specials_release(&t->user_specials);
         rt_bpe_release(&t->bpe);
         rt_vocab_release(&t->vocab);
+        rt_free(t->from);
         rt_free(t->chat_template);
         rt_free(t->chat_system);
         rt_free(t);

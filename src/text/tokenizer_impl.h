@@ -25,8 +25,9 @@ struct rt_tokenizer {
     int32_t bos, eos, eot, eom, pad, unk; /* -1: none */
     int32_t byte_unk;                     /* stands for bytes without a token; -1: they are dropped */
     bool adds_bos;
-    bool adds_eos; /* the file asks for it; retort ends documents itself */
+    bool adds_eos;                      /* the file asks for it; retort ends documents itself */
     bool nfc;                           /* text is brought into normal form C first */
+    char *from;                         /* whose it is, for messages; NULL: nobody said */
     char *chat_template;                /* NULL: none */
     const rt_chat_form_info *chat_form; /* NULL: none, or not known */
     bool chat_form_named;               /* by the user, not by the template */

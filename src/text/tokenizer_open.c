@@ -110,7 +110,7 @@ static bool is_tokenizer_json(const char *path)
     return ends_with(path, ".json") && !ends_with(path, "config.json") && !ends_with(path, ".index.json");
 }
 
-rt_status rt_tokenizer_open(rt_tokenizer **out, const char *path, rt_err *err)
+static rt_status open_of(rt_tokenizer **out, const char *path, rt_err *err)
 {
     bool gguf = false;
     if (!rt_path_exists(path)) {
@@ -132,5 +132,21 @@ rt_status rt_tokenizer_open(rt_tokenizer **out, const char *path, rt_err *err)
     char *dir = rt_path_dir(path);
     st = dir ? open_in(out, dir, err) : rt_fail(err, RT_MEMORY, 0, "no memory to open '%s'", path);
     rt_free(dir);
+    return st;
+}
+
+rt_status rt_tokenizer_open(rt_tokenizer **out, const char *path, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_tokenizer *t = NULL;
+    RT_TRY(open_of(&t, path, err));
+    t->from = rt_strdup(path);
+    if (!t->from) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory to open '%s'", path);
+    }
+    *out = t;
+    t = NULL;
+out:
+    rt_tokenizer_close(t);
     return st;
 }

@@ -38,6 +38,12 @@ class Answers(ProgramTest):
         talk = self.write_lines("talk.jsonl", [{"messages": [{"role": "assistant", "content": "Because."}]}])
         self.refused(INPUT, "collect", self.model, "--targets", "text", "--prompts", talk, "-o", "out", says=("talk.jsonl:1", "1 to 64 turns"))
 
+    def test_options_of_writing_are_refused_where_the_teacher_reads(self):
+        for options in (("--answers", 4), ("--n-predict", 8), ("--top-p", 0.9), ("--prompts", self.write_lines("p.jsonl", [{"prompt": "Why?"}]))):
+            with self.subTest(options):
+                self.refused(USAGE, "collect", self.model, "--text", self.texts(), "-o", "out", *options, says="go with --targets text")
+        self.refused(USAGE, *self.command("out"), "--text", self.texts(), says=("--text", "answers --prompts alone"))
+
 
 class Conversations(ProgramTest):
     """A model without a chat template: the form of the turns is named by whoever knows it."""
@@ -54,7 +60,7 @@ class Conversations(ProgramTest):
 
     def test_collecting_takes_the_form_by_name(self):
         command = ["collect", self.model, "--text", self.talks, "--draws", 4, "-o", "cache"]
-        self.refused(INPUT, *command, says="chat template")
+        self.refused(INPUT, *command, says=(f"'{self.model}' has no chat template", "chatml"))
         self.refused(USAGE, *command, "--template", "vicuna", says=("vicuna", "chatml"))
         found = self.ok_json(*command, "--template", "chatml")
         self.assertEqual(found["positions"], 24 * len("The Rhine, at least.") + 24)  # and the token that ends the turn

@@ -50,6 +50,13 @@ class Eval(unittest.TestCase):
                                 for i in range(n)))
         return data
 
+    def test_rows_of_another_form_are_refused_with_what_can_be_done(self):
+        with tempfile.TemporaryDirectory() as d:
+            data = pathlib.Path(d) / "rows.jsonl"
+            data.write_text('{"sentence": "It rains."}\n')
+            self.refused("no row as task 'hellaswag' reads them; rows of another form are described in a .yaml file", TEACHER,
+                         "--task", "hellaswag", "--data", data, code=3)
+
     def test_refusals_without_the_answers(self):
         """A harmless prompt and one labelled as harmful: verdicts and hashes are told, answers are not."""
         with tempfile.TemporaryDirectory() as d:

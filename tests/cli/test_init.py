@@ -1,7 +1,7 @@
 """Students of every shape: planned, cut, fresh, cut again, and begun with in a recipe."""
 import json
 
-from program import USAGE, ProgramTest, main, whole_tokenizer
+from program import INPUT, USAGE, ProgramTest, main, whole_tokenizer
 
 
 class Init(ProgramTest):
@@ -72,6 +72,15 @@ class Init(ProgramTest):
             with self.subTest(options):
                 self.refused(USAGE, "init", "teacher", "-o", "none", *options, says=says)
 
+    def test_a_student_that_is_there_is_not_replaced_unasked(self):
+        cut = ("init", "teacher", "-o", "s", "--keep")
+        self.ok(*cut, "0,1")
+        before = (self.dir / "s/model.safetensors").read_bytes()
+        self.refused(USAGE, *cut, "0", says=("'s/model.safetensors' is there already", "--force"))
+        self.assertEqual((self.dir / "s/model.safetensors").read_bytes(), before)
+        self.ok(*cut, "0", "--force")
+        self.assertLess(len((self.dir / "s/model.safetensors").read_bytes()), len(before))
+
     def recipe(self, student):
         return self.write("shape.yaml", f"""
 teacher: {{model: teacher}}
@@ -99,6 +108,15 @@ audit: {{tokens: 400, twin: none}}
         self.assertEqual((self.shape()["init"], self.shape()["from"]), ("model", "first"))
         self.ok("run", self.recipe("init: random, layers: 1"))
         self.assertEqual(self.shape()["keep"], [0])
+
+    def test_a_text_that_is_not_there_is_named_by_its_key_before_anything_is_measured(self):
+        recipe = self.recipe("layers: 2")
+        (self.dir / "text.jsonl").unlink()
+        for more in ((), ("--dry-run",)):
+            r = self.run_program("run", recipe, *more)
+            self.assertEqual(r.returncode, INPUT)
+            self.assertIn("'data.text' names 'text.jsonl', which does not exist", r.stderr.decode())
+            self.assertNotIn("measuring", r.stderr.decode())
 
     def test_recipes_that_contradict_themselves_are_refused(self):
         for student, says in (("init: prune", "a width to cut"), ("init: model", "needs 'student.from'"),
