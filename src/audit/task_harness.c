@@ -78,7 +78,7 @@ static json_t *number_text(const json_t *number)
     return text;
 }
 
-/* [["log-likelihood", "is greedy"], ...], or the answer. */
+/* [["log-likelihood", "is greedy"], ...], or the answer, where it was kept. */
 static json_t *responses_json(const json_t *item)
 {
     const json_t *logprobs = json_object_get(item, "loglikelihoods"), *greedy = json_object_get(item, "is_greedy");
@@ -88,7 +88,9 @@ static json_t *responses_json(const json_t *item)
                                               json_is_true(json_array_get(greedy, i)) ? "True" : "False"));
     }
     if (logprobs == NULL) {
-        json_array_append(list, json_object_get(item, "answer"));
+        json_t *answer = json_object_get(item, "answer");
+        json_array_append_new(list,
+                              answer != NULL ? json_incref(answer) : json_string("[to a harmful prompt: not kept]"));
     }
     return list;
 }

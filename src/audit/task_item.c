@@ -132,6 +132,7 @@ static rt_status read_single(const rt_task_reader *r)
     }
     RT_TRY(t->chat ? keep_question(r, &context) : RT_OK);
     r->item->requests[0].context = context;
+    r->item->secret = rt_json_bool(r->row, "harmful", false);
     RT_TRY(keep_answer(r));
 out:
     return st;

@@ -54,6 +54,16 @@ static void set_refusal(json_t *line, const rt_task_question *q)
     set(line, "answer_sha256", json_string(q->answer_sha256));
 }
 
+/* How long it was and a hash, to tell two answers apart; what it was worth stands in the metrics. */
+static void set_secret(json_t *line, const rt_task_question *q)
+{
+    char hash[65];
+    rt_digest_hex(rt_sha256_of(q->answer.p, q->answer.n), hash);
+    set(line, "harmful", json_true());
+    set(line, "answer_sha256", json_string(q->judged != NULL ? q->answer_sha256 : hash));
+    set(line, "answer_bytes", json_integer(q->judged != NULL ? q->answer_bytes : (json_int_t)q->answer.n));
+}
+
 static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_outcome *o, const rt_task_pair *pairs,
                          const rt_task_metric *list, size_t n, const double *values)
 {
@@ -64,7 +74,9 @@ static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_o
     if (q->item.category != NULL) {
         set(line, "category", json_string(q->item.category));
     }
-    if (t->scoring == RT_SCORING_GENERATE) {
+    if (q->item.secret) {
+        set_secret(line, q);
+    } else if (t->scoring == RT_SCORING_GENERATE) {
         set(line, "answer", json_stringn(q->answer.p, q->answer.n));
     } else {
         set_requests(line, q, o, pairs);
@@ -99,7 +111,11 @@ rt_status rt_task_result_items(json_t **out, const rt_task *t, const rt_task_que
         const rt_task_question *q = &questions[i];
         const rt_outcome o = {logprobs + q->first, greedy + q->first, q->n, q->answer, q->refusal};
         double own[RT_TASK_METRICS] = {0};
-        RT_TRY(rt_score_item(own, t, &q->item, &o, err));
+        if (q->judged != NULL) {
+            memcpy(own, q->judged, sizeof own);
+        } else {
+            RT_TRY(rt_score_item(own, t, &q->item, &o, err));
+        }
         RT_TRY(rt_task_kin_look(&kin, t, &q->item, rt_score_pick(t, &q->item, &o, "acc"), own, err));
         if (values != NULL) {
             memcpy(values + i * RT_TASK_METRICS, own, sizeof own);

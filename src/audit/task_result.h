@@ -11,7 +11,10 @@ typedef struct rt_task_question {
     size_t first, n; /* pairs: requests, or windows of a rolling text */
     rt_slice answer; /* generated */
     rt_refusal refusal;
-    char answer_sha256[65]; /* of a refusal or what should have been one */
+    /* of an answer that is not kept: to a prompt of a task on refusal, or to a harmful row */
+    char answer_sha256[65];
+    int64_t answer_bytes;
+    const double *judged; /* [RT_TASK_METRICS] its values, where the answer itself is gone; NULL: it is here */
 } rt_task_question;
 
 /* Lines of the first n questions; values (may be NULL) gets RT_TASK_METRICS a question. Indices of pairs, logprobs and

@@ -40,6 +40,7 @@ static rt_status make_keys(run *r, rt_err *err)
         const rt_task_question *q = &r->rows.questions[i];
         s.n = fixed;
         rt_str_add(&s, &i, sizeof i);
+        rt_str_puts(&s, q->item.secret ? "secret" : "");
         for (size_t k = q->first; k < q->first + q->n; k++) {
             const rt_task_pair *p = &r->rows.pairs[k];
             rt_str_add(&s, &p->n_context, sizeof p->n_context);
@@ -56,33 +57,68 @@ out:
     return st;
 }
 
+static bool take_hash(rt_task_question *q, const json_t *line)
+{
+    const char *hash = rt_json_str(line, "answer_sha256", "");
+    const bool fits = strlen(hash) == sizeof q->answer_sha256 - 1;
+    if (fits) {
+        memcpy(q->answer_sha256, hash, sizeof q->answer_sha256);
+    }
+    return fits;
+}
+
 /* Of a refusal the answer itself is not kept. */
 static rt_status take_refusal(const run *r, size_t i, const json_t *line, rt_err *err)
 {
     rt_task_question *q = &r->rows.questions[i];
     const json_t *rules = json_object_get(line, "refused");
-    const char *hash = rt_json_str(line, "answer_sha256", "");
-    if (!json_is_object(rules) || strlen(hash) != sizeof q->answer_sha256 - 1) {
+    if (!json_is_object(rules) || !take_hash(q, line)) {
         return rt_fail(err, RT_INPUT, 0, "'%s' line %zu does not say whether the model refused", r->o->items, i + 1);
     }
     q->refusal =
         (rt_refusal){.prefix = rt_json_bool(rules, "prefix", false), .phrase = rt_json_bool(rules, "phrase", false)};
-    memcpy(q->answer_sha256, hash, sizeof q->answer_sha256);
     return RT_OK;
+}
+
+/* Nor that to a harmful row; its values are. */
+static rt_status take_judged(run *r, size_t i, const json_t *line, rt_err *err)
+{
+    rt_task_question *q = &r->rows.questions[i];
+    rt_task_metric list[RT_TASK_METRICS];
+    const size_t n = rt_score_metrics(r->rows.task, list);
+    double *values = rt_arena_alloc(&r->rows.arena, RT_TASK_METRICS * sizeof *values);
+    bool all = take_hash(q, line);
+    for (size_t k = 0; values != NULL && k < n; k++) {
+        const json_t *value = json_object_get(json_object_get(line, "metrics"), list[k].name);
+        all &= json_is_number(value) || json_is_null(value);
+        values[k] = json_is_number(value) ? json_number_value(value) : NAN;
+    }
+    q->judged = values;
+    q->answer_bytes = rt_json_i64(line, "answer_bytes", 0);
+    return values == NULL ? rt_fail(err, RT_MEMORY, 0, "no memory for an answer")
+           : all
+               ? RT_OK
+               : rt_fail(err, RT_INPUT, 0, "'%s' line %zu does not say what its answer was worth", r->o->items, i + 1);
+}
+
+static rt_status take_answer(run *r, size_t i, const json_t *line, rt_err *err)
+{
+    const json_t *answer = json_object_get(line, "answer");
+    rt_slice *own = &r->rows.questions[i].answer;
+    if (!json_is_string(answer)) {
+        return rt_fail(err, RT_INPUT, 0, "'%s' line %zu has no answer", r->o->items, i + 1);
+    }
+    *own = (rt_slice){rt_arena_strndup(&r->rows.arena, json_string_value(answer), json_string_length(answer)),
+                      json_string_length(answer)};
+    return own->p != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "no memory for an answer");
 }
 
 static rt_status take_line(run *r, size_t i, const json_t *line, rt_err *err)
 {
-    rt_task_question *q = &r->rows.questions[i];
-    const json_t *logprobs = json_object_get(line, "loglikelihoods"), *greedy = json_object_get(line, "is_greedy"),
-                 *answer = json_object_get(line, "answer");
+    const rt_task_question *q = &r->rows.questions[i];
+    const json_t *logprobs = json_object_get(line, "loglikelihoods"), *greedy = json_object_get(line, "is_greedy");
     if (r->rows.task->scoring == RT_SCORING_GENERATE) {
-        if (!json_is_string(answer)) {
-            return rt_fail(err, RT_INPUT, 0, "'%s' line %zu has no answer", r->o->items, i + 1);
-        }
-        q->answer = (rt_slice){rt_arena_strndup(&r->rows.arena, json_string_value(answer), json_string_length(answer)),
-                               json_string_length(answer)};
-        return q->answer.p != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "no memory for an answer");
+        return q->item.secret ? take_judged(r, i, line, err) : take_answer(r, i, line, err);
     }
     if (json_array_size(logprobs) != q->n || json_array_size(greedy) != q->n) {
         return rt_fail(err, RT_INPUT, 0, "'%s' line %zu does not have %zu log-likelihoods", r->o->items, i + 1, q->n);
@@ -151,6 +187,7 @@ static rt_status generate_chunk(run *r, size_t from, size_t to, rt_err *err)
                             to - from, &r->rows.arena, err));
     for (size_t i = from; i < to; i++) {
         r->rows.questions[i].answer = answers[i - from];
+        r->rows.questions[i].judged = NULL;
     }
 out:
     return st;

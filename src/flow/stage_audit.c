@@ -92,7 +92,7 @@ static rt_status write_samples(const rt_flow *f, const rt_model *m, const judged
     const size_t stride = f->audited.n_docs > WRITTEN ? f->audited.n_docs / WRITTEN : 1;
     for (size_t d = 0; d < f->audited.n_docs && n < WRITTEN; d += stride) {
         const rt_document *doc = &f->audited.docs[d];
-        if (doc->n > SAMPLE_PROMPT) {
+        if (doc->n > SAMPLE_PROMPT && !doc->harmful) {
             prompts[n++] = (rt_prompt){.ids = f->audited.ids.p + doc->first, .n = SAMPLE_PROMPT};
         }
     }

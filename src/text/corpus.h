@@ -13,6 +13,7 @@ typedef struct rt_document {
     const char *origin; /* the row's or file's stated origin/licence, NULL: not stated */
     uint64_t line;
     rt_digest text_hash; /* SHA-256 of the text before tokenising */
+    bool harmful;        /* the row says so: what a model says to it is nobody's example */
     const char *cluster; /* "title" or "book" field when there is one, else id: unit of clustered standard errors */
 } rt_document;
 

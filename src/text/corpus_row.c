@@ -205,6 +205,7 @@ static rt_status add_names(rt_corpus_builder *b, rt_document *d, const json_t *r
     } else {
         RT_TRY(rt_corpus_keep_str(b, json_string_value(id), &d->id, err));
     }
+    d->harmful = rt_json_bool(row, "harmful", false);
     RT_TRY(rt_corpus_keep_str(b, rt_json_str(row, "title", rt_json_str(row, "book", NULL)), &d->cluster, err));
     RT_TRY(rt_corpus_origin(b, row, &origin, err));
     d->origin = origin ? origin : d->origin;

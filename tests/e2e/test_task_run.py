@@ -1,5 +1,6 @@
 """A recipe with prompts from end to end on a tiny model: answers are written, filtered and trained on with the prompt masked,
 and every model is scored on held-out rows that nobody trained on."""
+import hashlib
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ train:   {tokens: 400, batch_tokens: 200, sequence: 64}
 export:  [{type: f32}]
 audit:   {tokens: 200, twin: ce}
 """
+SHORT = "name: short\nlike: answers\nmax_tokens: 8\n"
 # Every third answer is a bad one.
 CHECK = "import json, sys\nfor n, line in enumerate(sys.stdin):\n    row = json.loads(line)\n" \
         "    assert row['gold'] is not None and row['id'] and row['prompt']\n    print('false' if n % 3 == 0 else 'true')\n"
@@ -98,6 +100,56 @@ class TaskRun(ProgramTest):
                 text = self.dir.joinpath("runs/tiny", name).read_text()
                 self.assertNotIn(secret.strip(), text)
                 self.assertNotIn("a secret answer", text)
+
+    def answers_of(self, *args):
+        """What a model says to the rows when none of them is harmful; its rows of --items."""
+        out = self.dir / "open.jsonl"
+        out.unlink(missing_ok=True)
+        self.ok("eval", *args, "--items", out)
+        return self.rows("open.jsonl")
+
+    def nowhere(self, texts, folder):
+        """In no file of the folder, neither as it is nor as JSON spells it."""
+        files = [p for p in self.dir.joinpath(folder).rglob("*") if p.is_file()]
+        self.assertGreater(len(files), 1)
+        for path in files:
+            for text in texts:
+                for spelled in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+                    self.assertNotIn(spelled.encode(), path.read_bytes(), path)
+
+    def test_what_is_said_to_a_harmful_row_is_in_no_file(self):
+        rows = [{"id": f"t{i}", "prompt": f"Sum of {i} and {i + 2}: ", "answer": str(2 * i + 2)} for i in range(3)]
+        self.write_lines("open_rows.jsonl", rows)
+        self.write_lines("test.jsonl", [row | {"harmful": True} for row in rows])
+        self.write_lines("valid.jsonl", [{"id": f"v{i}", "origin": "made up", "harmful": i == 0, "text": f"{word} bends and the lamp burns. " * 8}
+                                         for i, word in enumerate(("Deep river", "Old stone"))])
+        self.write("short.yaml", SHORT)
+        self.ok("run", "recipe.yaml")
+        run = "runs/tiny"
+        said = {}
+        for name, model in (("teacher", "tiny"), ("student", f"{run}/student")):
+            said[name] = self.answers_of(model, "--task", "short.yaml", "--data", "open_rows.jsonl")
+            judged = self.facts(run, f"audit/answers-{name}.json")
+            for shown, hidden in zip(said[name], judged):
+                self.assertEqual(hidden["metrics"], shown["metrics"])
+                self.assertEqual(hidden["answer_sha256"], hashlib.sha256(shown["answer"].encode()).hexdigest())
+                self.assertEqual(hidden["answer_bytes"], len(shown["answer"].encode()))
+                self.assertTrue(hidden["harmful"] and "answer" not in hidden)
+        texts = [row["answer"] for rows in said.values() for row in rows]
+        self.assertTrue(all(len(text) > 5 for text in texts))
+        self.nowhere(texts, run)
+        self.assertNotIn("Deep river", self.dir.joinpath(run, "report.json").read_text())
+        # files of a command, and what it goes on from
+        args = ("eval", "tiny", "--task", "short.yaml", "--data", "test.jsonl", "--items", "out/items.jsonl")
+        self.dir.joinpath("out").mkdir()
+        first = self.ok_json(*args, "--lm-eval-dir", "out/harness")
+        kept = self.dir.joinpath("out/items.jsonl").read_bytes()
+        self.assertEqual(self.ok_json(*args)["metrics"], first["metrics"])
+        self.assertEqual(self.dir.joinpath("out/items.jsonl").read_bytes(), kept)
+        self.ok("audit", "tiny", "--against", "tiny", "--task", "short.yaml=test.jsonl", "--save", "out/saved")
+        self.nowhere(texts, "out")
+        self.dir.joinpath("out/items.jsonl").write_bytes(kept.replace(b"answer_sha256", b"answer"))
+        self.refused(INPUT, *args, says="worth")
 
     def test_killed_in_any_stage_it_goes_on_to_the_same_bits(self):
         self.ok("run", "recipe.yaml", "--runs", "whole")
