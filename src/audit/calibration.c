@@ -87,6 +87,7 @@ rt_status rt_calibration_of_items(rt_calibration *out, const json_t *items, rt_e
         }
     }
     RT_TRY(rt_calibration_of(out, confidence, right, n, n > 0 ? brier / (double)n : NAN, err));
+    RT_TRY(rt_temperature_fit(&out->temperature, items, err));
 out:
     rt_free(confidence);
     rt_free(right);
@@ -105,9 +106,10 @@ json_t *rt_calibration_json(const rt_calibration *c)
         json_array_append_new(bins, json_pack("{s:I, s:o, s:o}", "n", (json_int_t)b->weight, "confidence",
                                               rt_number_json(b->confidence), "accuracy", rt_number_json(b->accuracy)));
     }
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)c->n, "accuracy",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "n", (json_int_t)c->n, "accuracy",
                      rt_number_json(c->accuracy), "confidence", rt_number_json(c->confidence), "ece",
                      rt_number_json(c->ece), "adaptive_ece", rt_number_json(c->adaptive_ece), "brier",
                      rt_number_json(c->brier), "auroc", rt_number_json(c->auroc), "selective", selective,
-                     "risk_coverage", rt_number_json(c->risk_coverage), "bins", bins);
+                     "risk_coverage", rt_number_json(c->risk_coverage), "temperature",
+                     rt_temperature_json(&c->temperature), "bins", bins);
 }

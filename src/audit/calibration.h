@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "audit/temperature.h"
 #include "audit/weighted.h"
 
 typedef struct rt_calibration {
@@ -16,6 +17,7 @@ typedef struct rt_calibration {
     double auroc;                                 /* of the confidence, for being right; NAN when all or none are */
     double selective[3];                          /* accuracy among the surest 10 %, 50 %, 80 % */
     double risk_coverage;                         /* area under the curve: 0 is best */
+    rt_temperature temperature;                   /* of items with choices */
     rt_calibration_bin bins[RT_CALIBRATION_BINS]; /* of equal width, for a reliability diagram */
 } rt_calibration;
 extern const double rt_calibration_coverage[3];
@@ -29,7 +31,7 @@ RT_MUST_USE rt_status rt_calibration_of_items(rt_calibration *out, const json_t 
 /* What an item says: the pick's probability, whether it is right, Brier's score. false: it has no choices. */
 bool rt_calibration_item(const json_t *item, double *confidence, bool *right, double *brier);
 /* {n, accuracy, confidence, ece, adaptive_ece, brier, auroc, selective: [{coverage, accuracy}], risk_coverage,
- * bins: [{n, confidence, accuracy}]}; owned. */
+ * temperature: rt_temperature_json, bins: [{n, confidence, accuracy}]}; owned. */
 json_t *rt_calibration_json(const rt_calibration *c);
 
 #endif

@@ -6,6 +6,8 @@
 #include "report/figure.h"
 #include "report/report.h"
 
+enum { TASKS_SHOWN = 64 };
+
 static double number(const json_t *o, const char *key)
 {
     return rt_json_f64(o, key, NAN);
@@ -100,6 +102,36 @@ static void seen(rt_str *out, const json_t *s)
     }
 }
 
+/* One row a model and task that has choices. */
+static void calibration(rt_str *out, const json_t *facts)
+{
+    const char *task;
+    bool any = false;
+    for (size_t i = 0; i < TASKS_SHOWN && (task = rt_figure_task_name(facts, i)) != NULL; i++) {
+        for (rt_role r = 0; r < RT_ROLE_COUNT; r++) {
+            const json_t *c = json_object_get(rt_figure_task_entry(rt_role_model(facts, r), task), "calibration"),
+                         *t = json_object_get(c, "temperature");
+            if (!json_is_object(c)) {
+                continue;
+            }
+            rt_str_puts(out,
+                        any ? ""
+                            : "\n## Calibration by task\n\n| task | model | error | best temperature | error of the "
+                              "other half | at that temperature |\n|---|---|--:|--:|--:|--:|\n");
+            any = true;
+            rt_str_puts(out, "| ");
+            rt_md_escape(out, task);
+            rt_str_printf(out, " | %s | %.3f | ", rt_role_name(r), number(c, "ece"));
+            if (json_is_object(t)) {
+                rt_str_printf(out, "%.2f | %.3f | %.3f |\n", number(t, "value"), number(t, "ece_before"),
+                              number(t, "ece"));
+            } else {
+                rt_str_puts(out, "too few items | | |\n");
+            }
+        }
+    }
+}
+
 static void slices(rt_str *out, const json_t *list)
 {
     size_t i;
@@ -146,6 +178,7 @@ rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
     }
     trained_for(out, json_object_get(gap, "trained_for"));
     seen(out, json_object_get(gap, "seen"));
+    calibration(out, facts);
     slices(out, json_object_get(facts, "slices"));
     return out->failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the report") : RT_OK;
 }

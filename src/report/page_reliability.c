@@ -3,7 +3,7 @@
 
 #include "report/page.h"
 
-enum { HEIGHT = 240 };
+enum { HEIGHT = 240, TASK_ROWS = 32 };
 
 static size_t points(rt_line *line, const json_t *bins)
 {
@@ -39,6 +39,56 @@ static void errors(rt_str *out, const json_t *facts)
                 "equal width.</p>\n");
 }
 
+/* ---- tasks ---- */
+
+static void task_row(rt_str *out, const rt_column c[], const char *task, rt_role r, const json_t *calibration)
+{
+    const json_t *t = json_object_get(calibration, "temperature");
+    rt_page_row(out, task, rt_role_name(r));
+    rt_page_cell(out, &c[1], rt_num_share(rt_json_f64(calibration, "ece", NAN)).s);
+    if (json_is_object(t)) {
+        rt_page_cell(out, &c[2], rt_num_plain(rt_json_f64(t, "value", NAN)).s);
+        rt_page_cell(out, &c[3], rt_num_share(rt_json_f64(t, "ece_before", NAN)).s);
+        rt_page_cell(out, &c[4], rt_num_share(rt_json_f64(t, "ece", NAN)).s);
+    } else {
+        for (int k = 2; k < 5; k++) {
+            rt_page_cell(out, &c[k], "too few items");
+        }
+    }
+    rt_str_puts(out, "</tr>\n");
+}
+
+/* What one temperature repairs was a matter of scale. */
+static void by_task(rt_str *out, const json_t *facts)
+{
+    static const rt_column c[] = {{"Task", ""},
+                                  {"Error", "n"},
+                                  {"Best temperature", "n"},
+                                  {"Error, other half", "n"},
+                                  {"At that temperature", "n"}};
+    const char *task;
+    size_t rows = 0;
+    for (size_t i = 0; i < TASK_ROWS && (task = rt_figure_task_name(facts, i)) != NULL; i++) {
+        for (rt_role r = 0; r < RT_ROLE_COUNT && rows < TASK_ROWS; r++) {
+            const json_t *own = json_object_get(rt_figure_task_entry(rt_role_model(facts, r), task), "calibration");
+            if (!json_is_object(own)) {
+                continue;
+            }
+            if (rows++ == 0) {
+                rt_str_puts(out, "<h3>By task</h3>\n");
+                rt_page_table(out, c, sizeof c / sizeof *c);
+            }
+            task_row(out, c, task, r, own);
+        }
+    }
+    if (rows > 0) {
+        rt_page_table_end(out);
+        rt_str_puts(out,
+                    "<p class=\"note\">One temperature is fitted on a half of the items and tried on the other. Above "
+                    "1 the model is too sure. What it repairs was a matter of scale; what stays is not.</p>\n");
+    }
+}
+
 void rt_page_reliability(rt_str *out, const json_t *facts)
 {
     rt_line *lines = NULL;
@@ -65,5 +115,6 @@ void rt_page_reliability(rt_str *out, const json_t *facts)
         errors(out, facts);
     }
     rt_free(lines);
+    by_task(out, facts);
     rt_str_puts(out, "</section>\n");
 }

@@ -363,6 +363,31 @@ static void markdown_holds_verdicts_and_no_markup_of_texts(void **state)
     json_decref(facts);
 }
 
+static void calibration_of_tasks_stands_with_its_temperature(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_str out = {0}, page = {0};
+    json_t *facts = json_pack("{s:[{s:s, s:[{s:s, s:f, s:{s:f, s:{s:f, s:f, s:f}}}]}]}", "models", "id", "student",
+                              "tasks", "task", "quiz", "acc", 0.5, "calibration", "ece", 0.1234, "temperature", "value",
+                              2.5, "ece_before", 0.15, "ece", 0.05);
+    assert_ok(rt_report_markdown(&out, facts, &err));
+    assert_says(rt_str_cstr(&out), "| quiz | student | 0.123 | 2.50 | 0.150 | 0.050 |");
+    assert_ok(rt_report_html(&page, facts, &err));
+    assert_says(rt_str_cstr(&page), "Best temperature");
+    json_object_set_new(
+        json_object_get(
+            json_array_get(json_object_get(json_array_get(json_object_get(facts, "models"), 0), "tasks"), 0),
+            "calibration"),
+        "temperature", json_null());
+    rt_str_clear(&out);
+    assert_ok(rt_report_markdown(&out, facts, &err));
+    assert_says(rt_str_cstr(&out), "too few items");
+    rt_str_release(&out);
+    rt_str_release(&page);
+    json_decref(facts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +403,7 @@ int main(void)
         cmocka_unit_test(facts_that_are_no_object_are_refused),
         cmocka_unit_test(the_file_is_the_page_or_the_old_file),
         cmocka_unit_test(markdown_holds_verdicts_and_no_markup_of_texts),
+        cmocka_unit_test(calibration_of_tasks_stands_with_its_temperature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
