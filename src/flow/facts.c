@@ -204,6 +204,11 @@ static bool is_judged(const json_t *audit, const subject *s)
     return any;
 }
 
+static bool asks_for_truth(const char *task)
+{
+    return strncmp(task, "truthfulqa", 10) == 0 || strcmp(task, "misconceptions") == 0;
+}
+
 static json_t *not_measured(const rt_flow *f, const json_t *audit)
 {
     const json_t *exports = json_object_get(audit, "exports");
@@ -215,7 +220,7 @@ static json_t *not_measured(const rt_flow *f, const json_t *audit)
         }
     }
     for (size_t i = 0; i < f->recipe.n_tasks; i++) {
-        truthful |= strncmp(f->recipe.tasks[i], "truthfulqa", 10) == 0;
+        truthful |= asks_for_truth(f->recipe.tasks[i]);
     }
     if (!truthful) {
         json_array_append_new(n, json_string("truthfulness"));

@@ -121,6 +121,14 @@ static void original_rows_become_the_harness_s_texts(void **state)
         {"crows_pairs", "{\"sent_more\": \"A b.\", \"sent_less\": \"C d.\"}", "", "C d.", 2, 0, 4},
         {"truthfulqa_mc2", "{\"question\": \"Q\", \"mc2_choices\": [\"x\", \"y\"], \"mc2_labels\": [1, 0]}", NULL, " y",
          2, -1, 1},
+        {"misconceptions", "{\"statement\": \"Houseflies live a day.\", \"label\": 1}",
+         "Is the following statement true or false? Output T for true and F for false.\nQ: Houseflies live a day.\nA:",
+         " F", 2, 1, 1},
+        {"misconceptions",
+         "{\"context\": \"Is the following statement true or false? Output T for true and F for false.\\nQ: Houseflies "
+         "live a day.\\nA:\", \"choices\": [\"T\", \"F\"], \"gold\": 1}",
+         "Is the following statement true or false? Output T for true and F for false.\nQ: Houseflies live a day.\nA:",
+         " F", 2, 1, 1},
         {"piqa", "{\"context\": \"C [x]:\", \"choices\": [\"x\", \"y  z\"], \"gold\": 1}", "C [x]:", " y  z", 2, 1, 4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
