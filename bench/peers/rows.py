@@ -189,7 +189,7 @@ def growth_row(w):
     return Row("growth", "time a token of sequences of 4096 over 512", {
         "measured": measured, "FLOPs": lambda: {"growth": flops_a_token(4096) / flops_a_token(512)},
     }, [Line("time a token, T = 4096 over T = 512", ("measured", "growth"), ("FLOPs", "growth"), "<= 1")],
-        {}, seconds=60, rounds=2)
+        {}, seconds=200, rounds=5)
 
 
 def gemm_row(w, precision, goal):
