@@ -135,6 +135,14 @@ typedef struct rt_run_recipe {
 RT_MUST_USE rt_status rt_run_recipe_load(rt_run_recipe *r, const char *path, const char *const *sets, size_t n_sets,
                                          rt_err *err);
 void rt_run_recipe_release(rt_run_recipe *r);
+/* recipe_teacher.c: the block `teacher`, and what a server as teacher rules out of a recipe that is read otherwise. */
+extern const rt_field rt_recipe_teacher_fields[];
+RT_MUST_USE rt_status rt_recipe_read_teacher(rt_run_recipe *r, const json_t *teacher, const json_t *student,
+                                             rt_err *err);
+RT_MUST_USE rt_status rt_recipe_check_server(const rt_run_recipe *r, const char *path, rt_err *err);
+/* recipe_train.c: the block `train`, read after `collect`. */
+extern const rt_field rt_recipe_train_fields[];
+RT_MUST_USE rt_status rt_recipe_read_train(rt_run_recipe *r, const json_t *train, rt_err *err);
 /* recipe_student.c: the block `student`, read after `teacher`. */
 extern const rt_field rt_recipe_student_fields[];
 RT_MUST_USE rt_status rt_recipe_read_student(rt_run_recipe *r, const json_t *student, rt_err *err);
