@@ -12,6 +12,7 @@ typedef struct rt_paired_options {
     double chance;         /* value of guessing; NAN: the measure has none, and no retention */
     bool lower_is_better;  /* perplexity, calibration error */
     const int64_t *groups; /* [n] items of one number are not independent (one passage, one template); NULL: all are */
+    int64_t rests_on;      /* of a figure: groups that it rests on, those of the rarer kind for AUROC; 0: all */
     bool same_model;       /* both sides are of one model: what does not flip cannot */
     int resamples;         /* of the bootstrap; 0: 10,000 */
     uint64_t seed;
@@ -30,7 +31,7 @@ const char *rt_paired_verdict_name(rt_paired_verdict v);
 bool rt_paired_is_loss(rt_paired_verdict v); /* lost or worse */
 
 typedef struct rt_paired {
-    int64_t n, groups;
+    int64_t n, groups;       /* groups: those that the figure rests on */
     double teacher, student; /* means */
     double difference;       /* student - teacher */
     double stderr_;          /* of the difference, clustered by group; NAN with one group */

@@ -58,7 +58,7 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
     RT_TRY(RT_NEW(&r.weight, n, "weights of items", err));
     RT_TRY(RT_NEW(&difference, resamples, "resamples", err));
     RT_TRY(rt_paired_number_groups(r.number, &r.n_groups, o->groups, n, err));
-    out->groups = (int64_t)r.n_groups;
+    out->groups = o->rests_on > 0 ? o->rests_on : (int64_t)r.n_groups;
     for (size_t i = 0; i < resamples; i++) {
         draw(&r, o->seed, i);
         const double d = figure(student, r.weight) - figure(teacher, r.weight);
@@ -69,7 +69,7 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
     if (used == 0) {
         RT_FAIL_OUT(err, RT_NUMERIC, 0, "no resample of %zu groups of items has this figure", r.n_groups);
     }
-    out->stderr_ = r.n_groups > 1 ? spread(difference, used) : NAN;
+    out->stderr_ = out->groups > 1 ? spread(difference, used) : NAN;
     out->p = rt_paired_p(out, o);
     rt_paired_interval(out, difference, used);
     /* An end that is the figure itself, or no difference: resamples saw nothing move that way. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/gap_items.h"
+#include "audit/paired_parts.h"
 #include "audit/weighted.h"
 
 /* What is made of the values of the items. */
@@ -160,6 +161,36 @@ static rt_status compare_means(rt_paired *out, side *t, side *s, int64_t *groups
     return rt_paired_compare(out, t->value, s->value, kept, o, err);
 }
 
+/* Of what tells two kinds apart a hundred groups of one say no more than the few of the other do: groups of the rarer
+ * kind, of either model. */
+static rt_status groups_of_rarer(int64_t *out, const side *t, const side *s, const int64_t *groups, rt_err *err)
+{
+    rt_status st = RT_OK;
+    size_t *number = NULL, n_groups;
+    bool *has = NULL;
+    RT_TRY(RT_NEW(&number, t->n, "groups of items", err));
+    RT_TRY(RT_NEW(&has, 4 * t->n, "groups of items", err));
+    RT_TRY(rt_paired_number_groups(number, &n_groups, groups, t->n, err));
+    for (size_t k = 0; k < 2; k++) {
+        const side *own = k == 0 ? t : s;
+        for (size_t i = 0; i < t->n; i++) {
+            has[(2 * k + own->positive[i]) * t->n + number[i]] |= !isnan(own->value[i]);
+        }
+    }
+    *out = (int64_t)n_groups;
+    for (size_t kind = 0; kind < 4; kind++) {
+        int64_t of_kind = 0;
+        for (size_t g = 0; g < n_groups; g++) {
+            of_kind += has[kind * t->n + g];
+        }
+        *out = of_kind < *out ? of_kind : *out;
+    }
+out:
+    rt_free(number);
+    rt_free(has);
+    return st;
+}
+
 typedef void reader(side *s, const rt_task_result *r, const measure *m);
 
 static rt_status add_row(rt_family *f, const measure *m, reader *read, const rt_task_result *reference,
@@ -178,10 +209,15 @@ static rt_status add_row(rt_family *f, const measure *m, reader *read, const rt_
     read(&s, model, m);
     rt_order_by(t.order, t.value, n);
     rt_order_by(s.order, s.value, n);
+    int64_t rests_on = 0;
+    if (m->how == AUROC || m->how == SIDES) {
+        RT_TRY(groups_of_rarer(&rests_on, &t, &s, groups, err));
+    }
     const rt_paired_options o = {.margin = m->margin,
                                  .chance = NAN,
                                  .lower_is_better = m->lower_is_better,
                                  .groups = groups,
+                                 .rests_on = rests_on,
                                  .same_model = rt_gap_same_model(reference, model),
                                  .seed = seed};
     RT_TRY(m->how == MEAN ? compare_means(&paired, &t, &s, groups, &o, err)
@@ -236,8 +272,9 @@ rt_status rt_calibration_add(rt_family *f, const rt_task_result *reference, cons
     rt_status st = RT_OK;
     RT_TRY(rt_gap_check(f, reference, model, err));
     for (size_t i = 0; i < sizeof calibrations / sizeof calibrations[0]; i++) {
-        const bool all_right = calibrations[i].how == AUROC && !isfinite(reference->calibration.auroc);
-        if (reference->calibration.n == reference->n && !all_right) {
+        const bool of_one_kind = calibrations[i].how == AUROC &&
+                                 !(isfinite(reference->calibration.auroc) && isfinite(model->calibration.auroc));
+        if (reference->calibration.n == reference->n && !of_one_kind) {
             RT_TRY(add_row(f, &calibrations[i], read_confidence, reference, model, seed, err));
         }
     }

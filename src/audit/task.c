@@ -374,6 +374,16 @@ bool rt_task_takes(const rt_task *t, const json_t *row)
     return t->rows == RT_SPLIT_ALL || (json_is_string(id) && rt_hash_split_has(t->rows, json_string_value(id)));
 }
 
+bool rt_task_metric_needs_answers(const rt_task *t, const char *metric)
+{
+    static const char *const of_answers[] = {"refused", "over_refused", "rules_agree", "pair_same"};
+    bool needs = false;
+    for (size_t i = 0; i < sizeof of_answers / sizeof *of_answers; i++) {
+        needs |= strcmp(metric, of_answers[i]) == 0;
+    }
+    return needs && t->scoring == RT_SCORING_REFUSAL;
+}
+
 bool rt_task_has_metric(const rt_task *t, const char *metric)
 {
     rt_task_metric list[RT_TASK_METRICS];

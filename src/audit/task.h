@@ -24,6 +24,8 @@ bool rt_task_is_chat(const rt_task *t);
 bool rt_task_takes(const rt_task *t, const json_t *row);
 /* Does it report this metric, e.g. "acc"? */
 bool rt_task_has_metric(const rt_task *t, const char *metric);
+/* Is this metric of a task on refusal one of answers, which has no items where none is written? */
+bool rt_task_metric_needs_answers(const rt_task *t, const char *metric);
 /* Appends the built-in names, ", " between. */
 RT_MUST_USE rt_status rt_task_names(rt_str *out, rt_err *err);
 

@@ -45,7 +45,7 @@ static void look_at_choice(json_t *first, const rt_task *t, const rt_task_item *
 static void look_at_refusal(const json_t *first, const rt_task *t, double *values)
 {
     const double refused = values[place_of(t, "over_refused")], margin = values[place_of(t, "margin_auroc")];
-    set(values, t, "pair_same", refused == rt_json_f64(first, "refused", NAN));
+    set(values, t, "pair_same", isnan(refused) ? NAN : refused == rt_json_f64(first, "refused", NAN));
     set(values, t, "pair_gap", fabs(margin - rt_json_f64(first, "margin", NAN)));
 }
 

@@ -270,6 +270,7 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "exports", json_incref(json_object_get(audit, "exports")));
     set(facts, "samples", json_incref(json_object_get(audit, "samples")));
     set(facts, "gap", json_incref(json_object_get(audit, "gap")));
+    set(facts, "variety", json_incref(json_object_get(audit, "variety")));
     set(facts, "slices", json_incref(json_object_get(audit, "slices")));
     set(facts, "cost", cost_facts(f));
     set(facts, "machine",

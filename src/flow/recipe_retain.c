@@ -80,6 +80,12 @@ static rt_status read_watch(rt_watch_spec *w, const json_t *j, rt_err *err)
     if (!rt_task_has_metric(t, w->metric)) {
         RT_FAIL_OUT(err, RT_RECIPE, 0, "'retain.watch': task %s has no metric '%s'", w->task, w->metric);
     }
+    if (rt_task_metric_needs_answers(t, w->metric)) {
+        RT_FAIL_OUT(err, RT_RECIPE, 0,
+                    "'retain.watch': %s of %s is about answers, and none is written while training; take "
+                    "refused_by_margin, over_refused_by_margin, margin or margin_auroc",
+                    w->metric, w->task);
+    }
     if (isnan(w->min) && isnan(w->max)) {
         RT_FAIL_OUT(err, RT_RECIPE, 0, "'retain.watch': %s of %s has neither 'min' nor 'max'", w->metric, w->task);
     }

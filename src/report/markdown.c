@@ -176,6 +176,9 @@ rt_status rt_report_markdown(rt_str *out, const json_t *facts, rt_err *err)
             family(out, f);
         }
     }
+    if (json_is_object(json_object_get(facts, "variety"))) {
+        family(out, json_object_get(facts, "variety"));
+    }
     trained_for(out, json_object_get(gap, "trained_for"));
     seen(out, json_object_get(gap, "seen"));
     calibration(out, facts);

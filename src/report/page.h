@@ -49,6 +49,9 @@ void rt_page_cell_json(rt_str *out, const rt_column *c, const json_t *value, con
  * one that is `harmful` nothing but that. */
 void rt_page_sample(rt_str *out, const json_t *s);
 
+/* A family of verdicts as a table with its margin (page_gap.c). */
+void rt_page_family(rt_str *out, const json_t *family);
+
 /* Slices of held-out text, a part of the gap's section (page_slices.c). */
 void rt_page_slices(rt_str *out, const json_t *slices);
 

@@ -101,7 +101,7 @@ static void loss_chart(rt_str *out, const json_t *rows)
     }
 }
 
-static void family_table(rt_str *out, const json_t *family)
+void rt_page_family(rt_str *out, const json_t *family)
 {
     const char *reference = rt_json_str(family, "reference", "reference"),
                *model = rt_json_str(family, "model", "model");
@@ -247,7 +247,7 @@ void rt_page_gap(rt_str *out, const json_t *facts)
     json_array_foreach(families, i, family)
     {
         if (i < FAMILIES_SHOWN && json_array_size(json_object_get(family, "rows")) > 0) {
-            family_table(out, family);
+            rt_page_family(out, family);
         }
     }
     if (json_is_object(gap)) {

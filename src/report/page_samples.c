@@ -79,6 +79,7 @@ void rt_page_sample(rt_str *out, const json_t *s)
 /* Row by row as the models: does the student repeat itself more than its teacher? */
 static void variety(rt_str *out, const json_t *facts)
 {
+    const json_t *verdicts = json_object_get(facts, "variety");
     static const rt_column c[] = {{"Model", ""}, {"Tokens", "n"}, {"Pairs", "n"}, {"Triples", "n"}};
     enum { ORDERS = sizeof c / sizeof *c - 1 };
     bool any = false;
@@ -106,6 +107,9 @@ static void variety(rt_str *out, const json_t *facts)
         rt_str_puts(out,
                     "<p class=\"note\">Share of tokens, pairs and triples of tokens in a greedy continuation that are "
                     "different ones: 100 % repeats nothing.</p>\n");
+    }
+    if (json_array_size(json_object_get(verdicts, "rows")) > 0) {
+        rt_page_family(out, verdicts);
     }
 }
 

@@ -23,6 +23,7 @@
  *              fidelity: rt_fidelity_json, tasks: [rt_task_json],
  *              distinct: [{order, mean, stderr, n}] of greedy continuations}]
  *   gap        rt_gap_report; slices: what rt_heldout_measure_slices says of the student
+ *   variety    rt_family_json of distinct-n, the student beside the teacher
  *   samples    [{prompt, outputs: {teacher, student, twin, cut}}]; {harmful: true}: its texts are never shown
  *   cost       {seconds, cpu_seconds, peak_bytes, stages: [{name, seconds, cpu_seconds, peak_bytes}]}
  *   machine    {cpu, isa, threads, gemm, precision}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from program import INPUT, OK, ProgramTest, main, whole_tokenizer
+from program import INPUT, OK, USAGE, ProgramTest, main, whole_tokenizer
 
 FINDING = 10
 RECIPE = """
@@ -80,6 +80,10 @@ class Retain(ProgramTest):
         self.assertIn("below its bound 1e+03", message)
         self.run_recipe("retain.watch.0.min=1000", "retain.fail=keep", code=FINDING)
         self.assertNotIn("export/model.gguf", self.files("runs/safe"))
+
+    def test_a_metric_that_no_look_can_have_is_refused_before_training(self):
+        for metric in ("refused", "over_refused", "pair_same"):
+            self.assertIn("is about answers, and none is written", self.run_recipe(f"retain.watch.0.metric={metric}", code=USAGE))
 
     def test_what_is_measured_on_is_not_taught(self):
         for row in ({"id": "r3", "prompt": "Something else."}, {"id": "other", "prompt": "Do bad thing 3."}):

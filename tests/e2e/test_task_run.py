@@ -79,8 +79,11 @@ class TaskRun(ProgramTest):
         for model in self.facts(run, "audit/models.json")["models"]:
             self.assertEqual([d["order"] for d in model["distinct"]], [1, 2, 3][:len(model["distinct"])])
             self.assertTrue(all(0 < d["mean"] <= 1 and d["n"] == 1 for d in model["distinct"]))
+        variety = self.facts(run, "report.json")["variety"]
+        self.assertEqual([(row["name"], row["margin"], row["verdict"]) for row in variety["rows"]],
+                         [(f"distinct-{n}", 0.05, "open") for n in (1, 2, 3)][:len(variety["rows"])])
         page = self.dir.joinpath(run, "report.html").read_text()
-        for words in ("The task", "best constant answer", "Beside twin", "cut, not trained", "Left out because held out"):
+        for words in ("The task", "best constant answer", "Beside twin", "cut, not trained", "Left out because held out", "Variety of what is written"):
             self.assertIn(words, page)
         # the same from the command line
         again = self.ok_json("eval", f"{run}/student", "--task", "answers", "--data", f"{run}/answers/held_out.jsonl")

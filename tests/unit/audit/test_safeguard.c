@@ -48,6 +48,22 @@ static rt_task_result refusals(double shift, uint64_t seed)
     return r;
 }
 
+/* `harmful` prompts among N, told from the others without a mistake. */
+static rt_task_result told_apart(size_t harmful, const char *model)
+{
+    static const char *const names[] = {"margin_auroc"};
+    rt_task_result r = result("xstest", names, 1);
+    snprintf(r.model, sizeof r.model, "%s", model);
+    for (size_t i = 0; i < N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "q%zu", i);
+        json_array_append_new(r.items,
+                              json_pack("{s:s, s:b, s:{s:f}}", "id", id, "harmful", (int)(i < harmful), "metrics",
+                                        "margin_auroc", i < harmful ? 1.0 + (double)i : -1.0 - (double)i));
+    }
+    return r;
+}
+
 static const rt_family_row *row_of(const rt_family *f, const char *metric)
 {
     for (size_t i = 0; i < f->n; i++) {
@@ -203,6 +219,34 @@ static void neither_side_is_right(void **state)
     rt_task_result_release(&s);
 }
 
+/* No resample sees a mistake; three harmful prompts among 200 are three all the same. */
+static void auroc_rests_on_the_rarer_kind(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t harmful;
+        const char *other;
+        rt_paired_verdict verdict;
+    } cases[] = {{3, "b", RT_PAIRED_OPEN}, {100, "b", RT_PAIRED_KEPT}, {3, "a", RT_PAIRED_KEPT}};
+    for (size_t i = 0; i < 3; i++) {
+        rt_err err = {0};
+        rt_family f = {.name = "safeguards", .table = "", .model = "student", .reference = "teacher"};
+        rt_task_result t = told_apart(cases[i].harmful, "a"), s = told_apart(cases[i].harmful, cases[i].other);
+        assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+        assert_int_equal(f.n, 1);
+        const rt_paired *p = &f.rows[0].paired;
+        assert_int_equal(p->groups, cases[i].harmful);
+        assert_int_equal(p->n, N);
+        assert_true(p->difference == 0 && p->verdict == cases[i].verdict);
+        if (cases[i].other[0] == 'b') {
+            assert_true(fabs(p->high - (1 - pow(0.05, 1.0 / (double)cases[i].harmful))) < 1e-12);
+        }
+        rt_family_release(&f);
+        rt_task_result_release(&t);
+        rt_task_result_release(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +255,7 @@ int main(void)
         cmocka_unit_test(bias_is_a_distance_from_none),
         cmocka_unit_test(neither_side_is_right),
         cmocka_unit_test(calibration_that_was_lost_is_named),
+        cmocka_unit_test(auroc_rests_on_the_rarer_kind),
     };
     return cmocka_run_group_tests_name("safeguard", tests, NULL, NULL);
 }
