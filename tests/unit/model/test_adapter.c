@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/models.h"
 #include "rt_test.h"
+#include "small_model.h"
 
 enum { N_VOCAB = 97, N_ROWS = 300 }; /* more than the rows of one round of products */
 
@@ -19,25 +19,9 @@ static rt_err err;
 static rt_model *toy(const char *arch, const char *dir, const rt_model_options *o)
 {
     const rt_arch *a = rt_arch_by_gguf(arch);
-    rt_hparams hp = {.n_layer = 2,
-                     .d_model = 64,
-                     .d_ff = 96,
-                     .n_head = 4,
-                     .n_head_kv = 2,
-                     .head_dim = 16,
-                     .head_dim_v = 16,
-                     .n_vocab = N_VOCAB,
-                     .n_ctx = N_ROWS,
-                     .norm_eps = 1e-6,
-                     .attn_scale = 0.25,
-                     .embed_scale = a->embed_scaled ? 8 : 1,
-                     .tied = true,
-                     .n_rot = 16,
-                     .rope_theta = 1e4,
-                     .rope_theta_local = 1e4,
-                     .rope_factor = 1,
-                     .window = 16,
-                     .glu = RT_GLU_PLAIN(a->act)};
+    rt_hparams hp = small_hparams(a, 2, 64, 4);
+    hp.n_vocab = N_VOCAB;
+    hp.n_ctx = N_ROWS;
     char *path = rt_path_join(dir, "m.gguf");
     rt_model *zero = NULL, *m = NULL, *back = NULL;
     assert_ok(rt_model_new(&zero, a, &hp, &trainable, &err));

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "model/describe.h"
+#include "small_model.h"
 #include "unit/teacher/teacher_fixture.h"
 
 enum { N_VOCAB = 320, N_ROWS = 48 };
@@ -16,31 +17,16 @@ static rt_err err;
 /* A model of an architecture with random weights and gains that are not all the same. */
 static rt_model *toy_model(const char *arch, bool tied)
 {
-    rt_hparams hp = {.n_layer = 3,
-                     .d_model = 128,
-                     .d_ff = 160,
-                     .n_head = 6,
-                     .n_head_kv = 3,
-                     .head_dim = 16,
-                     .head_dim_v = 16,
-                     .n_vocab = N_VOCAB,
-                     .n_ctx = 64,
-                     .norm_eps = 1e-12, /* of no weight beside embeddings this small */
-                     .attn_scale = 0.25,
-                     .embed_scale = 1,
-                     .tied = tied,
-                     .n_rot = 16,
-                     .rope_theta = 1e4,
-                     .rope_theta_local = 1e4,
-                     .rope_factor = 1,
-                     .window = 8,
-                     .layer_sliding = {1, 0, 1}};
     rt_model *shape = NULL, *m = NULL;
     const rt_arch *a = rt_arch_by_gguf(arch);
-    hp.glu = RT_GLU_PLAIN(a->act);
-    hp.embed_scale = a->embed_scaled ? sqrt((double)hp.d_model) : 1.0;
-    if (a->sliding_period == 0) {
-        memset(hp.layer_sliding, 0, sizeof hp.layer_sliding);
+    rt_hparams hp = small_hparams(a, 3, 128, 6);
+    hp.n_vocab = N_VOCAB;
+    hp.n_ctx = 64;
+    hp.norm_eps = 1e-12; /* of no weight beside embeddings this small */
+    hp.tied = tied;
+    hp.window = 8;
+    if (a->sliding_period != 0) {
+        hp.layer_sliding[0] = hp.layer_sliding[2] = 1;
     }
     assert_ok(rt_model_new(&shape, a, &hp, &exact, &err));
     assert_ok(rt_model_random(&m, shape, &(rt_shape){0}, 7, &exact, &err));
