@@ -27,13 +27,14 @@ typedef struct retort_collect_options {
     const char *grant;          /* file with a written grant of the rights holder; NULL: none */
     int64_t memory; /* bytes the process may hold meanwhile, 0: what the machine has; larger teachers are read layer by
                        layer */
-    const char *chat_form; /* of conversations: "chatml", ...; NULL: the one the teacher's template says */
+    const char *chat_form;       /* of conversations: "chatml", ...; NULL: the one the teacher's template says */
+    int accept_degraded_teacher; /* go on where teacher_kl exceeds 0.05; recorded */
 } retort_collect_options;
 
 static inline retort_collect_options retort_collect_defaults(void)
 {
-    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50,   32,   1.0,  0, 0,   1,
-                                RETORT_PRECISION_AUTO,          0,        NULL, NULL, NULL, 0, NULL};
+    retort_collect_options o = {sizeof(retort_collect_options), "sample", 50,   32,   1.0,  0, 0,    1,
+                                RETORT_PRECISION_AUTO,          0,        NULL, NULL, NULL, 0, NULL, 0};
     return o;
 }
 
@@ -43,10 +44,14 @@ typedef struct retort_collect_result {
     int draws;                    /* a position; 0 unless sampled */
     double teacher_nll;           /* nats a position */
     double seconds, tokens_per_s; /* of this call */
+    /* the teacher as it speaks against the f32 path of its own file: KL in nats a position, NAN error: one text */
+    double teacher_kl, teacher_kl_stderr;
+    int64_t teacher_kl_positions; /* 0: not measured */
+    char teacher_unmeasured[160]; /* why not; "" when it was */
 } retort_collect_result;
 
 /* Teacher's answers about the documents of `texts` (.jsonl or .txt) into folder `cache`, with cache/ledger.jsonl.
- * `result` may be NULL. RT_LICENCE: the gate refuses; nothing was made. */
+ * `result` may be NULL. RT_LICENCE: the gate refuses; nothing was made. RT_FINDING: teacher_kl exceeds 0.05. */
 RT_API rt_status retort_collect(const char *teacher, const char *const *texts, size_t n_texts, const char *cache,
                                 const retort_collect_options *o, retort_collect_result *result, rt_err *err);
 

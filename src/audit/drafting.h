@@ -5,7 +5,6 @@
 
 #include <jansson.h>
 
-#include "audit/stat.h"
 #include "infer/speculate.h"
 #include "text/text.h"
 

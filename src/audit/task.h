@@ -6,7 +6,6 @@
 #include <jansson.h>
 
 #include "audit/calibration.h"
-#include "audit/stat.h"
 #include "model/models.h"
 #include "text/text.h"
 

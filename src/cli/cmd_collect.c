@@ -14,6 +14,7 @@ static const char *const about =
     "the head: every loss later, exactly). With --prompts and --targets text the teacher writes an answer\n"
     "to each prompt. The licence gate is asked first; every output enters CACHE/ledger.jsonl. The same\n"
     "command goes on where a killed one was. --verify computes random positions of a cache again.\n"
+    "A teacher that bf16 products take more than 0.05 nats from its f32 path is refused (exit code 10).\n"
     "\n"
     "TEACHER may be the address of an OpenAI-compatible server (llama-server, vLLM, SGLang), for `topk`\n"
     "and `text`; --model and --teacher-licence then say what is served there (docs/endpoint.md). Or --import\n"
@@ -24,13 +25,35 @@ static const char *const about =
 
 /* --- what is printed ---------------------------------------------------------------------------------------------- */
 
+static json_t *fidelity_json(const retort_collect_result *r)
+{
+    return r->teacher_kl_positions == 0
+               ? json_pack("{s:s}", "unmeasured", r->teacher_unmeasured)
+               : json_pack("{s:I, s:f, s:o}", "positions", (json_int_t)r->teacher_kl_positions, "kl", r->teacher_kl,
+                           "stderr", isfinite(r->teacher_kl_stderr) ? json_real(r->teacher_kl_stderr) : json_null());
+}
+
+static void print_fidelity(const retort_collect_result *r)
+{
+    if (r->teacher_kl_positions == 0) {
+        printf("teacher fidelity: not measured, %s\n", r->teacher_unmeasured);
+        return;
+    }
+    printf("teacher fidelity: %.2g nats", r->teacher_kl);
+    if (isfinite(r->teacher_kl_stderr)) {
+        printf(" +- %.1g", r->teacher_kl_stderr);
+    }
+    printf(" from the f32 path of its file, at %lld positions\n", (long long)r->teacher_kl_positions);
+}
+
 void rt_collect_print_cache(const rt_cli *c, const rt_collect_args *a, const retort_collect_result *r)
 {
     if (c->common.json) {
-        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f}", "cache", a->out, "targets",
+        json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:f, s:i, s:f, s:f, s:f, s:o}", "cache", a->out, "targets",
                               a->targets, "tokens", (json_int_t)r->tokens, "positions", (json_int_t)r->positions,
                               "bytes", (json_int_t)r->bytes, "bytes_per_token", r->bytes_per_token, "draws", r->draws,
-                              "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s);
+                              "teacher_nll", r->teacher_nll, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s,
+                              "teacher_fidelity", fidelity_json(r));
         rt_cli_print_json(j);
         json_decref(j);
         return;
@@ -40,6 +63,7 @@ void rt_collect_print_cache(const rt_cli *c, const rt_collect_args *a, const ret
         printf(" with %d draws", r->draws);
     }
     printf(", teacher perplexity %.2f\n", exp(r->teacher_nll));
+    print_fidelity(r);
 }
 
 void rt_collect_print_answers(const rt_cli *c, const rt_collect_args *a, const rt_answer_report *r,
@@ -109,6 +133,7 @@ static rt_status score(rt_cli *c, const rt_collect_args *a)
     o.reason = a->reason;
     o.grant = a->grant;
     o.chat_form = a->template;
+    o.accept_degraded_teacher = a->accept_degraded;
     const rt_status st = retort_collect(c->operands.v[0], a->text.v, a->text.n, a->out, &o, &r, &c->err);
     if (st == RT_OK) {
         rt_collect_print_cache(c, a, &r);
@@ -178,6 +203,10 @@ static rt_status check_args(const rt_collect_args *a, rt_err *err)
     if (text && a->text.n > 0) {
         return rt_fail(err, RT_USAGE, 0,
                        "--text are documents that the teacher reads: with --targets text it answers --prompts alone");
+    }
+    if (text && a->accept_degraded) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--accept-degraded-teacher is about distributions: it does not go with --targets text");
     }
     if (a->out == NULL || (text ? a->prompts.n : a->text.n) == 0) {
         return rt_fail(err, RT_USAGE, 0, "%s",
@@ -274,6 +303,8 @@ int rt_cmd_collect(int argc, char **argv)
          "accept the duties of this licence; recorded in CACHE/decisions.jsonl"},
         {"reason", 0, RT_OPT_STR, &a.reason, "TEXT", "why, where the licence's terms are unknown"},
         {"grant", 0, RT_OPT_STR, &a.grant, "FILE", "written grant of the rights holder"},
+        {"accept-degraded-teacher", 0, RT_OPT_FLAG, &a.accept_degraded, NULL,
+         "accept a teacher that bf16 takes beyond 0.05 nats from its f32 path; recorded"},
         {"model", 0, RT_OPT_STR, &a.model, "NAME", "server, import: the model that is served there, or made the file"},
         {"teacher-licence", 0, RT_OPT_STR, &a.licence, "ID",
          "server, import: that model's licence; declared, not observed"},

@@ -14,6 +14,7 @@ typedef struct rt_collect_args {
     int64_t tokens, sequence, draws, k, max_new, answers, positions;
     double temperature, top_p, min_p;
     int64_t top_k;
+    bool accept_degraded;
     /* of a server */
     const char *model, *licence, *base_model, *tokenizer, *key_env;
     int64_t parallel, attempts;

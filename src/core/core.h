@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/num.h"
 #include "core/rng.h"
+#include "core/stat.h"
 #include "core/str.h"
 #include "core/sys.h"
 #include "core/team.h"

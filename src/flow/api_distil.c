@@ -31,6 +31,7 @@ static rt_status collect_options(const retort_collect_options *o, rt_collect_opt
             out->k = o->k;
             out->temperature = o->temperature;
             out->seed = o->seed;
+            out->accept_degraded = o->accept_degraded_teacher != 0;
             out->hidden_dtype = o->hidden_f32 ? RT_F32 : RT_F16;
             return RT_OK;
         }
@@ -40,14 +41,19 @@ static rt_status collect_options(const retort_collect_options *o, rt_collect_opt
 
 retort_collect_result rt_api_collect_result(const rt_collect_report *r)
 {
-    return (retort_collect_result){.tokens = r->tokens,
-                                   .positions = r->targets,
-                                   .bytes = r->bytes,
-                                   .bytes_per_token = r->bytes_per_token,
-                                   .draws = r->draws,
-                                   .teacher_nll = r->teacher_nll,
-                                   .seconds = r->seconds,
-                                   .tokens_per_s = r->tokens_per_s};
+    retort_collect_result result = {.tokens = r->tokens,
+                                    .positions = r->targets,
+                                    .bytes = r->bytes,
+                                    .bytes_per_token = r->bytes_per_token,
+                                    .draws = r->draws,
+                                    .teacher_nll = r->teacher_nll,
+                                    .seconds = r->seconds,
+                                    .tokens_per_s = r->tokens_per_s,
+                                    .teacher_kl = r->fidelity.kl.mean,
+                                    .teacher_kl_stderr = r->fidelity.kl.stderr_,
+                                    .teacher_kl_positions = r->fidelity.kl.n};
+    snprintf(result.teacher_unmeasured, sizeof result.teacher_unmeasured, "%s", r->fidelity.unmeasured);
+    return result;
 }
 
 /* What a teacher needs to speak: leave, tokenizer, weights, and the texts packed. */

@@ -76,6 +76,7 @@ typedef struct rt_run_recipe {
     const char *teacher; /* weights that are here: the teacher's, or where a server has those, student.from */
     bool noncommercial;
     const char *grant;
+    bool accept_degraded;             /* a teacher that its products round too far */
     rt_endpoint_options server;       /* url NULL: the teacher is here */
     const char *licence, *base_model; /* declared of what the server serves */
     const char *tokenizer;            /* of what it serves; NULL: the student's */

@@ -43,6 +43,10 @@ const rt_field rt_recipe_teacher_fields[] = {
      .dflt = "false",
      .help = "judge the licence for non-commercial use"},
     {.key = "grant", .kind = RT_FIELD_STR, .help = "file with a written grant of the rights holder"},
+    {.key = "accept_degraded",
+     .kind = RT_FIELD_BOOL,
+     .dflt = "false",
+     .help = "go on though its bf16 products take it more than 0.05 nats from its f32 path (docs/cache.md)"},
     {0},
 };
 
@@ -85,6 +89,7 @@ static rt_status read_server(rt_run_recipe *r, const json_t *teacher, const json
 rt_status rt_recipe_read_teacher(rt_run_recipe *r, const json_t *teacher, const json_t *student, rt_err *err)
 {
     r->noncommercial = rt_json_bool(teacher, "noncommercial", false);
+    r->accept_degraded = rt_json_bool(teacher, "accept_degraded", false);
     r->grant = rt_json_str(teacher, "grant", NULL);
     return read_server(r, teacher, student, err);
 }

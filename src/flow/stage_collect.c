@@ -8,12 +8,12 @@
 
 static rt_status save_report(rt_flow *f, const rt_collect_report *r, rt_err *err)
 {
-    json_t *j = json_pack("{s:s, s:i, s:i, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "targets",
+    json_t *j = json_pack("{s:s, s:i, s:i, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o}", "targets",
                           rt_cache_kind_name(f->recipe.targets), "draws", f->recipe.draws, "k", f->recipe.k,
                           "temperature", f->recipe.temperature, "tokens", (json_int_t)r->tokens, "positions",
                           (json_int_t)r->targets, "sequences", (json_int_t)r->sequences, "bytes", (json_int_t)r->bytes,
                           "bytes_per_token", r->bytes_per_token, "seconds", r->seconds, "tokens_per_s", r->tokens_per_s,
-                          "teacher_nll", r->teacher_nll);
+                          "teacher_nll", r->teacher_nll, "teacher_fidelity", rt_teacher_fidelity_json(&r->fidelity));
     if (j == NULL) {
         return rt_fail(err, RT_NUMERIC, 0, "the teacher's mean log-likelihood is not finite");
     }
@@ -90,6 +90,7 @@ rt_collect_options rt_flow_collect_options(const rt_flow *f)
     o.temperature = f->recipe.temperature;
     o.seed = f->recipe.seed;
     o.hidden_dtype = f->recipe.hidden_dtype;
+    o.accept_degraded = f->recipe.accept_degraded;
     o.accepted_seconds = rt_flow_accepted_seconds(f);
     return o;
 }
@@ -127,12 +128,15 @@ rt_status rt_stage_collect(rt_flow *f, rt_err *err)
     RT_TRY(note_ledger(f, ledger, err));
     RT_TRY(rt_manifest_add_output(&f->manifest, "collect", "cache/cache.json", err));
     RT_TRY(save_report(f, &report, err));
-    char draws[32] = "";
+    char draws[32] = "", fidelity[64] = "";
     if (report.draws > 0) {
         snprintf(draws, sizeof draws, " with %d draws", report.draws);
     }
-    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token%s, teacher perplexity %.1f", (long long)report.tokens,
-           report.bytes_per_token, draws, exp(report.teacher_nll));
+    if (report.fidelity.kl.n > 0) {
+        snprintf(fidelity, sizeof fidelity, ", %.2g nats from its f32 path", report.fidelity.kl.mean);
+    }
+    rt_log(RT_LOG_INFO, "collect: %lld tokens, %.1f bytes a token%s, teacher perplexity %.1f%s",
+           (long long)report.tokens, report.bytes_per_token, draws, exp(report.teacher_nll), fidelity);
 out:
     rt_free(dir);
     rt_free(ledger);

@@ -75,6 +75,7 @@ typedef struct rt_model_options {
     bool trainable;
     int64_t memory; /* ceiling: bytes the process may hold with this model and passes through it; 0: what the machine
                        has. Larger models, if not trainable, are streamed, reading the file once a batch */
+    bool by_layer;  /* streamed although the whole would fit */
     int64_t span;   /* longest sequence that will be run, to be counted under the ceiling; 0: RT_SPAN */
 } rt_model_options;
 

@@ -64,6 +64,7 @@ static void stage_chart(rt_str *out, const json_t *cost)
 static void collected(rt_str *out, const json_t *collect)
 {
     const char *targets = rt_json_str(collect, "targets", "");
+    const json_t *fidelity = at(collect, "teacher_fidelity");
     rt_str_puts(out, "<div><h3>Teacher's outputs</h3>\n<dl class=\"facts\">\n");
     rt_page_pair_json(out, "Targets", collect, "targets");
     if (strcmp(targets, "topk") != 0) {
@@ -79,6 +80,8 @@ static void collected(rt_str *out, const json_t *collect)
     rt_page_pair_num(out, "Bytes a token", collect, "bytes_per_token", rt_num_plain);
     rt_page_pair_num(out, "Tokens a second", collect, "tokens_per_s", rt_num_plain);
     rt_page_pair_num(out, "Teacher's cross-entropy, nats a token", collect, "teacher_nll", rt_num_plain);
+    rt_page_pair_num(out, "Teacher's KL to its f32 path, nats a token", fidelity, "kl", rt_num_plain);
+    rt_page_pair_json(out, "KL to its f32 path not measured", fidelity, "unmeasured");
     rt_str_puts(out, "</dl></div>\n");
 }
 

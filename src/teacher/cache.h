@@ -51,6 +51,8 @@ typedef struct rt_cache_row {
 /* `rows`: one a token of the sequence; those with mask 0 are not looked at. */
 RT_MUST_USE rt_status rt_cache_append(rt_cache_writer *w, const rt_packed *p, int64_t sequence,
                                       const rt_cache_row *rows, rt_err *err);
+/* For the index: the teacher's fidelity as JSON (fidelity.h). Shares it. */
+void rt_cache_keep_fidelity(rt_cache_writer *w, json_t *fidelity);
 /* Index file; frees w in every case. */
 RT_MUST_USE rt_status rt_cache_finish(rt_cache_writer *w, rt_err *err);
 void rt_cache_abandon(rt_cache_writer *w); /* frees, complete shards stay */

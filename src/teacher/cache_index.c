@@ -84,8 +84,8 @@ static json_t *shard_json(const rt_shard_head *s)
     return o;
 }
 
-rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const rt_shard_head *shards, int64_t n_shards,
-                              rt_err *err)
+rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const json_t *fidelity,
+                              const rt_shard_head *shards, int64_t n_shards, rt_err *err)
 {
     rt_status st = RT_OK;
     uint64_t *checksums = NULL;
@@ -108,8 +108,11 @@ rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const r
     json_object_set_new(root, "bytes", json_integer(bytes));
     json_object_set_new(root, "bytes_per_token", json_real((double)bytes / (double)h->n_tokens));
     json_object_set_new(root, "header", header_json(h));
+    if (fidelity) {
+        json_object_set(root, "teacher_fidelity", (json_t *)fidelity);
+    }
     json_object_set(root, "shards", list);
-    if (json_array_size(list) != (size_t)n_shards || json_object_size(root) != 7) {
+    if (json_array_size(list) != (size_t)n_shards || json_object_size(root) != (fidelity ? 8 : 7)) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the index of a cache");
     }
     RT_TRY(rt_json_save(root, path, err));

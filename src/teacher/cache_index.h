@@ -17,8 +17,9 @@ void rt_cache_index_release(rt_cache_index *x);
 
 /* Over the fields about the cache and the checksums of all shards. */
 rt_digest rt_cache_index_hash(const rt_cache_header *h, int version, const uint64_t *checksums, int64_t n_shards);
-RT_MUST_USE rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const rt_shard_head *shards,
-                                          int64_t n_shards, rt_err *err);
+/* `fidelity` of the teacher, NULL: not said. */
+RT_MUST_USE rt_status rt_cache_index_save(const char *dir, const rt_cache_header *h, const json_t *fidelity,
+                                          const rt_shard_head *shards, int64_t n_shards, rt_err *err);
 /* RT_NOT_FOUND: the cache was never finished. */
 RT_MUST_USE rt_status rt_cache_index_load(rt_cache_index *x, const char *dir, rt_err *err);
 

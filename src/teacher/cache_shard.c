@@ -47,6 +47,13 @@ void rt_shard_head_from(rt_shard_head *d, const rt_cache_header *h)
     d->compute = (uint32_t)h->compute;
 }
 
+rt_digest rt_cache_header_hash(const rt_cache_header *h)
+{
+    rt_shard_head head;
+    rt_shard_head_from(&head, h);
+    return rt_sha256_of(&head, sizeof head);
+}
+
 void rt_shard_head_to(rt_cache_header *h, const rt_shard_head *d)
 {
     memset(h, 0, sizeof *h);

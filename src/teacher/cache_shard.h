@@ -59,6 +59,8 @@ void rt_shard_file_name(int64_t shard, char file[16]);
 /* Fields about the cache; the rest is zero. */
 void rt_shard_head_from(rt_shard_head *d, const rt_cache_header *h);
 void rt_shard_head_to(rt_cache_header *h, const rt_shard_head *d);
+/* SHA-256 of the fields about the cache. */
+rt_digest rt_cache_header_hash(const rt_cache_header *h);
 /* Name of the first field about the cache in which the two differ, NULL: none. */
 const char *rt_shard_head_difference(const rt_shard_head *a, const rt_shard_head *b);
 /* Limits every header must keep. */

@@ -17,6 +17,7 @@ typedef struct pending_sequence {
 struct rt_cache_writer {
     rt_cache_header header;
     char *dir;
+    json_t *fidelity;      /* of the teacher; NULL: not said */
     int64_t next;          /* sequence */
     rt_shard_head *shards; /* [n_shards] heads of those on disk */
     int64_t n_shards;
@@ -453,6 +454,12 @@ int64_t rt_cache_next_sequence(const rt_cache_writer *w)
     return w->next;
 }
 
+void rt_cache_keep_fidelity(rt_cache_writer *w, json_t *fidelity)
+{
+    json_decref(w->fidelity);
+    w->fidelity = json_incref(fidelity);
+}
+
 rt_status rt_cache_finish(rt_cache_writer *w, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -470,7 +477,7 @@ rt_status rt_cache_finish(rt_cache_writer *w, rt_err *err)
                     w->dir, (long long)n_tokens, (long long)n_targets, (long long)w->header.n_tokens,
                     (long long)w->header.n_targets);
     }
-    RT_TRY(rt_cache_index_save(w->dir, &w->header, w->shards, w->n_shards, err));
+    RT_TRY(rt_cache_index_save(w->dir, &w->header, w->fidelity, w->shards, w->n_shards, err));
 out:
     rt_cache_abandon(w);
     return st;
@@ -487,6 +494,7 @@ void rt_cache_abandon(rt_cache_writer *w)
         rt_str_release(all[i]);
     }
     rt_encoder_free(w->encoder);
+    json_decref(w->fidelity);
     rt_free(w->shards);
     rt_free(w->dir);
     rt_free(w);

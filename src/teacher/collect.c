@@ -268,24 +268,17 @@ static rt_status open_teacher(work *w, rt_err *err)
     RT_TRY(rt_answers_fit(&o, w->job->teacher, 2 * h->sequences_per_shard * h->sequence * bytes_per_target(h), err));
     w->batch_tokens = o.max_tokens;
     RT_TRY(forecast(w, err));
+    RT_TRY(rt_teacher_fidelity_take(&w->report->fidelity, w->job->teacher, w->job->packed, w->job->dir, h, err));
+    rt_crash_point("collect.fidelity");
+    RT_TRY(rt_teacher_fidelity_judge(&w->report->fidelity, h->teacher_name, w->job->options.accept_degraded, err));
     RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
 out:
     return st;
 }
 
-static rt_status prepare(work *w, rt_err *err)
+static rt_status open_speaker(work *w, rt_err *err)
 {
     rt_status st = RT_OK;
-    RT_TRY(rt_cache_create(&w->writer, w->job->dir, &w->header, w->job->permit, err));
-    RT_TRY(rt_collect_record_open(&w->record, w->job, &w->header, err));
-    int64_t done = rt_cache_next_sequence(w->writer);
-    /* shards may have outlived their ledger's loss: what is on disk must be accounted for before more is added */
-    for (int64_t i = 0; i * w->header.sequences_per_shard < done; i++) {
-        RT_TRY(rt_collect_record_shard(&w->record, i, err));
-    }
-    if (done == w->header.n_sequences) {
-        return RT_OK;
-    }
     RT_TRY(check_disk(w, err));
     w->batch_tokens = batch_tokens(w->job);
     if (w->job->teacher) {
@@ -293,6 +286,30 @@ static rt_status prepare(work *w, rt_err *err)
     }
     RT_TRY(rt_gather_init(&w->g, w->batch_tokens, err));
     RT_TRY(RT_NEW(&w->rows, (size_t)w->job->packed->sequence, "rows of a sequence", err));
+out:
+    return st;
+}
+
+static rt_status prepare(work *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_teacher_fidelity *f = &w->report->fidelity;
+    RT_TRY(rt_cache_create(&w->writer, w->job->dir, &w->header, w->job->permit, err));
+    const int64_t done = rt_cache_next_sequence(w->writer);
+    if (w->job->remote) {
+        *f = rt_teacher_fidelity_none(w->job->remote->whole ? "the logits come from a file" : "the teacher is served");
+    } else if (done == w->header.n_sequences) {
+        RT_TRY(rt_teacher_fidelity_kept(f, w->job->dir, &w->header, err));
+    }
+    if (done < w->header.n_sequences) {
+        RT_TRY(open_speaker(w, err));
+    }
+    RT_TRY(rt_collect_record_open(&w->record, w->job, &w->header, f, err));
+    /* shards may have outlived their ledger's loss: what is on disk must be accounted for before more is added */
+    for (int64_t i = 0; i * w->header.sequences_per_shard < done; i++) {
+        RT_TRY(rt_collect_record_shard(&w->record, i, err));
+    }
+    rt_cache_keep_fidelity(w->writer, w->record.fidelity);
 out:
     return st;
 }

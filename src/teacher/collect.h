@@ -6,6 +6,7 @@
 
 #include "model/models.h"
 #include "record/ledger.h"
+#include "teacher/fidelity.h"
 #include "teacher/remote.h"
 
 typedef struct rt_collect_options {
@@ -19,6 +20,7 @@ typedef struct rt_collect_options {
     int64_t sequences_per_shard; /* 0: about 32 thousand tokens, 4 thousand of a remote teacher, or 8 MiB of hidden
                                     states. At most one shard's work is lost */
     double accepted_seconds;     /* a teacher that would take longer is refused (RT_USAGE); 0: none is */
+    bool accept_degraded;        /* a teacher beyond RT_TEACHER_KL_BOUND is not refused; the ledger has the decision */
 } rt_collect_options;
 rt_collect_options rt_collect_default(void); /* 50 draws at T = 1; k 32; f16; 2048 tokens */
 
@@ -46,9 +48,11 @@ typedef struct rt_collect_report {
     double seconds;      /* of this call */
     double tokens_per_s; /* of this call; 0 when everything was there */
     rt_digest hash;
+    rt_teacher_fidelity fidelity; /* also where it was refused for it */
 } rt_collect_report;
 
-/* Collects, or goes on where an earlier call was stopped; a complete cache is left as it is. RT_CANCELLED after an
+/* Collects, or goes on where an earlier call was stopped; a complete cache is left as it is. RT_FINDING: the teacher as
+ * it speaks is too far from its own f32 path (fidelity.h). RT_CANCELLED after an
  * interrupt: what is complete is kept. A document enters the ledger as the salted hash of its text's SHA-256
  * (rt_document.text_hash), once a shard that holds positions of it; the ledger's `cache` is "<name>/<file>#<cache>". */
 RT_MUST_USE rt_status rt_collect(const rt_collect_job *job, rt_collect_report *report, rt_err *err);

@@ -42,24 +42,25 @@ static rt_status read_known(rt_collect_record *r, rt_err *err)
 
 static void make_tag(rt_collect_record *r)
 {
-    rt_shard_head head;
     char hex[65];
-    rt_shard_head_from(&head, r->header);
-    rt_digest_hex(rt_sha256_of(&head, sizeof head), hex);
+    rt_digest_hex(rt_cache_header_hash(r->header), hex);
     memcpy(r->tag, hex, sizeof r->tag - 1);
 }
 
-rt_status rt_collect_record_open(rt_collect_record *r, const rt_collect_job *job, const rt_cache_header *h, rt_err *err)
+rt_status rt_collect_record_open(rt_collect_record *r, const rt_collect_job *job, const rt_cache_header *h,
+                                 const rt_teacher_fidelity *fidelity, rt_err *err)
 {
     rt_status st = RT_OK;
     json_t *settings = settings_json(h);
     if (settings && job->remote) {
         json_object_set(settings, "endpoint", (json_t *)job->remote->identity);
     }
+    r->fidelity = rt_teacher_fidelity_json(fidelity);
+    r->degraded = rt_teacher_fidelity_exceeds(fidelity);
     r->job = job;
     r->header = h;
     r->name = rt_strdup(job->name ? job->name : rt_path_base(job->dir));
-    if (!settings || !r->name) {
+    if (!settings || !r->name || json_object_set(settings, "teacher_fidelity", r->fidelity) != 0) {
         RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the ledger's settings");
     }
     make_tag(r);
@@ -115,6 +116,16 @@ static rt_status add_document(rt_collect_record *r, int32_t doc, const char *cac
                                 err);
 }
 
+/* Before the first outputs of the cache, so that it is there once. */
+static rt_status add_acceptance(rt_collect_record *r, rt_err *err)
+{
+    json_t *said = json_pack("{s:O}", "degraded_teacher_accepted", r->fidelity);
+    const rt_status st =
+        said ? rt_ledger_add_decision(r->ledger, said, err) : rt_fail(err, RT_MEMORY, 0, "no memory for a decision");
+    json_decref(said);
+    return st;
+}
+
 rt_status rt_collect_record_shard(rt_collect_record *r, int64_t shard, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -123,6 +134,9 @@ rt_status rt_collect_record_shard(rt_collect_record *r, int64_t shard, rt_err *e
     snprintf(cache, sizeof cache, "%s/%s#%s", r->name, file, r->tag);
     int64_t known = rt_json_i64(r->known, cache, 0);
     size_t n = find_documents(r, shard);
+    if (r->degraded && shard == 0 && known == 0) {
+        RT_TRY(add_acceptance(r, err));
+    }
     for (size_t i = 0; i < n; i++) {
         int64_t positions = r->positions[r->docs[i]];
         if (known >= positions) {
@@ -154,6 +168,7 @@ void rt_collect_record_close(rt_collect_record *r)
 {
     rt_ledger_close(r->ledger);
     json_decref(r->known);
+    json_decref(r->fidelity);
     rt_free(r->name);
     rt_free(r->positions);
     rt_free(r->docs);

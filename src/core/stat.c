@@ -1,5 +1,5 @@
 /* stat.c - means and their standard errors (stat.h). */
-#include "audit/stat.h"
+#include "core/stat.h"
 
 #include <math.h>
 

@@ -1,8 +1,9 @@
 /* stat.h - means with standard errors that know of clusters (documents of one title, questions on one passage). */
-#ifndef RT_AUDIT_STAT_H
-#define RT_AUDIT_STAT_H
+#ifndef RT_CORE_STAT_H
+#define RT_CORE_STAT_H
 
-#include "core/core.h"
+#include <stddef.h>
+#include <stdint.h>
 
 #define RT_Z95 1.959963984540054 /* half-width of a 95 % interval in standard errors */
 
