@@ -34,9 +34,9 @@ const rt_kernels *rt_kernels_for(rt_isa isa)
 /* The larger of what attn_body.h and attn_pair_body.h lay out. */
 size_t rt_attn_scratch_floats(int64_t n_kv, int width)
 {
-    enum { KEYS = 256, ALIGN = 32 };
+    enum { ROWS = RT_ATTN_PAIR_ROWS, KEYS = RT_ATTN_PAIR_KEYS, ALIGN = 32 };
     const size_t keys = ((size_t)n_kv + ALIGN - 1) / ALIGN * ALIGN, d = ((size_t)width + ALIGN - 1) / ALIGN * ALIGN;
     const size_t plain = ((size_t)n_kv + (size_t)width) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
-    const size_t pairs = keys * d * 2 + d * RT_ATTN_ROWS * 3 + (size_t)KEYS * RT_ATTN_ROWS * 4;
+    const size_t pairs = keys * d / 2 * 3 + 3 * d * ROWS + (size_t)KEYS * ROWS * 4;
     return plain > pairs ? plain : pairs;
 }

@@ -45,17 +45,21 @@ static void turn(float *to, const float *from, int64_t ld, int64_t rows, int64_t
     }
 }
 
-/* -infinity where the query does not see the key: only rows near the diagonal and the window's edge have such lanes. */
-static void hide(const attn_block *b, int64_t window)
+/* Of scores [nk][width], -infinity where the query does not see the key: query i sees key j when j - offset <= i, and
+ * before it stands a window's width further. Only rows near the diagonal and the window's edge have such lanes. */
+static void hide(float *s, int width, int64_t nk, int64_t offset, int64_t window)
 {
-    for (int64_t j = 0; j < b->nk; j++) {
-        int64_t first = j - b->offset; /* queries before it stand before the key */
-        int64_t end = window > 0 ? first + window : ROWS;
-        for (int64_t i = 0; i < first && i < ROWS; i++) {
-            b->s[j * ROWS + i] = -__builtin_inff();
+    const vi numbers = vi_lane_numbers(), low = (vi)vf_set(-__builtin_inff());
+    for (int64_t j = 0; j < nk; j++) {
+        const int64_t first = j - offset, end = window > 0 ? first + window : width;
+        if (first <= 0 && end >= width) {
+            continue;
         }
-        for (int64_t i = end > 0 ? end : 0; i < ROWS; i++) {
-            b->s[j * ROWS + i] = -__builtin_inff();
+        const int from = (int)(first < width ? first : width), to = (int)(end < 0 ? 0 : end < width ? end : width);
+        for (int i = 0; i < width; i += RT_W) {
+            float *at = s + j * width + i;
+            const vi lane = numbers + i, hidden = (lane < from) | (lane >= to);
+            vf_store(at, (vf)(((vi)vf_load(at, RT_W) & ~hidden) | (low & hidden)), RT_W);
         }
     }
 }
@@ -64,7 +68,7 @@ static void hide(const attn_block *b, int64_t window)
 static void scores(const rt_attn *a, const attn_block *b)
 {
     micro_gemm(b->nk, ROWS, a->head_dim, b->s, ROWS, a->k + b->k0 * a->ldk, a->ldk, 1, b->qt, ROWS, false);
-    hide(b, a->window);
+    hide(b->s, ROWS, b->nk, b->offset, a->window);
 }
 
 /* S^T becomes exp(scale S - max), and `sum` and `top` per query. A query without keys cannot be: it sees itself. */

@@ -1,6 +1,6 @@
 /* pair_body.h - products of bf16 operands with f32 sums: C[m,n] (+)= A[m,k] B[k,n]. Both factors are read in pairs of
  * neighbours along k, one pair a 32-bit word with the earlier value in the low half, so one instruction takes two steps
- * of the sum (vdpbf16ps) or thirty-two (tiles, amx). A's rows are pairs along k; B is [k/2][n], its rows vectors.
+ * of the sum (vdpbf16ps). A's pairs are broadcast and so may have any strides; B is [k/2][n], its rows vectors.
  * Each element of C is one chain in the order of k, whatever the blocking. */
 
 typedef uint32_t pair;
@@ -48,8 +48,8 @@ VEC pair_rows vf_round_pairs(vf a, vf b)
 #endif
 }
 
-VEC void pair_tile(const int rows, const int vecs, float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b,
-                   int64_t ldb, int64_t k2, bool add, const int64_t lanes)
+VEC void pair_tile(const int rows, const int vecs, float *c, int64_t ldc, const pair *a, int64_t row, int64_t col,
+                   const pair *b, int64_t ldb, int64_t k2, bool add, const int64_t lanes)
 {
     vf sum[MICRO_ROWS][MICRO_VECS];
     UNROLL
@@ -67,7 +67,7 @@ VEC void pair_tile(const int rows, const int vecs, float *c, int64_t ldc, const 
         }
         UNROLL
         for (int i = 0; i < rows; i++) {
-            vu ai = a[i * lda + p] - (vu){0};
+            vu ai = a[i * row + p * col] - (vu){0};
             UNROLL
             for (int j = 0; j < vecs; j++) {
                 sum[i][j] = vf_dot_pairs(sum[i][j], ai, bp[j]);
@@ -84,18 +84,18 @@ VEC void pair_tile(const int rows, const int vecs, float *c, int64_t ldc, const 
 }
 
 /* A whole block of MICRO_ROWS rows, or one row; two vectors wide, or one of which `lanes` are in use. */
-typedef void (*pair_fn)(float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b, int64_t ldb, int64_t k2,
-                        bool add, int64_t lanes);
+typedef void (*pair_fn)(float *c, int64_t ldc, const pair *a, int64_t row, int64_t col, const pair *b, int64_t ldb,
+                        int64_t k2, bool add, int64_t lanes);
 
-#define PAIR_TILE(name, rows, vecs)                                                                             \
-    static void name(float *c, int64_t ldc, const pair *a, int64_t lda, const pair *b, int64_t ldb, int64_t k2, \
-                     bool add, int64_t lanes)                                                                   \
-    {                                                                                                           \
-        if (lanes == RT_W) {                                                                                    \
-            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, RT_W);                                       \
-        } else {                                                                                                \
-            pair_tile(rows, vecs, c, ldc, a, lda, b, ldb, k2, add, lanes);                                      \
-        }                                                                                                       \
+#define PAIR_TILE(name, rows, vecs)                                                                              \
+    static void name(float *c, int64_t ldc, const pair *a, int64_t row, int64_t col, const pair *b, int64_t ldb, \
+                     int64_t k2, bool add, int64_t lanes)                                                        \
+    {                                                                                                            \
+        if (lanes == RT_W) {                                                                                     \
+            pair_tile(rows, vecs, c, ldc, a, row, col, b, ldb, k2, add, RT_W);                                   \
+        } else {                                                                                                 \
+            pair_tile(rows, vecs, c, ldc, a, row, col, b, ldb, k2, add, lanes);                                  \
+        }                                                                                                        \
     }
 PAIR_TILE(pair_block_1, MICRO_ROWS, 1)
 PAIR_TILE(pair_block_2, MICRO_ROWS, 2)
@@ -104,19 +104,19 @@ PAIR_TILE(pair_row_2, 1, 2)
 #undef PAIR_TILE
 
 /* B's rows are whole vectors, zeros beyond n; C's are not. */
-static void pair_gemm(int64_t m, int64_t n, int64_t k2, float *c, int64_t ldc, const pair *a, int64_t lda,
+static void pair_gemm(int64_t m, int64_t n, int64_t k2, float *c, int64_t ldc, const pair *a, int64_t row, int64_t col,
                       const pair *b, int64_t ldb, bool add)
 {
-    static const pair_fn block[MICRO_VECS] = {pair_block_1, pair_block_2}, row[MICRO_VECS] = {pair_row_1, pair_row_2};
+    static const pair_fn blocks[MICRO_VECS] = {pair_block_1, pair_block_2}, rows[MICRO_VECS] = {pair_row_1, pair_row_2};
     for (int64_t j = 0; j < n; j += MICRO_VECS * RT_W) {
         const int64_t width = n - j < MICRO_VECS * RT_W ? n - j : MICRO_VECS * RT_W;
         const int64_t vecs = (width + RT_W - 1) / RT_W, lanes = width - (vecs - 1) * RT_W;
         int64_t i = 0;
         for (; i + MICRO_ROWS <= m; i += MICRO_ROWS) {
-            block[vecs - 1](c + i * ldc + j, ldc, a + i * lda, lda, b + j, ldb, k2, add, lanes);
+            blocks[vecs - 1](c + i * ldc + j, ldc, a + i * row, row, col, b + j, ldb, k2, add, lanes);
         }
         for (; i < m; i++) {
-            row[vecs - 1](c + i * ldc + j, ldc, a + i * lda, lda, b + j, ldb, k2, add, lanes);
+            rows[vecs - 1](c + i * ldc + j, ldc, a + i * row, row, col, b + j, ldb, k2, add, lanes);
         }
     }
 }

@@ -7,6 +7,11 @@
 
 /* Query rows an attention kernel takes at a time: the lanes of its scratch. */
 #define RT_ATTN_ROWS 32
+/* The same with operands in pairs, keys taken together, and floats of a head's keys in a chunk that the cache keeps
+ * backward: 512 keys of 64. */
+#define RT_ATTN_PAIR_ROWS 64
+#define RT_ATTN_PAIR_KEYS 128
+#define RT_ATTN_PAIR_CHUNK 32768
 
 typedef void (*rt_gemm_tile_fn)(const rt_gemm *tile);
 

@@ -46,6 +46,17 @@ VEC vf vf_set(float a)
     return a - (vf){0};
 }
 
+/* 0, 1, ... RT_W - 1 */
+VEC vi vi_lane_numbers(void)
+{
+    vi a = {0};
+    UNROLL
+    for (int i = 0; i < RT_W; i++) {
+        a[i] = i;
+    }
+    return a;
+}
+
 #if RT_W == 16
 
 VEC vf vf_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
@@ -143,6 +154,40 @@ VEC float vf_largest(vf a)
     return m;
 }
 
+/* c[i] = lanes[i] < RT_W ? a[lanes[i]] : b[lanes[i] - RT_W] */
+VEC vu vu_pick(vu a, vu b, vi lanes)
+{
+#ifdef __clang__
+    vu c = {0};
+    UNROLL
+    for (int i = 0; i < RT_W; i++) {
+        c[i] = lanes[i] < RT_W ? a[lanes[i]] : b[lanes[i] - RT_W];
+    }
+    return c;
+#else
+    return __builtin_shuffle(a, b, lanes);
+#endif
+}
+
+/* RT_W rows of a square become its columns: two of its quarters change places, then two of each one's. */
+VEC void vu_turn(vu r[RT_W])
+{
+    const vi i = vi_lane_numbers();
+    UNROLL
+    for (int half = RT_W / 2; half > 0; half /= 2) {
+        const vi upper = (i & half) != 0; /* -1 in the upper halves */
+        const vi left = i + (upper & (RT_W - half)), right = i + half + (upper & (RT_W - half));
+        UNROLL
+        for (int j = 0; j < RT_W; j++) {
+            if ((j & half) == 0) {
+                const vu a = r[j], b = r[j + half];
+                r[j] = vu_pick(a, b, left);
+                r[j + half] = vu_pick(a, b, right);
+            }
+        }
+    }
+}
+
 /* --- bf16 --- */
 
 VEC vf vf_from_bf16(vh h)
@@ -215,6 +260,21 @@ VEC vf vf_exp(vf a)
     p = p * (vf)((half + 127) << 23) * (vf)((k - half + 127) << 23);
     return (vf)(~(a < lowest) & (vi)p);
 #endif
+}
+
+/* 2^a for a below 127, to 2e-7 relative (what rounding a costs not counted); exact 0 at -127 and below, a denormal up
+ * to -126, NaN from NaN. a = n + r; 2^r = 1 + r p(r), p a minimax fit on |r| <= 1/2; n goes straight into the
+ * exponent. */
+VEC vf vf_exp2(vf a)
+{
+    const vf to_int = vf_set(12582912.0f); /* as above */
+    const vf x = vf_max(vf_set(-127.0f), a);
+    const vf t = x + to_int, r = x - (t - to_int);
+    vf p = vf_fma(r, vf_set(0.00132647273f), vf_set(0.00967151299f));
+    p = vf_fma(p, r, vf_set(0.0555073358f));
+    p = vf_fma(p, r, vf_set(0.240222424f));
+    p = vf_fma(p, r, vf_set(0.693147004f));
+    return (vf)((vu)vf_fma(p, r, vf_set(1.0f)) + ((vu)t << 23));
 }
 
 VEC vf vf_sigmoid(vf a)

@@ -219,6 +219,15 @@ static void check_windows(const rt_kernels *k)
     }
 }
 
+/* More keys than the backward pass with bf16 operands takes as one chunk. */
+static void check_chunks(const rt_kernels *k)
+{
+    check_head(k, 150, 300, 0, 256, 1);
+    check_head(k, 150, 300, 100, 192, 1);
+    check_head(k, 40, 600, 0, 64, 1);
+    check_head(k, 40, 600, 70, 64, 1);
+}
+
 /* One key takes all: the other probabilities are exact zeros. */
 static void check_sharp(const rt_kernels *k)
 {
@@ -272,6 +281,7 @@ LEVELS(any_head_width_matches, check_widths)
 LEVELS(values_may_have_another_width, check_value_widths)
 LEVELS(any_length_and_cache_matches, check_lengths)
 LEVELS(any_window_matches, check_windows)
+LEVELS(any_number_of_chunks_matches, check_chunks)
 LEVELS(sinks_match, check_sinks)
 LEVELS(sharp_distributions_match, check_sharp)
 LEVELS(scratch_content_does_not_matter, check_scratch)
@@ -330,6 +340,7 @@ int main(void)
         cmocka_unit_test(values_may_have_another_width),
         cmocka_unit_test(any_length_and_cache_matches),
         cmocka_unit_test(any_window_matches),
+        cmocka_unit_test(any_number_of_chunks_matches),
         cmocka_unit_test(sinks_match),
         cmocka_unit_test(sharp_distributions_match),
         cmocka_unit_test(scratch_content_does_not_matter),
