@@ -80,8 +80,11 @@ static void collected(rt_str *out, const json_t *collect)
     rt_page_pair_num(out, "Bytes a token", collect, "bytes_per_token", rt_num_plain);
     rt_page_pair_num(out, "Tokens a second", collect, "tokens_per_s", rt_num_plain);
     rt_page_pair_num(out, "Teacher's cross-entropy, nats a token", collect, "teacher_nll", rt_num_plain);
-    rt_page_pair_num(out, "Teacher's KL to its f32 path, nats a token", fidelity, "kl", rt_num_plain);
-    rt_page_pair_json(out, "KL to its f32 path not measured", fidelity, "unmeasured");
+    if (at(fidelity, "unmeasured") != NULL) {
+        rt_page_pair_json(out, "KL to its f32 path not measured", fidelity, "unmeasured");
+    } else if (fidelity != NULL) { /* records made before it was measured have none */
+        rt_page_pair_num(out, "Teacher's KL to its f32 path, nats a token", fidelity, "kl", rt_num_plain);
+    }
     rt_str_puts(out, "</dl></div>\n");
 }
 
