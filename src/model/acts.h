@@ -97,7 +97,7 @@ struct rt_acts {
     float *f_mid;        /* [N, max(F, Q, d_shared)] */
     float *f_wide;       /* [N, W] */
     float *f_raw;        /* [N, Q + KV] */
-    float *sink_partial; /* [spans, heads] gradients of sinks; at most N spans */
+    float *sink_partial; /* [N, heads] gradients of sinks, of a piece at its first row, else 0 */
     float *partial;      /* [row blocks, max(D, Q + KV)] sums for norm weights */
     rt_q8_rows q8;       /* rows of any product's input as codes, RT_NET_ROWS mode with a coded model */
 

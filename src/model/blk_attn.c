@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "model/pieces.h"
+
 typedef struct shape {
     int64_t n, d, hd, q, kv, w; /* w: width of a qkv row */
 } shape;
@@ -139,12 +141,12 @@ static rt_attn head_args(const rt_block_run *r, const shape *s, const rt_span *s
     return a;
 }
 
-/* Task: one query head of one span. */
-static void attend(void *ud, int64_t task, int thread)
+/* Piece of a query head. */
+static void attend(void *ud, const rt_attn_piece *p, int thread)
 {
     const rt_block_run *r = ud;
     const shape s = shape_of(r);
-    const rt_attn a = head_args(r, &s, &r->b->spans[task / r->m->hp.n_head], task % r->m->hp.n_head, thread);
+    const rt_attn a = rt_attn_of_piece(head_args(r, &s, p->span, p->head, thread), p);
     rt_attend(&a, r->a->type);
 }
 
@@ -164,17 +166,17 @@ static void attend_group(void *ud, int64_t task, int thread)
     }
 }
 
-/* Task: one key/value head of one span, its query heads in order, because they add to the same dk and dv. */
-static void attend_backward(void *ud, int64_t task, int thread)
+/* Piece of a key/value head, its query heads in order, because they add to the same dk and dv. */
+static void attend_backward(void *ud, const rt_attn_piece *p, int thread)
 {
     const prep_job *j = ud;
     const rt_block_run *r = j->r;
     const rt_hparams *hp = &r->m->hp;
     const shape s = shape_of(r);
-    const int64_t group = hp->n_head / hp->n_head_kv, kv_head = task % hp->n_head_kv;
-    const rt_span *sp = &r->b->spans[task / hp->n_head_kv];
+    const int64_t group = hp->n_head / hp->n_head_kv, kv_head = p->head;
+    const rt_span *sp = p->span;
     float *d = j->dqkv + sp->row0 * s.w, *dk = d + s.q + kv_head * s.hd, *dv = dk + s.kv;
-    for (int64_t i = 0; i < sp->n; i++) {
+    for (int64_t i = p->k0; p->k0 == p->q0 && i < p->k1; i++) {
         memset(dk + i * s.w, 0, (size_t)s.hd * sizeof(float));
         memset(dv + i * s.w, 0, (size_t)s.hd * sizeof(float));
     }
@@ -184,7 +186,8 @@ static void attend_backward(void *ud, int64_t task, int thread)
         a.dq = d + h * s.hd;
         a.dk = dk;
         a.dv = dv;
-        a.dsink = r->a->sink_partial + (sp - r->b->spans) * hp->n_head + h;
+        a.dsink = r->a->sink_partial + (sp->row0 + p->q0) * hp->n_head + h;
+        a = rt_attn_of_piece(a, p);
         rt_attend_backward(&a, r->a->type);
     }
 }
@@ -233,7 +236,7 @@ void rt_attn_forward(const rt_block_run *r, const float *x_in, float *x_out)
     if (a->mode == RT_NET_ROWS) {
         rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_group, (void *)r);
     } else {
-        rt_team_for(r->b->n_spans * r->m->hp.n_head, attend, (void *)r);
+        rt_attn_pieces(r->b, r->m->hp.n_head, attend, (void *)r);
     }
     a->attention_seconds += rt_now() - t0;
     const void *o = rt_rows_operand(r->la->o, a->op_mid, a->type, s.n * s.q);
@@ -270,11 +273,14 @@ void rt_attn_backward(const rt_block_run *r, const float *x_in, float *dx)
     float *dqkv = a->f_wide;
     prep_job job = {.r = r, .dqkv = dqkv};
     const double t0 = rt_now();
-    rt_team_for(r->b->n_spans * r->m->hp.n_head_kv, attend_backward, &job);
+    if (w->p[RT_ROLE_ATTN_SINKS] != NULL) {
+        memset(a->sink_partial, 0, (size_t)(s.n * r->m->hp.n_head) * sizeof(float));
+    }
+    rt_attn_pieces_backward(r->b, r->m->hp.n_head_kv, sliding(r) ? r->m->hp.window : 0, attend_backward, &job);
     a->attention_seconds += rt_now() - t0;
     rt_team_for(n_blocks, unprepare_rows, &job);
     norm_gradients(r, n_blocks);
-    rt_rows_bias_backward(r->grads, a->sink_partial, r->m->hp.n_head, w->p[RT_ROLE_ATTN_SINKS], r->b->n_spans);
+    rt_rows_bias_backward(r->grads, a->sink_partial, r->m->hp.n_head, w->p[RT_ROLE_ATTN_SINKS], s.n);
     rt_rows_bias_backward(r->grads, dqkv, s.w, w->p[RT_ROLE_ATTN_Q_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q, s.w, w->p[RT_ROLE_ATTN_K_BIAS], s.n);
     rt_rows_bias_backward(r->grads, dqkv + s.q + s.kv, s.w, w->p[RT_ROLE_ATTN_V_BIAS], s.n);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "model/pieces.h"
+
 /* Of the latents' norms, whatever the model's other norms have. */
 #define LATENT_EPS 1e-6f
 
@@ -195,41 +197,41 @@ static rt_attn expanded_head(const rt_block_run *r, const rt_mla_shape *s, const
     };
 }
 
-/* Task: one head of one span. */
-static void attend(void *ud, int64_t task, int thread)
+/* Piece of a head. */
+static void attend(void *ud, const rt_attn_piece *p, int thread)
 {
     const rows_job *j = ud;
     const rt_mla_shape *s = j->s;
-    const rt_span *sp = &j->r->b->spans[task / s->heads];
-    const int64_t head = task % s->heads;
+    const rt_span *sp = p->span;
     if (sp->kv == NULL) {
-        const rt_attn a = expanded_head(j->r, s, sp, head, thread);
+        const rt_attn a = rt_attn_of_piece(expanded_head(j->r, s, sp, p->head, thread), p);
         rt_attend(&a, j->r->a->type);
         return;
     }
     const rt_mla_rows rows = rt_mla_rows_of(j->r, s, sp);
-    for (int64_t q0 = 0; q0 < sp->n; q0 += RT_MLA_BLOCK) {
-        const int64_t nq = sp->n - q0 < RT_MLA_BLOCK ? sp->n - q0 : RT_MLA_BLOCK;
-        rt_mla_absorbed(j->r, s, sp, head, q0, nq, rows.kv, rows.past + q0 + nq, thread);
+    for (int64_t q0 = p->q0; q0 < p->q1; q0 += RT_MLA_BLOCK) {
+        const int64_t nq = p->q1 - q0 < RT_MLA_BLOCK ? p->q1 - q0 : RT_MLA_BLOCK;
+        rt_mla_absorbed(j->r, s, sp, p->head, q0, nq, rows.kv, rows.past + q0 + nq, thread);
     }
 }
 
-static void attend_backward(void *ud, int64_t task, int thread)
+static void attend_backward(void *ud, const rt_attn_piece *p, int thread)
 {
     const rows_job *j = ud;
     const rt_mla_shape *s = j->s;
     const rt_mla_scratch *g = &j->r->a->mla;
-    const rt_span *sp = &j->r->b->spans[task / s->heads];
-    const int64_t head = task % s->heads;
+    const rt_span *sp = p->span;
+    const int64_t head = p->head;
     rt_attn a = expanded_head(j->r, s, sp, head, thread);
     a.do_ = j->r->a->f_mid + sp->row0 * s->o + head * s->v;
     a.dq = g->dq + sp->row0 * s->q + head * s->hd;
     a.dk = g->dk + sp->row0 * s->q + head * s->hd;
     a.dv = g->dwide + sp->row0 * s->kvb + head * (s->plain + s->v) + s->plain;
-    for (int64_t i = 0; i < sp->n; i++) {
+    for (int64_t i = p->k0; p->k0 == p->q0 && i < p->k1; i++) {
         memset(a.dk + i * s->q, 0, (size_t)s->hd * sizeof(float));
         memset(a.dv + i * s->kvb, 0, (size_t)s->v * sizeof(float));
     }
+    a = rt_attn_of_piece(a, p);
     rt_attend_backward(&a, j->r->a->type);
 }
 
@@ -325,7 +327,7 @@ void rt_mla_forward(const rt_block_run *r, const float *x_in, float *x_out)
     if (any_without_past(r->b)) {
         expand(r, &s);
     }
-    rt_team_for(r->b->n_spans * s.heads, attend, &(rows_job){r, &s});
+    rt_attn_pieces(r->b, s.heads, attend, &(rows_job){r, &s});
     project_output(r, &s, x_in, x_out);
 }
 
@@ -400,7 +402,7 @@ void rt_mla_backward(const rt_block_run *r, const float *x_in, float *dx)
 
     rows_job job = {r, &s};
     rt_team_for(row_blocks(s.n), join_key_rows, &job);
-    rt_team_for(r->b->n_spans * s.heads, attend_backward, &job);
+    rt_attn_pieces_backward(r->b, s.heads, 0, attend_backward, &job);
     rt_rows_norm(a->op_d, t, x_in, w->p[RT_ROLE_ATTN_NORM], r->m, s.n);
     rt_team_for(row_blocks(s.n), part_key_rows, &job);
     key_value_backward(r, &s);

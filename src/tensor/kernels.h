@@ -33,6 +33,8 @@ typedef struct rt_attn {
     const float *sink; /* the head's sink: one more score of every query, with nothing behind it; NULL: none */
     float *lse;        /* [n_q] stride 1: log-sum-exp of the scaled scores (and sink); NULL when no backward follows */
     /* backward only: reads q k v o lse do_, writes dq, ADDS to dk, dv (several query heads share one kv head) */
+    int64_t ahead;       /* more rows that each query stands behind: keys of other calls */
+    bool more;           /* other keys of these queries came before: ADDS to dq, leaves dsink */
     const float *do_;    /* [n_q, ldo] */
     float *dq, *dk, *dv; /* strides ldq, ldk, ldv */
     float *dsink;        /* written; not used without a sink */

@@ -18,10 +18,11 @@ typedef struct attn_block {
 
 static attn_block block_at(const rt_attn *a, int64_t q0)
 {
-    int64_t shift = a->n_kv - a->n_q;
+    int64_t shift = a->n_kv - a->n_q + a->ahead;
     int64_t nq = a->n_q - q0 < ROWS ? a->n_q - q0 : ROWS;
     int64_t k0 = a->window > 0 && q0 + shift - a->window + 1 > 0 ? q0 + shift - a->window + 1 : 0;
-    attn_block b = {.q0 = q0, .nq = nq, .k0 = k0, .nk = q0 + nq + shift - k0, .offset = q0 + shift - k0};
+    int64_t k1 = q0 + nq + shift < a->n_kv ? q0 + nq + shift : a->n_kv;
+    attn_block b = {.q0 = q0, .nq = nq, .k0 = k0, .nk = k1 - k0, .offset = q0 + shift - k0};
     b.s = a->scratch;
     b.ds = b.s + a->n_kv * ROWS;
     b.qt = b.ds + a->n_kv * ROWS;
@@ -189,7 +190,7 @@ static void attn_backward_keys(const rt_attn *a, const attn_block *b, bool first
     for (int i = 0; i < ROW_VECS; i++) {
         softmax_gradient(b, a->scale, i);
     }
-    micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, !first);
+    micro_gemm(b->nq, d, b->nk, a->dq + b->q0 * a->ldq, a->ldq, b->ds, 1, ROWS, k, a->ldk, a->more || !first);
     micro_gemm(b->nk, d, b->nq, a->dk + b->k0 * a->ldk, a->ldk, b->ds, ROWS, 1, q, a->ldq, true);
     micro_gemm(b->nk, dv, b->nq, a->dv + b->k0 * a->ldv, a->ldv, b->s, ROWS, 1, d_o, a->ldo, true);
 }
@@ -202,7 +203,7 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
         b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
         b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, dv) : 0;
     }
-    for (int64_t i = 0; a->sink && i < b->nq; i++) { /* its value is 0, so that dP is too */
+    for (int64_t i = 0; a->sink && !a->more && i < b->nq; i++) { /* its value is 0, so that dP is too */
         *a->dsink -= expf(*a->sink - b->lse[i]) * b->delta[i];
     }
     turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
@@ -218,7 +219,7 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
 
 static void attn_backward(const rt_attn *a)
 {
-    if (a->sink) {
+    if (a->sink && !a->more) {
         *a->dsink = 0;
     }
     for (int64_t q0 = 0; q0 < a->n_q; q0 += ROWS) {

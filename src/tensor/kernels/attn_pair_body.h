@@ -120,10 +120,10 @@ typedef struct pair_block {
 static pair_block pair_block_at(const rt_attn *a, int64_t q0)
 {
     const int64_t nq = a->n_q - q0 < PAIR_ROWS ? a->n_q - q0 : PAIR_ROWS;
-    pair_block b = {.q0 = q0, .nq = nq, .position = q0 + a->n_kv - a->n_q, .lanes = pair_up(nq)};
+    pair_block b = {.q0 = q0, .nq = nq, .position = q0 + a->n_kv - a->n_q + a->ahead, .lanes = pair_up(nq)};
     int64_t first = a->window > 0 ? b.position - a->window + 1 : 0;
     b.k0 = first > 0 ? first / PAIR_ALIGN * PAIR_ALIGN : 0;
-    b.k1 = pair_up(b.position + b.nq);
+    b.k1 = pair_up(b.position + b.nq < a->n_kv ? b.position + b.nq : a->n_kv);
     return b;
 }
 
@@ -316,10 +316,10 @@ static void attn_bf16_backward(const rt_attn *a)
 {
     const int64_t chunk = pair_chunk(a);
     const pair_work w = pair_work_in(a, chunk);
-    if (a->sink != NULL) {
+    if (a->sink != NULL && !a->more) {
         *a->dsink = sink_gradient(a);
     }
-    for (int64_t i = 0; i < a->n_q; i++) {
+    for (int64_t i = 0; !a->more && i < a->n_q; i++) {
         memset(a->dq + i * a->ldq, 0, (size_t)a->head_dim * sizeof(float));
     }
     for (int64_t c0 = 0; c0 < a->n_kv; c0 += chunk) {

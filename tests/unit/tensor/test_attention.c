@@ -257,6 +257,56 @@ static void check_scratch(const rt_kernels *k)
     drop_head(&h);
 }
 
+/* Squares of queries and keys, a call each, add up to what one call gives. */
+static void check_squares(const rt_kernels *k)
+{
+    enum { N = 150, SIDE = 64, HEAD = 32 };
+    static const int64_t windows[] = {0, 40, 100};
+    const float sink = 0.5f;
+    for (size_t c = 0; c < sizeof windows / sizeof windows[0]; c++) {
+        head whole = new_head(N, N, windows[c], HEAD, HEAD, 1), parts = new_head(N, N, windows[c], HEAD, HEAD, 1);
+        float whole_sink = 0, parts_sink = 0, one = 0;
+        float *scratch = rt_malloc(rt_attn_scratch_floats(N, HEAD) * sizeof *scratch);
+        whole.a.scratch = parts.a.scratch = scratch;
+        whole.a.sink = parts.a.sink = &sink;
+        whole.a.dsink = &whole_sink;
+        k->attn(&whole.a);
+        k->attn(&parts.a);
+        k->attn_backward(&whole.a);
+        for (int64_t q0 = 0; q0 < N; q0 += SIDE) {
+            for (int64_t k0 = q0; k0 >= 0; k0 -= SIDE) {
+                rt_attn a = parts.a;
+                a.n_q = q0 + SIDE < N ? SIDE : N - q0;
+                a.n_kv = k0 + SIDE < N ? SIDE : N - k0;
+                a.ahead = q0 + a.n_q - (k0 + a.n_kv);
+                a.more = k0 != q0;
+                a.dsink = &one;
+                a.q += q0 * a.ldq;
+                a.dq += q0 * a.ldq;
+                a.o += q0 * a.ldo;
+                a.do_ += q0 * a.ldo;
+                a.lse += q0;
+                a.k += k0 * a.ldk;
+                a.dk += k0 * a.ldk;
+                a.v += k0 * a.ldv;
+                a.dv += k0 * a.ldv;
+                k->attn_backward(&a);
+                parts_sink += a.more ? 0 : one;
+            }
+        }
+        const float *got[] = {parts.dq, parts.dk, parts.dv}, *want[] = {whole.dq, whole.dk, whole.dv};
+        for (int i = 0; i < 3; i++) {
+            for (int64_t j = 0; j < whole.nk; j++) {
+                assert_true(fabsf(got[i][j] - want[i][j]) <= 1e-5f * fmaxf(1, fabsf(want[i][j])));
+            }
+        }
+        assert_true(fabsf(parts_sink - whole_sink) <= 1e-5f * fmaxf(1, fabsf(whole_sink)));
+        rt_free(scratch);
+        drop_head(&whole);
+        drop_head(&parts);
+    }
+}
+
 static void (*check_in_turn)(const rt_kernels *k);
 
 static void check_both(const rt_kernels *k)
@@ -282,6 +332,7 @@ LEVELS(values_may_have_another_width, check_value_widths)
 LEVELS(any_length_and_cache_matches, check_lengths)
 LEVELS(any_window_matches, check_windows)
 LEVELS(any_number_of_chunks_matches, check_chunks)
+LEVELS(squares_add_up_to_the_whole, check_squares)
 LEVELS(sinks_match, check_sinks)
 LEVELS(sharp_distributions_match, check_sharp)
 LEVELS(scratch_content_does_not_matter, check_scratch)
@@ -341,6 +392,7 @@ int main(void)
         cmocka_unit_test(any_length_and_cache_matches),
         cmocka_unit_test(any_window_matches),
         cmocka_unit_test(any_number_of_chunks_matches),
+        cmocka_unit_test(squares_add_up_to_the_whole),
         cmocka_unit_test(sinks_match),
         cmocka_unit_test(sharp_distributions_match),
         cmocka_unit_test(scratch_content_does_not_matter),
