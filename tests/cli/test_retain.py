@@ -82,7 +82,7 @@ class Retain(ProgramTest):
         self.assertNotIn("export/model.gguf", self.files("runs/safe"))
 
     def test_a_metric_that_no_look_can_have_is_refused_before_training(self):
-        for metric in ("refused", "over_refused"):
+        for metric in ("refused", "over_refused", "rules_agree"):
             self.assertIn("is about answers, and none is written", self.run_recipe(f"retain.watch.0.metric={metric}", code=USAGE))
 
     def test_what_is_measured_on_is_not_taught(self):
