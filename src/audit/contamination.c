@@ -5,61 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/words.h"
 #include "format/json.h"
-
-/* --- words -------------------------------------------------------------------------------------------------------- */
-
-typedef struct words {
-    uint64_t *hash;
-    size_t n, cap;
-} words;
-
-/* Of anything beyond ASCII every byte is part of a word. */
-static bool is_word(unsigned char c)
-{
-    return c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static rt_status add_word(words *w, uint64_t hash, rt_err *err)
-{
-    if (w->n == w->cap) {
-        size_t bytes;
-        const size_t cap = w->cap > 0 ? 2 * w->cap : 1024;
-        uint64_t *bigger = rt_mul_size(cap, sizeof *bigger, &bytes) ? rt_realloc(w->hash, bytes) : NULL;
-        if (bigger == NULL) {
-            return rt_fail(err, RT_MEMORY, 0, "no memory for %zu words", cap);
-        }
-        w->hash = bigger;
-        w->cap = cap;
-    }
-    w->hash[w->n++] = hash;
-    return RT_OK;
-}
-
-/* Appends the words of a text, FNV-1a of each in lower case. */
-static rt_status add_words(words *w, const char *p, size_t n, rt_err *err)
-{
-    rt_status st = RT_OK;
-    for (size_t i = 0; i < n && st == RT_OK;) {
-        uint64_t hash = 0xcbf29ce484222325u;
-        const size_t first = i;
-        for (; i < n && is_word((unsigned char)p[i]); i++) {
-            const unsigned char c = (unsigned char)p[i];
-            hash = (hash ^ (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) * 0x100000001b3u;
-        }
-        if (i > first) {
-            st = add_word(w, hash, err);
-        } else {
-            i++;
-        }
-    }
-    return st;
-}
-
-static uint64_t run_hash(const uint64_t *w, size_t n)
-{
-    return rt_xxh64(w, n * sizeof *w);
-}
 
 /* --- runs of the items -------------------------------------------------------------------------------------------- */
 
@@ -71,22 +18,16 @@ typedef struct run {
 typedef struct run_index {
     run *runs;
     size_t n, cap;
-    uint32_t lengths; /* bit n: some run has n words */
+    uint32_t lengths; /* bit n: some run has n rt_words */
     uint8_t *maybe;   /* [1 << FILTER / 8] bits by hash: most runs of the text are none of these */
 } run_index;
 enum { FILTER = 22 };
 
 static rt_status add_run(run_index *x, run r, size_t n_words, rt_err *err)
 {
-    if (x->n == x->cap) {
-        size_t bytes;
-        const size_t cap = x->cap > 0 ? 2 * x->cap : 4096;
-        run *bigger = rt_mul_size(cap, sizeof *bigger, &bytes) ? rt_realloc(x->runs, bytes) : NULL;
-        if (bigger == NULL) {
-            return rt_fail(err, RT_MEMORY, 0, "no memory for %zu runs of words", cap);
-        }
-        x->runs = bigger;
-        x->cap = cap;
+    const rt_status st = RT_GROW(&x->runs, x->n, &x->cap, "runs of words", err);
+    if (st != RT_OK) {
+        return st;
     }
     x->runs[x->n++] = r;
     x->lengths |= 1u << n_words;
@@ -95,7 +36,7 @@ static rt_status add_run(run_index *x, run r, size_t n_words, rt_err *err)
     return RT_OK;
 }
 
-static rt_status request_words(words *w, const json_t *request, rt_err *err)
+static rt_status request_words(rt_words *w, const json_t *request, rt_err *err)
 {
     rt_status st = RT_OK;
     size_t i;
@@ -103,7 +44,7 @@ static rt_status request_words(words *w, const json_t *request, rt_err *err)
     w->n = 0;
     json_array_foreach(request, i, part)
     {
-        RT_TRY(add_words(w, json_string_value(part), json_string_length(part), err));
+        RT_TRY(rt_words_add(w, json_string_value(part), json_string_length(part), err));
     }
 out:
     return st;
@@ -118,7 +59,7 @@ static const json_t *request_of(const json_t *doc, size_t k)
 static rt_status common_words(size_t *out, const json_t *docs, rt_err *err)
 {
     rt_status st = RT_OK;
-    words first = {0}, w = {0};
+    rt_words first = {0}, w = {0};
     size_t i, common = 0;
     json_t *doc;
     RT_TRY(request_words(&first, request_of(json_array_get(docs, 0), 0), err));
@@ -134,26 +75,25 @@ static rt_status common_words(size_t *out, const json_t *docs, rt_err *err)
     }
     *out = common;
 out:
-    rt_free(first.hash);
-    rt_free(w.hash);
+    rt_words_release(&first);
+    rt_words_release(&w);
     return st;
 }
 
 /* Every run of 13 words of an item; the whole of one that has fewer. *checked: it has some. */
-static rt_status add_item(run_index *x, const json_t *doc, size_t skip, run r, words *w, bool *checked, rt_err *err)
+static rt_status add_item(run_index *x, const json_t *doc, size_t skip, run r, rt_words *w, bool *checked, rt_err *err)
 {
     rt_status st = RT_OK;
     *checked = false;
     for (size_t k = 0; k < json_array_size(json_object_get(doc, "arguments")); k++) {
         RT_TRY(request_words(w, request_of(doc, k), err));
-        const size_t n = w->n > skip ? w->n - skip : 0,
-                     length = n < RT_CONTAMINATION_WORDS ? n : RT_CONTAMINATION_WORDS;
+        const size_t n = w->n > skip ? w->n - skip : 0, length = n < RT_WORDS_RUN ? n : RT_WORDS_RUN;
         if (length < RT_CONTAMINATION_LEAST) {
             continue;
         }
         *checked = true;
         for (size_t i = skip; i + length <= w->n; i++) {
-            r.hash = run_hash(w->hash + i, length);
+            r.hash = rt_words_hash(w, i, length);
             RT_TRY(add_run(x, r, length, err));
         }
     }
@@ -164,7 +104,7 @@ out:
 static rt_status add_task(run_index *x, rt_contamination *out, const json_t *docs, uint32_t task, rt_err *err)
 {
     rt_status st = RT_OK;
-    words w = {0};
+    rt_words w = {0};
     size_t i, skip;
     json_t *doc;
     *out = (rt_contamination){.items = (int64_t)json_array_size(docs)};
@@ -177,7 +117,7 @@ static rt_status add_task(run_index *x, rt_contamination *out, const json_t *doc
         out->checked += checked;
     }
 out:
-    rt_free(w.hash);
+    rt_words_release(&w);
     return st;
 }
 
@@ -212,20 +152,20 @@ static void mark(const run_index *x, uint64_t hash, rt_contamination *out)
     }
 }
 
-static rt_status search(const run_index *x, const char *p, size_t n, words *w, rt_contamination *out, rt_err *err)
+static rt_status search(const run_index *x, const char *p, size_t n, rt_words *w, rt_contamination *out, rt_err *err)
 {
     w->n = 0;
-    const rt_status st = add_words(w, p, n, err);
-    for (size_t length = RT_CONTAMINATION_LEAST; st == RT_OK && length <= RT_CONTAMINATION_WORDS; length++) {
+    const rt_status st = rt_words_add(w, p, n, err);
+    for (size_t length = RT_CONTAMINATION_LEAST; st == RT_OK && length <= RT_WORDS_RUN; length++) {
         for (size_t i = 0; (x->lengths >> length & 1) && i + length <= w->n; i++) {
-            mark(x, run_hash(w->hash + i, length), out);
+            mark(x, rt_words_hash(w, i, length), out);
         }
     }
     return st;
 }
 
 /* Every text in a row, however deep. */
-static rt_status search_json(const run_index *x, const json_t *j, words *w, rt_contamination *out, rt_err *err)
+static rt_status search_json(const run_index *x, const json_t *j, rt_words *w, rt_contamination *out, rt_err *err)
 {
     rt_status st = RT_OK;
     size_t i;
@@ -246,7 +186,7 @@ out:
     return st;
 }
 
-static rt_status search_rows(const run_index *x, const char *path, words *w, rt_contamination *out, rt_err *err)
+static rt_status search_rows(const run_index *x, const char *path, rt_words *w, rt_contamination *out, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_jsonl rows = {0};
@@ -267,7 +207,7 @@ out:
     return st;
 }
 
-static rt_status search_file(const run_index *x, const char *path, words *w, rt_contamination *out, rt_err *err)
+static rt_status search_file(const run_index *x, const char *path, rt_words *w, rt_contamination *out, rt_err *err)
 {
     rt_map map = {0};
     const size_t n = strlen(path);
@@ -287,7 +227,7 @@ rt_status rt_contamination_find(rt_contamination *out, const json_t *const *docs
 {
     rt_status st = RT_OK;
     run_index x = {0};
-    words w = {0};
+    rt_words w = {0};
     memset(out, 0, n_tasks * sizeof *out);
     RT_TRY(RT_NEW(&x.maybe, (size_t)1 << FILTER >> 3, "filter of words", err));
     for (size_t k = 0; k < n_tasks; k++) {
@@ -302,7 +242,7 @@ rt_status rt_contamination_find(rt_contamination *out, const json_t *const *docs
 out:
     rt_free(x.runs);
     rt_free(x.maybe);
-    rt_free(w.hash);
+    rt_words_release(&w);
     return st;
 }
 

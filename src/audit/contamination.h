@@ -6,7 +6,7 @@
 
 #include "core/core.h"
 
-enum { RT_CONTAMINATION_WORDS = 13, RT_CONTAMINATION_LEAST = 8 };
+enum { RT_CONTAMINATION_LEAST = 8 };
 
 typedef struct rt_contamination {
     int64_t items, checked; /* an item of fewer than RT_CONTAMINATION_LEAST words cannot be checked */
@@ -14,9 +14,9 @@ typedef struct rt_contamination {
     bool *hit; /* [items] */
 } rt_contamination;
 
-/* docs[k]: items of the k-th task (rt_task_docs); out [n_tasks]. An item is hit when 13 words in a row of one of its
- * requests, all of them where it has fewer, stand in one text of the files. What all requests of a task begin with (its
- * instructions) does not count. Words are letters and digits in lower case; in .jsonl every text of a row is one text,
+/* docs[k]: items of the k-th task (rt_task_docs); out [n_tasks]. An item is hit when RT_WORDS_RUN words in a row of one
+ * of its requests, all of them where it has fewer, stand in one text of the files. What all requests of a task begin
+ * with (its instructions) does not count. Words are those of words.h; in .jsonl every text of a row is one text,
  * elsewhere the file is. */
 RT_MUST_USE rt_status rt_contamination_find(rt_contamination *out, const json_t *const *docs, size_t n_tasks,
                                             const char *const *paths, size_t n_paths, rt_err *err);

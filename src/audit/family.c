@@ -8,27 +8,11 @@
 
 #define LEVEL 0.05
 
-static rt_status grow(rt_family *f, rt_err *err)
-{
-    size_t bytes;
-    const size_t cap = f->cap > 0 ? 2 * f->cap : 16;
-    if (f->n < f->cap) {
-        return RT_OK;
-    }
-    rt_family_row *rows = rt_mul_size(cap, sizeof *rows, &bytes) ? rt_realloc(f->rows, bytes) : NULL;
-    if (rows == NULL) {
-        return rt_fail(err, RT_MEMORY, 0, "no memory for %zu comparisons", cap);
-    }
-    f->rows = rows;
-    f->cap = cap;
-    return RT_OK;
-}
-
 rt_status rt_family_put(rt_family *f, const rt_family_label *label, const rt_paired *paired, const rt_paired_options *o,
                         rt_err *err)
 {
     rt_status st = RT_OK;
-    RT_TRY(grow(f, err));
+    RT_TRY(RT_GROW(&f->rows, f->n, &f->cap, "comparisons", err));
     rt_family_row *r = &f->rows[f->n++];
     *r = (rt_family_row){.margin = o->margin,
                          .lower_is_better = o->lower_is_better,

@@ -6,25 +6,9 @@
 
 #include "teacher/prompts.h"
 
-/* Room for one more of `size` bytes. */
-static rt_status grow(void **p, size_t n, size_t *cap, size_t size, rt_err *err)
-{
-    size_t bytes, wanted = *cap > 0 ? *cap * 2 : 256;
-    if (n < *cap) {
-        return RT_OK;
-    }
-    void *bigger = rt_mul_size(wanted, size, &bytes) ? rt_realloc(*p, bytes) : NULL;
-    if (bigger == NULL) {
-        return rt_fail(err, RT_MEMORY, 0, "no memory for %zu questions", wanted);
-    }
-    *p = bigger;
-    *cap = wanted;
-    return RT_OK;
-}
-
 static rt_status new_pair(rt_task_rows *r, rt_task_pair **out, rt_err *err)
 {
-    const rt_status st = grow((void **)&r->pairs, r->n_pairs, &r->cap_pairs, sizeof *r->pairs, err);
+    const rt_status st = RT_GROW(&r->pairs, r->n_pairs, &r->cap_pairs, "requests of questions", err);
     *out = st == RT_OK ? &r->pairs[r->n_pairs++] : NULL;
     return st;
 }
@@ -179,7 +163,7 @@ static rt_status add_item(rt_task_rows *r, json_t *row, uint64_t line, size_t va
 {
     rt_status st = RT_OK;
     const rt_prompt_row prompt = {.row = row, .path = r->path, .line = line};
-    RT_TRY(grow((void **)&r->questions, r->n, &r->cap, sizeof *r->questions, err));
+    RT_TRY(RT_GROW(&r->questions, r->n, &r->cap, "questions", err));
     rt_task_question *q = &r->questions[r->n];
     *q = (rt_task_question){.first = r->n_pairs};
     RT_TRY(r->task->chat ? rt_prompt_check(&prompt, err) : RT_OK);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #define BLOCK_ALIGN 64
+#define GROW_FIRST ((size_t)32)
 #define HUGE_PAGE ((size_t)2 << 20)
 #define HEADER_LIVE UINT64_C(0x52544f5254424c4b)
 #define HEADER_FREED UINT64_C(0xdeadb10cdeadb10c)
@@ -133,6 +134,22 @@ rt_status rt_new(void **out, size_t n, size_t size, const char *what, rt_err *er
         return rt_fail(err, RT_MEMORY, 0, "%s: %zu elements of %zu bytes exceed the address space", what, n, size);
     }
     return rt_fail(err, RT_MEMORY, 0, "no memory for %s (%zu bytes)", what, total);
+}
+
+rt_status rt_grow(void **array, size_t n, size_t *cap, size_t size, const char *what, rt_err *err)
+{
+    size_t wanted = GROW_FIRST, bytes;
+    if (n < *cap) {
+        return RT_OK;
+    }
+    const bool fits = (*cap == 0 || rt_mul_size(*cap, 2, &wanted)) && rt_mul_size(wanted, size, &bytes);
+    void *more = fits ? rt_realloc(*array, bytes) : NULL;
+    if (!more) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for more than %zu %s", n, what);
+    }
+    *array = more;
+    *cap = wanted;
+    return RT_OK;
 }
 
 /* A zeroed mapping that starts on a huge-page boundary; NULL when memory is out. */

@@ -22,6 +22,11 @@ RT_MUST_USE rt_status rt_new(void **out, size_t n, size_t size, const char *what
 /* Zeroed array: RT_TRY(RT_NEW(&p, n, "token ids", err)) */
 #define RT_NEW(pp, n, what, err) rt_new((void **)(pp), (n), sizeof **(pp), (what), (err))
 
+/* Room for one more in an array of n elements, *cap of them allocated: doubled when it is full, with the error filled
+ * and the array as it was where that fails. RT_TRY(RT_GROW(&list, n, &cap, "words", err)); list[n++] = ... */
+RT_MUST_USE rt_status rt_grow(void **array, size_t n, size_t *cap, size_t size, const char *what, rt_err *err);
+#define RT_GROW(pp, n, cap, what, err) rt_grow((void **)(pp), (n), (cap), sizeof **(pp), (what), (err))
+
 /* Large numeric block, zeroed, huge-page advised; rt_free releases it. */
 RT_MUST_USE rt_status rt_new_big(void **out, size_t bytes, const char *what, rt_err *err);
 

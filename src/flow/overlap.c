@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUN = 13, FORM_SHARE = 10 };
+#include "audit/words.h"
+
+enum { FORM_SHARE = 10 };
 
 typedef struct print { /* of something in a held-out row */
     uint64_t hash;
@@ -29,14 +31,9 @@ const char *rt_overlap_name(rt_overlap_how how)
 
 static rt_status add(prints *list, uint64_t hash, size_t row, rt_err *err)
 {
-    if (list->n == list->cap) {
-        const size_t cap = list->cap > 0 ? list->cap * 2 : 256;
-        print *grown = rt_realloc(list->p, cap * sizeof *grown);
-        if (grown == NULL) {
-            return rt_fail(err, RT_MEMORY, 0, "no memory for held-out rows");
-        }
-        list->p = grown;
-        list->cap = cap;
+    const rt_status st = RT_GROW(&list->p, list->n, &list->cap, "prints of held-out rows", err);
+    if (st != RT_OK) {
+        return st;
     }
     list->p[list->n++] = (print){hash, row};
     return RT_OK;
@@ -48,21 +45,15 @@ static int by_hash(const void *a, const void *b)
     return x->hash != y->hash ? (x->hash > y->hash ? 1 : -1) : (x->row > y->row) - (x->row < y->row);
 }
 
-/* --- words -------------------------------------------------------------------------------------------------------- */
+/* --- texts -------------------------------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Lower case, without punctuation around, one line feed behind each; where[i] is the end of word i. */
-typedef struct words {
-    rt_str text;
-    size_t *where;
-    size_t n;
-} words;
-
-static void add_word(words *w, const char *p, size_t n)
+/* A piece between blanks without the punctuation around it; of nothing else all: "+" and "-" are not the same. */
+static void put_piece(rt_str *out, const char *p, size_t n)
 {
     size_t from = 0, to = n;
     while (from < to && ispunct((unsigned char)p[from])) {
@@ -71,119 +62,97 @@ static void add_word(words *w, const char *p, size_t n)
     while (to > from && ispunct((unsigned char)p[to - 1])) {
         to--;
     }
-    if (from == to) { /* nothing else: "+" and "-" are not the same */
+    if (from == to) {
         from = 0;
         to = n;
     }
     for (size_t i = from; i < to; i++) {
-        rt_str_putc(&w->text, (char)tolower((unsigned char)p[i]));
+        rt_str_putc(out, (char)tolower((unsigned char)p[i]));
     }
-    rt_str_putc(&w->text, '\n');
-    w->where[w->n++] = w->text.n;
+    rt_str_putc(out, '\n');
 }
 
-static rt_status split(words *w, const char *text, size_t n, rt_err *err)
+/* Of a whole text, by which it is the same as another: case, white space and punctuation around its pieces aside. */
+static rt_status text_hash(uint64_t *hash, const rt_str *text, rt_err *err)
 {
-    const rt_status st = RT_NEW(&w->where, n / 2 + 1, "words of a text", err);
-    if (st != RT_OK) {
-        return st;
-    }
-    for (size_t at = 0; at < n;) {
+    rt_str all = {0};
+    const char *p = rt_str_cstr(text);
+    for (size_t at = 0; at < text->n;) {
         size_t end = at;
-        while (end < n && !is_blank(text[end])) {
+        while (end < text->n && !is_blank(p[end])) {
             end++;
         }
         if (end > at) {
-            add_word(w, text + at, end - at);
+            put_piece(&all, p + at, end - at);
         }
         at = end + 1;
     }
-    return w->text.failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the words of a text") : RT_OK;
+    const bool failed = all.failed || text->failed;
+    *hash = rt_xxh64(rt_str_cstr(&all), all.n);
+    rt_str_release(&all);
+    return failed ? rt_fail(err, RT_MEMORY, 0, "no memory for the words of a text") : RT_OK;
 }
 
-static void release(words *w)
-{
-    rt_str_release(&w->text);
-    rt_free(w->where);
-}
+/* What a prompt is known by. */
+typedef struct known {
+    uint64_t id, text;
+    bool has_id;
+    rt_str all;     /* the turns */
+    rt_words words; /* of one turn: passages lie within a turn */
+} known;
 
-static uint64_t hash_of(const words *w, size_t first, size_t count)
-{
-    const size_t from = first > 0 ? w->where[first - 1] : 0, to = count > 0 ? w->where[first + count - 1] : from;
-    return rt_xxh64(rt_str_cstr(&w->text) + from, to - from);
-}
+/* What is done with the words of a turn. */
+typedef rt_status visitor(void *ud, const rt_words *w, rt_err *err);
 
-/* What is done with the words of a text. */
-typedef rt_status (*visitor)(void *ud, const words *w, rt_err *err);
-
-static rt_status with_words(const char *text, size_t n, visitor visit, void *ud, rt_err *err)
-{
-    words w = {0};
-    rt_status st = split(&w, text, n, err);
-    if (st == RT_OK) {
-        st = visit(ud, &w, err);
-    }
-    release(&w);
-    return st;
-}
-
-/* Runs of words lie within a turn; `whole` is all turns. */
-static rt_status with_prompt(const rt_prompt_row *p, visitor turn, visitor whole, void *ud, rt_err *err)
+static rt_status know(known *k, const rt_prompt_row *p, visitor *turn, void *ud, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_chat_message turns[RT_PROMPT_TURNS];
-    rt_str all = {0};
     const size_t n = rt_prompt_turns(p, turns);
+    const char *id = rt_json_str(p->row, "id", NULL);
+    k->has_id = id != NULL;
+    k->id = id != NULL ? rt_xxh64(id, strlen(id)) : 0;
     for (size_t i = 0; i < n; i++) {
-        RT_TRY(with_words(turns[i].content, strlen(turns[i].content), turn, ud, err));
-        rt_str_puts(&all, turns[i].content);
-        rt_str_putc(&all, '\n');
+        k->words.n = 0;
+        RT_TRY(rt_words_add(&k->words, turns[i].content, strlen(turns[i].content), err));
+        RT_TRY(turn(ud, &k->words, err));
+        rt_str_puts(&k->all, turns[i].content);
+        rt_str_putc(&k->all, '\n');
     }
-    if (all.failed) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
-    }
-    RT_TRY(with_words(rt_str_cstr(&all), all.n, whole, ud, err));
+    RT_TRY(text_hash(&k->text, &k->all, err));
 out:
-    rt_str_release(&all);
+    rt_words_release(&k->words);
+    rt_str_release(&k->all);
     return st;
 }
 
 /* --- held-out rows ------------------------------------------------------------------------------------------------ */
 
-static bool id_hash(const rt_prompt_row *p, uint64_t *hash)
-{
-    const char *id = rt_json_str(p->row, "id", NULL);
-    *hash = id != NULL ? rt_xxh64(id, strlen(id)) : 0;
-    return id != NULL;
-}
-
 typedef struct adding {
-    rt_overlap *o;
+    prints *runs;
     size_t row;
 } adding;
 
-static rt_status add_runs(void *ud, const words *w, rt_err *err)
+static rt_status add_runs(void *ud, const rt_words *w, rt_err *err)
 {
     rt_status st = RT_OK;
     const adding *a = ud;
-    for (size_t i = 0; i + RUN <= w->n; i++) {
-        RT_TRY(add(&a->o->of[RT_OVERLAP_WORDS], hash_of(w, i, RUN), a->row, err));
+    for (size_t i = 0; i + RT_WORDS_RUN <= w->n; i++) {
+        RT_TRY(add(a->runs, rt_words_hash(w, i, RT_WORDS_RUN), a->row, err));
     }
 out:
     return st;
 }
 
-static rt_status add_text(void *ud, const words *w, rt_err *err)
-{
-    const adding *a = ud;
-    return add(&a->o->of[RT_OVERLAP_TEXT], hash_of(w, 0, w->n), a->row, err);
-}
-
 static rt_status add_row(rt_overlap *o, const rt_prompt_row *p, size_t row, rt_err *err)
 {
-    uint64_t id;
-    const rt_status st = with_prompt(p, add_runs, add_text, &(adding){o, row}, err);
-    return st == RT_OK && id_hash(p, &id) ? add(&o->of[RT_OVERLAP_ID], id, row, err) : st;
+    rt_status st = RT_OK;
+    known k = {0};
+    RT_TRY(know(&k, p, add_runs, &(adding){&o->of[RT_OVERLAP_WORDS], row}, err));
+    RT_TRY(add(&o->of[RT_OVERLAP_TEXT], k.text, row, err));
+    RT_TRY(k.has_id ? add(&o->of[RT_OVERLAP_ID], k.id, row, err) : RT_OK);
+out:
+    return st;
 }
 
 /* Leaves out what too many rows have; entries are sorted. */
@@ -249,49 +218,52 @@ static const print *find(const prints *list, uint64_t hash)
 }
 
 typedef struct asking {
-    const rt_overlap *o;
-    const print *text, *run; /* what was found; NULL: nothing */
+    const prints *runs;
+    const print *found; /* NULL: nothing */
 } asking;
 
-static rt_status ask_runs(void *ud, const words *w, rt_err *err)
+static rt_status ask_runs(void *ud, const rt_words *w, rt_err *err)
 {
     asking *a = ud;
     (void)err;
-    for (size_t i = 0; i + RUN <= w->n && a->run == NULL; i++) {
-        a->run = find(&a->o->of[RT_OVERLAP_WORDS], hash_of(w, i, RUN));
+    for (size_t i = 0; i + RT_WORDS_RUN <= w->n && a->found == NULL; i++) {
+        a->found = find(a->runs, rt_words_hash(w, i, RT_WORDS_RUN));
     }
-    return RT_OK;
-}
-
-static rt_status ask_text(void *ud, const words *w, rt_err *err)
-{
-    asking *a = ud;
-    (void)err;
-    a->text = find(&a->o->of[RT_OVERLAP_TEXT], hash_of(w, 0, w->n));
     return RT_OK;
 }
 
 rt_status rt_overlap_prompt(const rt_overlap *o, const rt_prompt_row *p, rt_overlap_how *how, size_t *row, rt_err *err)
 {
-    uint64_t id;
-    asking a = {.o = o};
-    const rt_status st = with_prompt(p, ask_runs, ask_text, &a, err);
-    const print *named = id_hash(p, &id) ? find(&o->of[RT_OVERLAP_ID], id) : NULL;
-    const print *found = named != NULL ? named : a.text != NULL ? a.text : a.run;
-    *how = found == NULL    ? RT_OVERLAP_NONE
-           : named != NULL  ? RT_OVERLAP_ID
-           : a.text != NULL ? RT_OVERLAP_TEXT
-                            : RT_OVERLAP_WORDS;
-    if (row != NULL && found != NULL) {
-        *row = found->row;
+    asking a = {.runs = &o->of[RT_OVERLAP_WORDS]};
+    known k = {0};
+    const rt_status st = know(&k, p, ask_runs, &a, err);
+    if (st != RT_OK) {
+        return st;
     }
-    return st;
+    const print *const by[RT_OVERLAP_KINDS] = {
+        [RT_OVERLAP_ID] = k.has_id ? find(&o->of[RT_OVERLAP_ID], k.id) : NULL,
+        [RT_OVERLAP_TEXT] = find(&o->of[RT_OVERLAP_TEXT], k.text),
+        [RT_OVERLAP_WORDS] = a.found,
+    };
+    *how = RT_OVERLAP_NONE;
+    for (int kind = RT_OVERLAP_KINDS - 1; kind > RT_OVERLAP_NONE; kind--) {
+        *how = by[kind] != NULL ? (rt_overlap_how)kind : *how;
+    }
+    if (row != NULL && *how != RT_OVERLAP_NONE) {
+        *row = by[*how]->row;
+    }
+    return RT_OK;
 }
 
 rt_status rt_overlap_text(const rt_overlap *o, const char *text, size_t n, rt_overlap_how *how, rt_err *err)
 {
-    asking a = {.o = o};
-    const rt_status st = with_words(text, n, ask_runs, &a, err);
-    *how = a.run != NULL ? RT_OVERLAP_WORDS : RT_OVERLAP_NONE;
+    asking a = {.runs = &o->of[RT_OVERLAP_WORDS]};
+    rt_words words = {0};
+    rt_status st = rt_words_add(&words, text, n, err);
+    if (st == RT_OK) {
+        st = ask_runs(&a, &words, err);
+    }
+    rt_words_release(&words);
+    *how = a.found != NULL ? RT_OVERLAP_WORDS : RT_OVERLAP_NONE;
     return st;
 }

@@ -10,7 +10,7 @@ typedef enum rt_overlap_how {
     RT_OVERLAP_NONE,
     RT_OVERLAP_ID,    /* the same id */
     RT_OVERLAP_TEXT,  /* the same words, case and white space aside */
-    RT_OVERLAP_WORDS, /* 13 words in a row */
+    RT_OVERLAP_WORDS, /* 13 words in a row (audit/words.h) */
     RT_OVERLAP_KINDS
 } rt_overlap_how;
 const char *rt_overlap_name(rt_overlap_how how); /* "id", "text", "words" */

@@ -53,23 +53,6 @@ void rt_gguf_writer_free(rt_gguf_writer *w)
     rt_free(w);
 }
 
-/* Room for one more in an array of `n` of `cap`. */
-static bool grow(rt_gguf_writer *w, void **array, size_t n, size_t *cap, size_t size)
-{
-    size_t want = *cap ? *cap * 2 : 64;
-    if (n < *cap) {
-        return true;
-    }
-    void *p = rt_realloc(*array, want * size);
-    if (!p) {
-        (void)rt_fail(&w->err, RT_MEMORY, 0, "no memory for the directory of a GGUF file");
-        return false;
-    }
-    *array = p;
-    *cap = want;
-    return true;
-}
-
 /* ---- keys ---- */
 
 static bool is_layout_key(const char *key)
@@ -95,7 +78,7 @@ static rt_str *value_of(rt_gguf_writer *w, const char *key, rt_gguf_type type)
             return &w->kv[i].raw;
         }
     }
-    if (!grow(w, (void **)&w->kv, w->n_kv, &w->cap_kv, sizeof *w->kv)) {
+    if (RT_GROW(&w->kv, w->n_kv, &w->cap_kv, "keys of a GGUF file", &w->err) != RT_OK) {
         return NULL;
     }
     entry *e = &w->kv[w->n_kv];
@@ -235,7 +218,8 @@ void rt_gguf_add_tensor(rt_gguf_writer *w, const char *name, rt_dtype dtype, int
                         const float *data)
 {
     tensor t = {.dtype = dtype, .n_dims = n_dims, .data = data, .elements = 1};
-    if (w->err.code != RT_OK || !grow(w, (void **)&w->tensors, w->n_tensors, &w->cap_tensors, sizeof t)) {
+    if (w->err.code != RT_OK ||
+        RT_GROW(&w->tensors, w->n_tensors, &w->cap_tensors, "tensors of a GGUF file", &w->err) != RT_OK) {
         return;
     }
     t.name = rt_strdup(name);

@@ -73,20 +73,6 @@ void rt_st_set_meta(rt_st_writer *w, const char *key, const char *value)
     }
 }
 
-static bool grow(rt_st_writer *w)
-{
-    if (w->n < w->cap) {
-        return true;
-    }
-    size_t cap = w->cap ? w->cap * 2 : 64;
-    tensor *p = rt_realloc(w->tensors, cap * sizeof *p);
-    if (p) {
-        w->tensors = p;
-        w->cap = cap;
-    }
-    return p != NULL;
-}
-
 /* Fills shape and size; false when they make no sense. */
 static bool set_shape(tensor *t, const int64_t *dims)
 {
@@ -115,7 +101,7 @@ void rt_st_add(rt_st_writer *w, const char *name, rt_dtype dtype, int n_dims, co
         (void)rt_fail(&w->err, RT_UNSUPPORTED, 0, "tensor '%s': safetensors has no %s", name, rt_dtype_name(dtype));
     } else if (!set_shape(&t, dims)) {
         (void)rt_fail(&w->err, RT_USAGE, 0, "tensor '%s': impossible shape", name);
-    } else if (!grow(w) || !(t.name = rt_strdup(name))) {
+    } else if (RT_GROW(&w->tensors, w->n, &w->cap, "tensors", NULL) != RT_OK || !(t.name = rt_strdup(name))) {
         (void)rt_fail(&w->err, RT_MEMORY, 0, "no memory for tensor '%s'", name);
     } else {
         w->tensors[w->n++] = t;

@@ -27,14 +27,9 @@ rt_status rt_ids_check_context(const rt_model *m, const int32_t *ids, int64_t n,
 
 static rt_status append_list(rt_id_lists *l, rt_ids **out, rt_err *err)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 16, bytes;
-        rt_ids *p = rt_mul_size(cap, sizeof *p, &bytes) ? rt_realloc(l->list, bytes) : NULL;
-        if (p == NULL) {
-            return rt_fail(err, RT_MEMORY, 0, "no memory for %zu lists of ids", cap);
-        }
-        l->list = p;
-        l->cap = cap;
+    const rt_status st = RT_GROW(&l->list, l->n, &l->cap, "lists of ids", err);
+    if (st != RT_OK) {
+        return st;
     }
     *out = &l->list[l->n++];
     **out = (rt_ids){0};

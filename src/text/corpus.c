@@ -94,15 +94,7 @@ rt_status rt_draft_keep(rt_corpus_builder *b, rt_document *d, rt_err *err)
     if (c->n_docs == INT32_MAX) {
         RT_FAIL_OUT(err, RT_UNSUPPORTED, d->line, "more than %d documents", INT32_MAX);
     }
-    if (c->n_docs == b->docs_cap) {
-        size_t cap = b->docs_cap ? b->docs_cap * 2 : 64;
-        rt_document *docs = rt_realloc(c->docs, cap * sizeof *docs);
-        if (!docs) {
-            RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for %zu documents", cap);
-        }
-        c->docs = docs;
-        b->docs_cap = cap;
-    }
+    RT_TRY(RT_GROW(&c->docs, c->n_docs, &b->docs_cap, "documents", err));
     RT_TRY(default_names(b, d, err));
     c->docs[c->n_docs++] = *d;
 out:

@@ -7,17 +7,11 @@
 
 rt_status rt_ids_push(rt_ids *ids, int32_t id, rt_err *err)
 {
-    if (ids->n == ids->cap) {
-        size_t cap = ids->cap ? ids->cap * 2 : 64, bytes;
-        int32_t *p = rt_mul_size(cap, sizeof *p, &bytes) ? rt_realloc(ids->p, bytes) : NULL;
-        if (!p) {
-            return rt_fail(err, RT_MEMORY, 0, "no memory for %zu token ids", cap);
-        }
-        ids->p = p;
-        ids->cap = cap;
+    const rt_status st = RT_GROW(&ids->p, ids->n, &ids->cap, "token ids", err);
+    if (st == RT_OK) {
+        ids->p[ids->n++] = id;
     }
-    ids->p[ids->n++] = id;
-    return RT_OK;
+    return st;
 }
 
 void rt_ids_release(rt_ids *ids)

@@ -49,6 +49,32 @@ static void live_and_peak_are_counted(void **state)
     assert_int_equal(after.peak_bytes, during.peak_bytes);
 }
 
+static void an_array_grows_by_doubling_and_is_whole_when_it_cannot(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    uint16_t *list = NULL;
+    size_t n = 0, cap = 0;
+    const uint64_t before = rt_mem_get_stats().n_alloc;
+    for (; n < 1000; n++) {
+        assert_ok(RT_GROW(&list, n, &cap, "numbers", &err));
+        list[n] = (uint16_t)n;
+    }
+    assert_true(cap >= 1000 && cap < 2000 && rt_mem_get_stats().n_alloc - before < 10);
+    const size_t full = cap;
+    rt_mem_fail_after(1);
+    assert_int_equal(RT_GROW(&list, full, &cap, "numbers", &err), RT_MEMORY);
+    rt_mem_fail_after(0);
+    assert_says(err.msg, "numbers");
+    assert_true(cap == full && list[999] == 999);
+    size_t huge = SIZE_MAX / 2 + 1;
+    assert_int_equal(RT_GROW(&list, huge, &huge, "numbers", &err), RT_MEMORY);
+    huge = SIZE_MAX / 4 + 1;
+    assert_int_equal(RT_GROW(&list, huge, &huge, "numbers", &err), RT_MEMORY);
+    assert_true(list[0] == 0);
+    rt_free(list);
+}
+
 static void size_overflow_is_refused(void **state)
 {
     (void)state;
@@ -168,6 +194,7 @@ int main(void)
         cmocka_unit_test(blocks_are_aligned_for_kernels),
         cmocka_unit_test(realloc_keeps_the_bytes),
         cmocka_unit_test(live_and_peak_are_counted),
+        cmocka_unit_test(an_array_grows_by_doubling_and_is_whole_when_it_cannot),
         cmocka_unit_test(size_overflow_is_refused),
         cmocka_unit_test(failure_on_purpose_starts_at_the_nth_and_stays),
         cmocka_unit_test(big_blocks_are_zeroed_and_returned),

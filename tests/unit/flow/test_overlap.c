@@ -43,6 +43,10 @@ static void a_prompt_is_known_by_id_by_text_and_by_thirteen_words(void **state)
     assert_int_equal(find(&held_out, "what is 3 - 4?", "q"), RT_OVERLAP_NONE);
     assert_int_equal(find(&held_out, "Say " TWELVE ", nu!", NULL), RT_OVERLAP_WORDS);
     assert_int_equal(find(&held_out, "Say " TWELVE " xi", NULL), RT_OVERLAP_NONE);
+    /* as the search of the training text reads words: signs part them, and are none */
+    assert_int_equal(
+        find(&held_out, "alpha--beta, gamma -- delta epsilon zeta/eta theta iota kappa lambda mu: nu", NULL),
+        RT_OVERLAP_WORDS);
     rt_prompts_release(&held_out);
 }
 
