@@ -248,7 +248,8 @@ static int64_t pair_chunk(const rt_attn *a)
 {
     const int64_t widest = larger_of(a->head_dim, a->head_dim_v);
     const int64_t keys = RT_ATTN_PAIR_CHUNK / widest / PAIR_KEYS * PAIR_KEYS;
-    return keys < PAIR_KEYS ? PAIR_KEYS : keys < a->n_kv ? keys : a->n_kv;
+    const int64_t least = keys < PAIR_KEYS ? PAIR_KEYS : keys;
+    return least < a->n_kv ? least : a->n_kv;
 }
 
 /* From S^T and dP^T of n keys in MICRO_VECS vectors of lanes: P^T and dS^T = scale P (dP - delta) as operands; lse in

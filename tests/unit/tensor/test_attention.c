@@ -226,6 +226,7 @@ static void check_chunks(const rt_kernels *k)
     check_head(k, 150, 300, 100, 192, 1);
     check_head(k, 40, 600, 0, 64, 1);
     check_head(k, 40, 600, 70, 64, 1);
+    check_head(k, 32, 32, 0, 512, 1); /* keys are fewer than the least chunk */
 }
 
 /* One key takes all: the other probabilities are exact zeros. */
