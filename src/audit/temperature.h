@@ -17,7 +17,8 @@ typedef struct rt_temperature {
     double nll[2], ece[2]; /* per item, at T = 1 and at this T; ece over bins of equal width */
 } rt_temperature;
 
-/* Of items with choices and one right one; halves by the hash of their group, else their id. */
+/* Of items with choices and one right one; halves by the first byte of the SHA-256 of their group,
+ * else of their id. */
 RT_MUST_USE rt_status rt_temperature_fit(rt_temperature *out, const json_t *items, rt_err *err);
 /* {value, fitted_on, n, nll_before, nll, ece_before, ece}; null where nothing was fitted. Owned. */
 json_t *rt_temperature_json(const rt_temperature *t);
