@@ -35,6 +35,10 @@ static rt_status check_served(const rt_collect_args *a, rt_err *err)
         return rt_fail(err, RT_USAGE, 0,
                        "--targets topk from a server needs --tokenizer FILE, that of the served model");
     }
+    if (a->accept_degraded) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--accept-degraded-teacher is about the engine's products; a server's are its own");
+    }
     if (!text && a->temperature != 1) {
         return rt_fail(err, RT_USAGE, 0, "a server gives log-probabilities at temperature 1 only");
     }
@@ -113,6 +117,10 @@ static rt_status check_import(const rt_cli *c, const rt_collect_args *a, rt_err 
     if (strcmp(a->targets, "sample") != 0 && strcmp(a->targets, "topk") != 0) {
         return rt_fail(err, RT_USAGE, 0, "a logits file gives --targets sample or topk, not %s%s", a->targets,
                        strcmp(a->targets, "hidden") == 0 ? ": the states are not in it" : "");
+    }
+    if (a->accept_degraded) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--accept-degraded-teacher is about the engine's products; the file has its own");
     }
     if (a->tokens > 0 || a->sequence > 0) {
         return rt_fail(err, RT_USAGE, 0, "the file has its chunks already: leave out --tokens and --sequence");

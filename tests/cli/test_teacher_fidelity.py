@@ -54,6 +54,9 @@ class TeacherFidelity(ProgramTest):
         self.assertEqual([d["degraded_teacher_accepted"]["kl"] for d in decisions], [told["kl"]])
 
     def test_nothing_is_accepted_of_a_teacher_that_writes(self):
+        self.refused(USAGE, "collect", "http://127.0.0.1:1", "--targets", "text", "--model", "m", "--teacher-licence", "apache-2.0", "--prompts", "p.jsonl",
+                     "-o", "cache", "--accept-degraded-teacher", says="--accept-degraded-teacher")
+        self.refused(USAGE, "collect", "--import", "x.kld", "-o", "cache", "--accept-degraded-teacher", says="--accept-degraded-teacher")
         self.refused(USAGE, "collect", self.teacher("good"), "--targets", "text", "--prompts", "p.jsonl", "-o", "cache", "--accept-degraded-teacher",
                      says="does not go with --targets text")
 
