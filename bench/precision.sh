@@ -4,7 +4,8 @@
 # last quarter of the steps (the same batches on both sides), and on held-out text. A seed changes the order of the text
 # and, with it, the rounding of every sum: single pairs scatter, so what is judged is their mean over seeds, which must lie
 # below 1 % in training and on held-out text (exit status 1: it does not). The learning rate is one at which no gradient
-# spikes: behind a spike two runs differ by what it did, whatever the precision. What WORK has already is not made again.
+# spikes: behind a spike two runs differ by what it did, whatever the precision. What WORK has already is not made again, by
+# whatever program: remove it after a change.
 # Three minutes a seed on two cores.
 #   RETORT=PROGRAM  SEEDS="1 2 3 4"  STEPS=200  BATCH=256 (tokens a step)  LR=2e-4  HELD_OUT=8k (tokens)  WORK=FOLDER
 set -eu
@@ -14,7 +15,8 @@ retort=${RETORT:-build/release/retort}
 seeds=${SEEDS:-1 2 3 4}
 steps=${STEPS:-200}
 batch=${BATCH:-256}
-work=${WORK:-build/bench-precision}
+lr=${LR:-2e-4}
+work=${WORK:-build/bench-precision-$steps-$batch-$lr}
 teacher=models/SmolLM2-135M-Instruct.Q4_1.gguf
 
 [ -x "$retort" ] || { echo "'$retort' does not exist: run make" >&2; exit 1; }
@@ -30,7 +32,7 @@ mkdir -p "$work"
 train_and_judge() {
     [ -f "$work/$1-$2.json" ] && return
     "$retort" train "$work/cut" --cache "$work/cache" --steps "$steps" --batch-tokens "$batch" --seed "$1" \
-        --lr "${LR:-2e-4}" --precision "$2" --quiet -o "$work/run-$1-$2"
+        --lr "$lr" --precision "$2" --quiet -o "$work/run-$1-$2"
     cp "$work/run-$1-$2/metrics.jsonl" "$work/$1-$2.metrics.jsonl"
     "$retort" eval "$work/run-$1-$2/student" --text examples/data/books-valid.jsonl --against "$teacher" \
         --max-tokens "${HELD_OUT:-8k}" --precision f32 --json --quiet >"$work/$1-$2.part"

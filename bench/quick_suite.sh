@@ -1,7 +1,7 @@
 #!/bin/sh
 # bench/quick_suite.sh DATA MODEL [OUT]: the short suite - skills, bias, refusal, opinion, consistency - of one model, which
 # is audited beside its teacher, and how long each of the two took. Items are spread evenly over the files. DATA holds a
-# folder for each set (docs/evaluation.md says what a row looks like). What OUT has already is not scored again.
+# folder for each set (docs/evaluation.md says what a row looks like). The teacher's items in OUT are not scored again.
 #   RETORT=PROGRAM  TEACHER=MODEL  KL_TOKENS=16k
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -6,7 +6,7 @@
 # beside the teacher on rows nobody was taught: advbench, ids whose SHA-256 ends in an odd digit. Fixed before any run:
 # a change of refusals is kept or lost by the audit's margin, 5 points; retaining may cost 2 % of the KL.
 # Harmful completions are neither printed nor kept; students are removed once they are judged, never exported from here.
-# What is done is not done again: an interrupted script goes on.
+# What is done is not done again: an interrupted script goes on. OUT belongs to one TOKENS.
 set -euo pipefail
 # TOKENS: of a student's training (24k)
 data=$1 out=$2 seeds=${3:-5} tokens=${TOKENS:-24k}
