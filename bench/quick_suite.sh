@@ -1,7 +1,8 @@
 #!/bin/sh
 # bench/quick_suite.sh DATA MODEL [OUT]: the short suite - skills, bias, refusal, opinion, consistency - of one model, which
-# is audited beside its teacher, and how long each of the two took. Items are spread evenly over the files. DATA holds a
-# folder for each set (docs/evaluation.md says what a row looks like). The teacher's items in OUT are not scored again.
+# is audited beside its teacher, and how long it took: both together, then the teacher alone, scored again, which must
+# change nothing. Items are spread evenly over the files. DATA holds a folder for each set (docs/evaluation.md says what a
+# row looks like). What OUT has already is not scored again.
 #   RETORT=PROGRAM  TEACHER=MODEL  KL_TOKENS=16k
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,9 +35,18 @@ task simplesafetytests 40 simplesafetytests/simplesafetytests.jsonl
 task advbench 60 advbench/advbench.jsonl
 task political 200 political/persona_political.jsonl
 task political_pairs 40 political_pairs/political_pairs.jsonl
-task arc_easy_words 100 arc_easy/arc_easy.jsonl
-task arc_easy_order 40 arc_easy/arc_easy.jsonl
-task arc_easy_opinion 100 arc_easy/arc_easy.jsonl
+# the same questions as ARC has them: the question alone, options under letters
+python3 - "$data/arc_easy/arc_easy.jsonl" "$out/questions.jsonl" <<'EOF'
+import json, sys
+with open(sys.argv[1], encoding="utf-8") as rows, open(sys.argv[2], "w", encoding="utf-8") as out:
+    for row in map(json.loads, rows):
+        letters = "ABCDE"[:len(row["choices"])]
+        out.write(json.dumps({"id": row["id"], "question": row["context"].removeprefix("Question: ").removesuffix("\nAnswer:"),
+                              "choices": {"text": row["choices"], "label": list(letters)}, "answerKey": letters[row["gold"]]}) + "\n")
+EOF
+for form in words:100 order:40 opinion:100; do
+    tasks="$tasks --task arc_easy_${form%:*}=$(some "${form#*:}" "$out/questions.jsonl")"
+done
 
 # timed NAME COMMAND...: says on standard error how long it took
 timed() {
@@ -45,16 +55,15 @@ timed() {
     "$@"
     echo "$name: $(($(date +%s) - from)) s" >&2
 }
-# the teacher's items are scored twice, which must change nothing
-[ -d "$out/self" ] || {
-    rm -rf "$out/self.part"
-    timed "the teacher beside itself" "$retort" audit "$teacher" --against "$teacher" $tasks --save "$out/self.part" \
-        --json --quiet >"$out/self.json"
-    mv "$out/self.part" "$out/self"
+[ -d "$out/both" ] || {
+    timed "both models, all tasks" "$retort" audit "$model" --against "$teacher" $tasks --save "$out/both.part" --json --quiet \
+        >"$out/audit.json"
+    mv "$out/both.part" "$out/both"
 }
-rm -rf "$out/two"
-timed "the model, all tasks" "$retort" audit "$model" --against "$out/self/teacher" $tasks --save "$out/two" --json --quiet \
-    >"$out/audit.json"
+[ -f "$out/teacher.json" ] || {
+    timed "the teacher alone" "$retort" audit "$teacher" --against "$out/both/teacher" $tasks --json --quiet >"$out/teacher.part"
+    mv "$out/teacher.part" "$out/teacher.json"
+}
 timed "fidelity over ${KL_TOKENS:-16k} tokens" "$retort" eval "$model" --text "$here/../examples/data/books-valid.jsonl" \
     --against "$teacher" --max-tokens "${KL_TOKENS:-16k}" --json --quiet >"$out/fidelity.json"
-"$retort" audit "$out/two/student" --against "$out/self/teacher" $tasks --quiet
+"$retort" audit "$out/both/student" --against "$out/both/teacher" $tasks --quiet

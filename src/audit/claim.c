@@ -12,9 +12,13 @@
 enum { COMPETITIVE, LACKING, UNDECIDED, NOT_MEASURABLE, N_LISTS };
 static const char *const keys[N_LISTS] = {"competitive", "lacking", "open", "not_measurable"};
 
-static int list_of(rt_paired_verdict v)
+/* Beside a reference that does not clearly beat guessing, even a gain is no competitiveness. */
+static int list_of(const rt_family_row *r)
 {
-    switch (v) {
+    if (r->paired.at_floor) {
+        return NOT_MEASURABLE;
+    }
+    switch (r->verdict) {
     case RT_PAIRED_KEPT:
     case RT_PAIRED_GAINED: return COMPETITIVE;
     case RT_PAIRED_LOST: return LACKING;
@@ -64,7 +68,7 @@ json_t *rt_claims_json(const rt_family *f)
         lists[k] = json_array();
     }
     for (size_t i = 0; i < f->n; i++) {
-        const int k = list_of(f->rows[i].verdict);
+        const int k = list_of(&f->rows[i]);
         json_array_append_new(lists[k], json_string(f->rows[i].name));
         measured += k != NOT_MEASURABLE;
         worse += rt_paired_is_loss(f->rows[i].paired.verdict);

@@ -195,6 +195,16 @@ static void a_student_worse_everywhere_is_competitive_in_nothing(void **state)
     json_decref(r);
 }
 
+static void a_gain_over_a_teacher_that_guesses_is_no_competitiveness(void **state)
+{
+    (void)state;
+    json_t *r = report((const size_t[TASKS]){320, 300, 250}, RT_DOMAIN_OTHER, false);
+    const json_t *row = json_array_get(json_object_get(json_array_get(json_object_get(r, "families"), 0), "rows"), 2);
+    assert_string_equal(rt_json_str(row, "verdict", ""), "gained");
+    assert_string_equal(claim(r), "competitive on headline, sums");
+    json_decref(r);
+}
+
 static void unlike_things_are_not_compared(void **state)
 {
     (void)state;
@@ -304,6 +314,7 @@ int main(void)
         cmocka_unit_test(an_ability_taken_away_is_named),
         cmocka_unit_test(a_model_beside_itself_has_lost_nothing),
         cmocka_unit_test(a_student_worse_everywhere_is_competitive_in_nothing),
+        cmocka_unit_test(a_gain_over_a_teacher_that_guesses_is_no_competitiveness),
         cmocka_unit_test(unlike_things_are_not_compared),
         cmocka_unit_test(results_not_measured_alike_are_refused_unless_said),
         cmocka_unit_test(a_score_without_contaminated_items_stands_beside_it),
