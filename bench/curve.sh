@@ -9,15 +9,12 @@
 #   LAYERS=15  BATCH=2k (tokens a step)  HELD_OUT=16k (tokens)  WORK=FOLDER
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common.sh
 
-retort=${RETORT:-build/release/retort}
 tokens=${TOKENS:-50k 100k 200k 400k 800k}
 twins=${TWINS-50k 200k 800k}
+held_out=${HELD_OUT:-16k}
 work=${WORK:-build/bench-curve}
-teacher=models/SmolLM2-135M-Instruct.Q4_1.gguf
-
-[ -x "$retort" ] || { echo "'$retort' does not exist: run make" >&2; exit 1; }
-[ -f "$teacher" ] || { echo "'$teacher' does not exist: run make fetch" >&2; exit 1; }
 mkdir -p "$work"
 
 [ -f "$work/cut/config.json" ] || "$retort" init "$teacher" -o "$work/cut" --layers "${LAYERS:-15}" \
@@ -27,27 +24,19 @@ for longest in $tokens; do :; done
 [ -f "$work/cache/cache.json" ] || "$retort" collect "$teacher" --text ${TEXT:-examples/data/books.jsonl} \
     --tokens "$longest" --quiet -o "$work/cache"
 
-# judge NAME FOLDER
-judge() {
-    [ -f "$work/$1.json" ] && return
-    "$retort" eval "$2" --text examples/data/books-valid.jsonl --against "$teacher" --max-tokens "${HELD_OUT:-16k}" \
-        --json --quiet >"$work/$1.part"
-    mv "$work/$1.part" "$work/$1.json"
-}
-
 # student LOSS TOKENS
 student() {
     [ -f "$work/$1-$2.json" ] && return
     "$retort" train "$work/cut" --cache "$work/cache" --loss "$1" --tokens "$2" --batch-tokens "${BATCH:-2k}" --quiet \
         -o "$work/run-$1-$2"
     cp "$work/run-$1-$2/metrics.jsonl" "$work/$1-$2.metrics.jsonl"
-    judge "$1-$2" "$work/run-$1-$2/student"
+    judge "$work/$1-$2" "$work/run-$1-$2/student" "$held_out"
     rm -rf "$work/$1-$2.student"
     mv "$work/run-$1-$2/student" "$work/$1-$2.student"
     rm -r "$work/run-$1-$2"
 }
 
-judge cut "$work/cut"
+judge "$work/cut" "$work/cut" "$held_out"
 for n in $tokens; do
     student forward_kl "$n"
 done

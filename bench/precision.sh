@@ -10,17 +10,13 @@
 #   RETORT=PROGRAM  SEEDS="1 2 3 4"  STEPS=200  BATCH=256 (tokens a step)  LR=2e-4  HELD_OUT=8k (tokens)  WORK=FOLDER
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common.sh
 
-retort=${RETORT:-build/release/retort}
 seeds=${SEEDS:-1 2 3 4}
 steps=${STEPS:-200}
 batch=${BATCH:-256}
 lr=${LR:-2e-4}
 work=${WORK:-build/bench-precision-$steps-$batch-$lr}
-teacher=models/SmolLM2-135M-Instruct.Q4_1.gguf
-
-[ -x "$retort" ] || { echo "'$retort' does not exist: run make" >&2; exit 1; }
-[ -f "$teacher" ] || { echo "'$teacher' does not exist: run make fetch" >&2; exit 1; }
 mkdir -p "$work"
 
 [ -f "$work/cut/config.json" ] || "$retort" init "$teacher" -o "$work/cut" \
@@ -34,9 +30,7 @@ train_and_judge() {
     "$retort" train "$work/cut" --cache "$work/cache" --steps "$steps" --batch-tokens "$batch" --seed "$1" \
         --lr "$lr" --precision "$2" --quiet -o "$work/run-$1-$2"
     cp "$work/run-$1-$2/metrics.jsonl" "$work/$1-$2.metrics.jsonl"
-    "$retort" eval "$work/run-$1-$2/student" --text examples/data/books-valid.jsonl --against "$teacher" \
-        --max-tokens "${HELD_OUT:-8k}" --precision f32 --json --quiet >"$work/$1-$2.part"
-    mv "$work/$1-$2.part" "$work/$1-$2.json"
+    judge "$work/$1-$2" "$work/run-$1-$2/student" "${HELD_OUT:-8k}" --precision f32
     rm -r "$work/run-$1-$2"
 }
 

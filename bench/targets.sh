@@ -11,18 +11,15 @@
 #   KEEP=0,1,24,27,28,29 (layers)  DRAWS=50  K="32 8"  HELD_OUT=8k (tokens)  WORK=FOLDER
 set -eu
 cd "$(dirname "$0")/.."
+. bench/common.sh
 
-retort=${RETORT:-build/release/retort}
 renormalise=${RENORMALISE:-build/release/bench_renormalise}
 seeds=${SEEDS:-1 2 3}
 tokens=${TOKENS:-60k}
+held_out=${HELD_OUT:-8k}
 work=${WORK:-build/bench-targets}
-teacher=models/SmolLM2-135M-Instruct.Q4_1.gguf
 
-for program in "$retort" "$renormalise"; do
-    [ -x "$program" ] || { echo "'$program' does not exist: run make" >&2; exit 1; }
-done
-[ -f "$teacher" ] || { echo "'$teacher' does not exist: run make fetch" >&2; exit 1; }
+[ -x "$renormalise" ] || { echo "'$renormalise' does not exist: run make" >&2; exit 1; }
 mkdir -p "$work"
 
 [ -f "$work/cut/config.json" ] || "$retort" init "$teacher" -o "$work/cut" --keep "${KEEP:-0,1,24,27,28,29}" --quiet
@@ -35,14 +32,6 @@ cache() {
         --seed "$seed" "$@" --quiet -o "$work/$name"
 }
 
-# judge NAME FOLDER
-judge() {
-    [ -f "$work/$1.json" ] && return
-    "$retort" eval "$2" --text examples/data/books-valid.jsonl --against "$teacher" --max-tokens "${HELD_OUT:-8k}" \
-        --json --quiet >"$work/$1.part"
-    mv "$work/$1.part" "$work/$1.json"
-}
-
 # student ARM SEED CACHE OPTION...
 student() {
     run=$1-$2 from=$3 seed=$2
@@ -50,11 +39,11 @@ student() {
     [ -f "$work/$run.json" ] && return
     "$retort" train "$work/cut" --cache "$work/$from" --tokens "$tokens" --batch-tokens "${BATCH:-2k}" --seed "$seed" \
         "$@" --quiet -o "$work/run-$run"
-    judge "$run" "$work/run-$run/student"
+    judge "$work/$run" "$work/run-$run/student" "$held_out"
     rm -r "$work/run-$run"
 }
 
-judge cut "$work/cut"
+judge "$work/cut" "$work/cut" "$held_out"
 cache dense 1 --targets hidden
 for seed in $seeds; do
     student dense "$seed" dense --teacher "$teacher"
