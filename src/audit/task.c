@@ -358,6 +358,11 @@ const char *rt_task_name(const rt_task *t)
     return t->name;
 }
 
+const char *rt_task_skill(const rt_task *t)
+{
+    return t->skill;
+}
+
 const char *rt_task_version(const rt_task *t)
 {
     return t->version;

@@ -16,6 +16,7 @@ typedef struct rt_task rt_task;
 RT_MUST_USE rt_status rt_task_open(rt_task **out, const char *name_or_file, rt_err *err);
 void rt_task_close(rt_task *t);
 const char *rt_task_name(const rt_task *t);
+const char *rt_task_skill(const rt_task *t); /* what it is about, "truthfulness"; "" where nothing is said */
 const char *rt_task_version(const rt_task *t);
 /* Is it asked as a conversation and answered in text? */
 bool rt_task_is_chat(const rt_task *t);

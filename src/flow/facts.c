@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit/task.h"
 #include "tensor/gemm.h"
 
 /* A JSON file of the run, or NULL when it is not there. */
@@ -204,9 +205,12 @@ static bool is_judged(const json_t *audit, const subject *s)
     return any;
 }
 
-static bool asks_for_truth(const char *task)
+static bool asks_for_truth(const char *name)
 {
-    return strncmp(task, "truthfulqa", 10) == 0 || strcmp(task, "misconceptions") == 0;
+    rt_task *t = NULL;
+    const bool asks = rt_task_open(&t, name, NULL) == RT_OK && strcmp(rt_task_skill(t), "truthfulness") == 0;
+    rt_task_close(t);
+    return asks;
 }
 
 static json_t *not_measured(const rt_flow *f, const json_t *audit)
