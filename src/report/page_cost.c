@@ -6,11 +6,6 @@
 
 enum { STAGES_SHOWN = 16 };
 
-static const json_t *at(const json_t *o, const char *key)
-{
-    return json_object_get(o, key);
-}
-
 static void cost_row(rt_str *out, const char *name, const json_t *c, const rt_column *columns)
 {
     double seconds = rt_json_f64(c, "seconds", NAN), cpu = rt_json_f64(c, "cpu_seconds", NAN);
@@ -30,7 +25,7 @@ static void table(rt_str *out, const json_t *cost)
     size_t i;
     json_t *stage;
     rt_page_table(out, columns, sizeof columns / sizeof *columns);
-    json_array_foreach(at(cost, "stages"), i, stage)
+    json_array_foreach(json_object_get(cost, "stages"), i, stage)
     {
         if (i < STAGES_SHOWN) {
             cost_row(out, rt_json_str(stage, "name", "unnamed"), stage, columns);
@@ -46,7 +41,7 @@ static void stage_chart(rt_str *out, const json_t *cost)
     rt_num words[STAGES_SHOWN];
     size_t n = 0, i;
     json_t *stage;
-    json_array_foreach(at(cost, "stages"), i, stage)
+    json_array_foreach(json_object_get(cost, "stages"), i, stage)
     {
         double seconds = rt_json_f64(stage, "seconds", NAN);
         if (n < STAGES_SHOWN && isfinite(seconds)) {
@@ -64,7 +59,7 @@ static void stage_chart(rt_str *out, const json_t *cost)
 static void collected(rt_str *out, const json_t *collect)
 {
     const char *targets = rt_json_str(collect, "targets", "");
-    const json_t *fidelity = at(collect, "teacher_fidelity");
+    const json_t *fidelity = json_object_get(collect, "teacher_fidelity");
     rt_str_puts(out, "<div><h3>Teacher's outputs</h3>\n<dl class=\"facts\">\n");
     rt_page_pair_json(out, "Targets", collect, "targets");
     if (strcmp(targets, "topk") != 0) {
@@ -80,7 +75,7 @@ static void collected(rt_str *out, const json_t *collect)
     rt_page_pair_num(out, "Bytes a token", collect, "bytes_per_token", rt_num_plain);
     rt_page_pair_num(out, "Tokens a second", collect, "tokens_per_s", rt_num_plain);
     rt_page_pair_num(out, "Teacher's cross-entropy, nats a token", collect, "teacher_nll", rt_num_plain);
-    if (at(fidelity, "unmeasured") != NULL) {
+    if (json_object_get(fidelity, "unmeasured") != NULL) {
         rt_page_pair_json(out, "KL to its f32 path not measured", fidelity, "unmeasured");
     } else if (fidelity != NULL) { /* records made before it was measured have none */
         rt_page_pair_num(out, "Teacher's KL to its f32 path, nats a token", fidelity, "kl", rt_num_plain);
@@ -110,7 +105,7 @@ static void retained(rt_str *out, const json_t *r)
     rt_str_puts(out, "<div><h3>Retained behaviour</h3>\n<dl class=\"facts\">\n");
     rt_page_pair_json(out, "Answers by", r, "answers");
     rt_page_pair_num(out, "Share of a step's weight", r, "weight", rt_num_share);
-    json_array_foreach(at(r, "watch"), i, w)
+    json_array_foreach(json_object_get(r, "watch"), i, w)
     {
         const char *name = rt_json_str(w, "name", "?");
         rt_page_pair_num(out, name, w, "value", rt_num_plain);
@@ -127,7 +122,7 @@ static void retained(rt_str *out, const json_t *r)
 
 void rt_page_cost(rt_str *out, const json_t *facts)
 {
-    const json_t *cost = at(facts, "cost");
+    const json_t *cost = json_object_get(facts, "cost");
     rt_page_section(out, "cost", "Cost");
     if (cost == NULL) {
         rt_page_absent(out, "What the run took is not recorded.");
@@ -136,8 +131,8 @@ void rt_page_cost(rt_str *out, const json_t *facts)
     }
     rt_str_puts(out, "<div class=\"charts\">\n");
     stage_chart(out, cost);
-    collected(out, at(facts, "collect"));
-    retained(out, at(facts, "retain"));
-    machine(out, at(facts, "machine"));
+    collected(out, json_object_get(facts, "collect"));
+    retained(out, json_object_get(facts, "retain"));
+    machine(out, json_object_get(facts, "machine"));
     rt_str_puts(out, "</div>\n</section>\n");
 }

@@ -3,11 +3,6 @@
 
 #include "report/page.h"
 
-static const json_t *at(const json_t *o, const char *key)
-{
-    return json_object_get(o, key);
-}
-
 /* ---- points ---- */
 
 /* (tokens so far, value) of point `i`; false where either is no number. A line of metrics.jsonl has its own tokens
@@ -109,7 +104,7 @@ static bool chart(rt_str *out, const json_t *facts, const struct plan *p)
     for (; n < MOST_LINES && p->lines[n].of != NULL; n++) {
         const wish *w = &p->lines[n];
         lines[n] = (rt_line){.css = w->css, .label = w->label, .marked = w->marked};
-        take_points(&lines[n], at(at(facts, w->of), w->list), w->key);
+        take_points(&lines[n], json_object_get(json_object_get(facts, w->of), w->list), w->key);
         points += lines[n].n;
     }
     if (points > 0) {
@@ -135,7 +130,7 @@ static void training_cell(rt_str *out, const json_t *t, const rt_column *c, cons
 
 static void training_row(rt_str *out, const json_t *facts, rt_role role, const rt_column *columns)
 {
-    const json_t *t = at(facts, role == RT_ROLE_TWIN ? "twin" : "train");
+    const json_t *t = json_object_get(facts, role == RT_ROLE_TWIN ? "twin" : "train");
     if (t == NULL) {
         return;
     }
@@ -157,7 +152,8 @@ static void settings(rt_str *out, const json_t *facts)
         {"Model", ""}, {"Loss", ""},        {"Steps", "n"},     {"Tokens", "n"}, {"Tokens a second", "n"},
         {"Time", "n"}, {"First loss", "n"}, {"Last loss", "n"}, {"Stopped", ""},
     };
-    const json_t *train = at(facts, "train"), *start = at(at(facts, "student"), "start");
+    const json_t *train = json_object_get(facts, "train"),
+                 *start = json_object_get(json_object_get(facts, "student"), "start");
     rt_page_table(out, columns, sizeof columns / sizeof *columns);
     training_row(out, facts, RT_ROLE_STUDENT, columns);
     training_row(out, facts, RT_ROLE_TWIN, columns);
@@ -176,7 +172,7 @@ static void settings(rt_str *out, const json_t *facts)
 void rt_page_curves(rt_str *out, const json_t *facts)
 {
     rt_page_section(out, "curves", "Training");
-    if (at(facts, "train") == NULL && at(facts, "twin") == NULL) {
+    if (json_object_get(facts, "train") == NULL && json_object_get(facts, "twin") == NULL) {
         rt_page_absent(out, "How it was trained is not recorded.");
     } else {
         rt_str_puts(out, "<div class=\"curves\">\n");

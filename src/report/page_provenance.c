@@ -5,11 +5,6 @@
 
 enum { ROWS_SHOWN = 60 };
 
-static const json_t *at(const json_t *o, const char *key)
-{
-    return json_object_get(o, key);
-}
-
 static void teacher(rt_str *out, const json_t *t)
 {
     rt_str_puts(out, "<h3>Teacher</h3>\n<dl class=\"facts\">\n");
@@ -26,11 +21,11 @@ static void teacher(rt_str *out, const json_t *t)
 
 static void student(rt_str *out, const json_t *s)
 {
-    const json_t *keep = at(s, "keep");
+    const json_t *keep = json_object_get(s, "keep");
     rt_str_puts(out, "<h3>Student</h3>\n<dl class=\"facts\">\n");
     rt_page_pair_json(out, "File", s, "file");
     rt_page_pair_json(out, "Started by", s, "init");
-    if (at(s, "what") != NULL) {
+    if (json_object_get(s, "what") != NULL) {
         rt_page_pair_json(out, "Shape", s, "what");
     }
     rt_str_puts(out, "<div><dt>Layers kept, counted from 0</dt><dd>");
@@ -58,7 +53,7 @@ static void duties(rt_str *out, const json_t *list)
         {
             if (i < ROWS_SHOWN) {
                 rt_str_puts(out, "<li>");
-                rt_html_json(out, json_is_object(d) ? at(d, "text") : d, "?");
+                rt_html_json(out, json_is_object(d) ? json_object_get(d, "text") : d, "?");
                 rt_str_puts(out, "</li>");
             }
         }
@@ -88,16 +83,16 @@ static void evidence(rt_str *out, const json_t *list)
 
 static void licence(rt_str *out, const json_t *facts)
 {
-    const json_t *t = at(facts, "teacher"), *permit = at(facts, "permit");
-    const json_t *decision = at(permit, "decision"), *grant = at(permit, "grant");
+    const json_t *t = json_object_get(facts, "teacher"), *permit = json_object_get(facts, "permit");
+    const json_t *decision = json_object_get(permit, "decision"), *grant = json_object_get(permit, "grant");
     rt_str uses = {0};
-    rt_texts_join(&uses, at(permit, "uses"), ", ");
+    rt_texts_join(&uses, json_object_get(permit, "uses"), ", ");
     rt_str_puts(out, "<h3>Licence</h3>\n<dl class=\"facts\">\n");
     rt_page_pair(out, "Licence", rt_json_str(t, "licence", rt_json_str(permit, "id", NULL)));
     rt_page_pair(out, "Verdict", rt_json_str(t, "verdict", rt_json_str(permit, "verdict", NULL)));
     rt_page_pair(out, "Judged for", uses.n ? rt_str_cstr(&uses) : NULL);
-    duties(out, at(t, "duties") ? at(t, "duties") : at(permit, "duties"));
-    evidence(out, at(permit, "evidence"));
+    duties(out, json_object_get(t, "duties") ? json_object_get(t, "duties") : json_object_get(permit, "duties"));
+    evidence(out, json_object_get(permit, "evidence"));
     rt_page_pair_json(out, "Table of licences", permit, "table_version");
     rt_page_pair_json(out, "Permit", permit, "permit_id");
     if (decision != NULL) {
@@ -142,11 +137,11 @@ static void texts(rt_str *out, const json_t *data)
             break;
         }
         rt_page_row(out, rt_json_str(d, "name", "unnamed"), "");
-        rt_page_cell_json(out, &columns[1], at(d, "use"), "unknown");
+        rt_page_cell_json(out, &columns[1], json_object_get(d, "use"), "unknown");
         rt_page_cell(out, &columns[2], rt_num_exact(rt_json_f64(d, "documents", NAN)).s);
         rt_page_cell(out, &columns[3], rt_num_exact(rt_json_f64(d, "tokens", NAN)).s);
-        rt_page_cell_json(out, &columns[4], at(d, "origin"), "not stated");
-        rt_page_cell_json(out, &columns[5], at(d, "licence"), "not stated");
+        rt_page_cell_json(out, &columns[4], json_object_get(d, "origin"), "not stated");
+        rt_page_cell_json(out, &columns[5], json_object_get(d, "licence"), "not stated");
         rt_str_puts(out, "</tr>\n");
     }
     rt_page_table_end(out);
@@ -186,7 +181,7 @@ static void files(rt_str *out, const json_t *list)
         }
         rt_page_row(out, rt_json_str(f, "path", "unnamed"), "");
         rt_page_cell(out, &columns[1], rt_num_bytes(rt_json_f64(f, "bytes", NAN)).s);
-        rt_page_cell_json(out, &columns[2], at(f, "sha256"), "unknown");
+        rt_page_cell_json(out, &columns[2], json_object_get(f, "sha256"), "unknown");
         rt_str_puts(out, "</tr>\n");
     }
     rt_page_table_end(out);
@@ -197,14 +192,14 @@ void rt_page_provenance(rt_str *out, const json_t *facts)
 {
     rt_page_section(out, "provenance", "Provenance");
     rt_str_puts(out, "<div class=\"charts\">\n<div>");
-    teacher(out, at(facts, "teacher"));
+    teacher(out, json_object_get(facts, "teacher"));
     rt_str_puts(out, "</div>\n<div>");
     licence(out, facts);
     rt_str_puts(out, "</div>\n<div>");
-    student(out, at(facts, "student"));
-    ledger(out, at(facts, "ledger"));
+    student(out, json_object_get(facts, "student"));
+    ledger(out, json_object_get(facts, "ledger"));
     rt_str_puts(out, "</div>\n</div>\n");
-    texts(out, at(facts, "data"));
-    files(out, at(facts, "files"));
+    texts(out, json_object_get(facts, "data"));
+    files(out, json_object_get(facts, "files"));
     rt_str_puts(out, "</section>\n");
 }

@@ -11,11 +11,6 @@ enum { NAMES_SHOWN = 3, TASKS_SHOWN = 4 };
 /* A teacher says something about a task only where it is clearly above guessing. */
 static const double ABOVE_CHANCE = 0.02;
 
-static const json_t *at(const json_t *o, const char *key)
-{
-    return json_object_get(o, key);
-}
-
 /* ---- made from ---- */
 
 static bool is_training(const json_t *data)
@@ -69,7 +64,8 @@ static void student_in_words(rt_str *s, const json_t *student)
 
 static void sentence_made(rt_str *s, const json_t *facts)
 {
-    const json_t *student = at(facts, "student"), *collect = at(facts, "collect"), *train = at(facts, "train");
+    const json_t *student = json_object_get(facts, "student"), *collect = json_object_get(facts, "collect"),
+                 *train = json_object_get(facts, "train");
     const char *init = rt_json_str(student, "init", "");
     double tokens = rt_json_f64(train, "tokens", NAN), draws = rt_json_f64(collect, "draws", NAN);
     rt_str_printf(s, "%s is ", rt_json_str(facts, "name", "This model"));
@@ -81,10 +77,10 @@ static void sentence_made(rt_str *s, const json_t *facts)
     } else {
         rt_str_puts(s, strcmp(init, "prune") == 0 ? ", cut out of " : ", learned from ");
     }
-    teacher_in_words(s, at(facts, "teacher"));
+    teacher_in_words(s, json_object_get(facts, "teacher"));
     if (isfinite(tokens)) {
         rt_str_printf(s, " and trained on %s tokens of ", rt_num_short(tokens).s);
-        training_texts(s, at(facts, "data"));
+        training_texts(s, json_object_get(facts, "data"));
         rt_str_printf(s, " with the loss %s", rt_json_str(train, "loss", "(not recorded)"));
         if (draws > 0 && strcmp(rt_json_str(collect, "targets", ""), "sample") == 0) {
             rt_str_printf(s, " towards %s draws a token from the teacher", rt_num_exact(draws).s);
@@ -104,10 +100,10 @@ static const char *verdict_in_words(const char *verdict, const json_t *permit)
         return "allows this use";
     }
     if (strcmp(verdict, "permit-with-duties") == 0) {
-        return at(permit, "decision") ? "allows this use under duties, which a person has accepted"
-                                      : "allows this use under duties";
+        return json_object_get(permit, "decision") ? "allows this use under duties, which a person has accepted"
+                                                   : "allows this use under duties";
     }
-    if (strcmp(verdict, "unknown") == 0 && at(permit, "decision")) {
+    if (strcmp(verdict, "unknown") == 0 && json_object_get(permit, "decision")) {
         return "is not one this program knows; a person has decided that this use is allowed";
     }
     return NULL;
@@ -115,11 +111,12 @@ static const char *verdict_in_words(const char *verdict, const json_t *permit)
 
 static void sentence_allowed(rt_str *s, const json_t *facts)
 {
-    const json_t *teacher = at(facts, "teacher"), *permit = at(facts, "permit");
+    const json_t *teacher = json_object_get(facts, "teacher"), *permit = json_object_get(facts, "permit");
     const char *licence = rt_json_str(teacher, "licence", rt_json_str(permit, "id", NULL));
     const char *verdict = rt_json_str(teacher, "verdict", rt_json_str(permit, "verdict", ""));
-    const char *grantor = rt_json_str(at(permit, "grant"), "grantor", NULL);
-    const json_t *duties = at(teacher, "duties") ? at(teacher, "duties") : at(permit, "duties");
+    const char *grantor = rt_json_str(json_object_get(permit, "grant"), "grantor", NULL);
+    const json_t *duties =
+        json_object_get(teacher, "duties") ? json_object_get(teacher, "duties") : json_object_get(permit, "duties");
     const char *words = verdict_in_words(verdict, permit);
     if (licence == NULL || *verdict == '\0') {
         rt_str_puts(s, "By nothing that is recorded: neither licence nor verdict is among the facts of this run.");
@@ -168,7 +165,7 @@ static void sentence_kept(rt_str *s, const json_t *facts)
     const json_t *student = rt_role_model(facts, RT_ROLE_STUDENT), *teacher = rt_role_model(facts, RT_ROLE_TEACHER);
     rt_figure top1 = rt_figure_fidelity(student, "top1"), kl = rt_figure_fidelity(student, "kl");
     rt_figure mine = rt_figure_fidelity(student, "nll"), theirs = rt_figure_fidelity(teacher, "nll");
-    double positions = rt_json_f64(at(student, "fidelity"), "positions", NAN);
+    double positions = rt_json_f64(json_object_get(student, "fidelity"), "positions", NAN);
     const char *join = "";
     if (rt_figure_known(top1)) {
         rt_str_printf(s, "Of the teacher's top-1 choices it makes %s the same",
@@ -295,7 +292,7 @@ static void sentence_lost(rt_str *s, const json_t *facts)
 
 static void sentence_unmeasured(rt_str *s, const json_t *facts)
 {
-    const json_t *list = at(facts, "not_measured");
+    const json_t *list = json_object_get(facts, "not_measured");
     if (json_array_size(list) == 0) {
         rt_str_puts(s, "No list was kept: take everything that this page does not show as not measured.");
         return;
