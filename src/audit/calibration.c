@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "audit/heldout.h"
 #include "format/json.h"
 
 const double rt_calibration_coverage[3] = {0.1, 0.5, 0.8};

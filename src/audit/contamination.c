@@ -18,7 +18,7 @@ typedef struct run {
 typedef struct run_index {
     run *runs;
     size_t n, cap;
-    uint32_t lengths; /* bit n: some run has n rt_words */
+    uint32_t lengths; /* bit n: some run has n words */
     uint8_t *maybe;   /* [1 << FILTER / 8] bits by hash: most runs of the text are none of these */
 } run_index;
 enum { FILTER = 22 };

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "audit/heldout.h"
+#include "format/json.h"
 
 #define LEVEL 0.05
 

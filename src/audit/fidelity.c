@@ -2,11 +2,7 @@
 #include <math.h>
 
 #include "audit/heldout.h"
-
-json_t *rt_number_json(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
+#include "format/json.h"
 
 json_t *rt_stat_json(const rt_stat *s)
 {

@@ -4,7 +4,6 @@
 
 #include "audit/claim.h"
 #include "audit/gap_items.h"
-#include "audit/heldout.h"
 #include "audit/safeguard.h"
 #include "audit/slice_search.h"
 #include "format/json.h"

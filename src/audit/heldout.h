@@ -41,7 +41,5 @@ RT_MUST_USE rt_status rt_heldout_measure_slices(rt_heldout *h, const rt_model *m
  * when memory is out. */
 json_t *rt_fidelity_json(const rt_fidelity *f);
 json_t *rt_stat_json(const rt_stat *s);
-/* null when v is not finite */
-json_t *rt_number_json(double v);
 
 #endif

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "audit/heldout.h"
 #include "audit/paired_parts.h"
+#include "format/json.h"
 
 #define LEVEL 0.05
 #define FLOOR 0.02 /* the teacher's own interval must be this far above chance */

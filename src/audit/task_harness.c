@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/heldout.h"
 #include "audit/task.h"
 #include "core/hash.h"
+#include "format/json.h"
 
 /* "acc,none"; a metric with a filter has both in its name. */
 static void key_of(char out[48], const rt_task_metric *m, const char *suffix)

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/heldout.h"
 #include "audit/task_constant.h"
 #include "audit/task_kin.h"
+#include "format/json.h"
 
 /* --- an item --------------------------------------------------------------------------------------------------------
  */

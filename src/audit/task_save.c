@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/heldout.h"
 #include "audit/task.h"
 #include "format/json.h"
 

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "audit/heldout.h"
 #include "audit/weighted.h"
 #include "format/json.h"
 

@@ -30,7 +30,7 @@ static json_t *fidelity_json(const retort_collect_result *r)
     return r->teacher_kl_positions == 0
                ? json_pack("{s:s}", "unmeasured", r->teacher_unmeasured)
                : json_pack("{s:I, s:f, s:o}", "positions", (json_int_t)r->teacher_kl_positions, "kl", r->teacher_kl,
-                           "stderr", isfinite(r->teacher_kl_stderr) ? json_real(r->teacher_kl_stderr) : json_null());
+                           "stderr", rt_number_json(r->teacher_kl_stderr));
 }
 
 static void print_fidelity(const retort_collect_result *r)

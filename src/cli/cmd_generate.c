@@ -60,7 +60,7 @@ static rt_status print_json(const rt_tokenizer *t, const rt_generated *g, rt_err
     json_t *ids = json_array(), *logprobs = json_array(), *j = NULL;
     for (int64_t i = 0; i < g->n; i++) {
         json_array_append_new(ids, json_integer(g->ids[i]));
-        json_array_append_new(logprobs, isfinite(g->logprobs[i]) ? json_real((double)g->logprobs[i]) : json_null());
+        json_array_append_new(logprobs, rt_number_json((double)g->logprobs[i]));
         if (!rt_tokenizer_is_end(t, g->ids[i]) || i + 1 < g->n) {
             RT_TRY(add_text(t, g->ids[i], &bytes, err));
         }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "audit/heldout.h"
+#include "format/json.h"
 #include "infer/infer.h"
 #include "text/utf8.h"
 

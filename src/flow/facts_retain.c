@@ -1,7 +1,7 @@
 /* What a run retained, as found at the end, and what that cost in fidelity beside a run without it. */
 #include <math.h>
 
-#include "audit/heldout.h"
+#include "format/json.h"
 #include "flow/facts.h"
 
 /* Mean KL to the teacher of the student that ships; NAN: not measured. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/heldout.h"
+#include "format/json.h"
 
 bool rt_flow_retains(const rt_flow *f)
 {

@@ -17,6 +17,7 @@ void rt_json_append(rt_str *s, const json_t *j);
 /* A quoted, escaped string; a number with the fewest digits that read back the same (null when not finite). */
 void rt_json_append_text(rt_str *s, const char *text, size_t n);
 void rt_json_append_real(rt_str *s, double v);
+json_t *rt_number_json(double v); /* owned; null when v is not finite, for which JSON has no number */
 
 /* Getters with defaults for optional fields, also where the value is of another type; NULL objects are fine. */
 int64_t rt_json_i64(const json_t *o, const char *key, int64_t dflt);

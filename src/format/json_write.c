@@ -156,3 +156,8 @@ out:
     rt_str_release(&text);
     return st;
 }
+
+json_t *rt_number_json(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}

@@ -21,11 +21,6 @@ static double number(const json_t *o, const char *key)
     return rt_json_f64(o, key, NAN);
 }
 
-static json_t *number_json(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 /* Of the same teacher on the same text: as many positions, and the very same perplexity of the teacher. */
 static json_t *group_of(json_t *frontier, const json_t *facts)
 {
@@ -43,8 +38,8 @@ static json_t *group_of(json_t *frontier, const json_t *facts)
         }
     }
     g = json_pack("{s:s, s:s, s:o, s:o, s:[]}", "teacher", rt_json_str(teacher, "name", "unknown teacher"),
-                  "teacher_sha256", sha256, "positions", number_json(positions), "teacher_perplexity",
-                  number_json(perplexity), "runs");
+                  "teacher_sha256", sha256, "positions", rt_number_json(positions), "teacher_perplexity",
+                  rt_number_json(perplexity), "runs");
     json_array_append_new(groups, g);
     return g;
 }
@@ -70,12 +65,12 @@ void rt_frontier_add(json_t *frontier, const char *name, const json_t *facts)
                                                 : "its time is not recorded");
         return;
     }
-    json_t *run =
-        json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:b}", "name", name, "seconds", seconds, "tokens",
-                  number_json(number(json_object_get(facts, "train"), "tokens")), "flop", number_json(flop_of(facts)),
-                  "parameters", number_json(number(json_object_get(facts, "student"), "parameters")), "bytes",
-                  number_json(number(json_object_get(facts, "student"), "bytes")), "kl", kl.mean, "kl_half",
-                  number_json(kl.half), "perplexity_ratio", number_json(of_student / of_teacher), "on_frontier", 0);
+    json_t *run = json_pack(
+        "{s:s, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:b}", "name", name, "seconds", seconds, "tokens",
+        rt_number_json(number(json_object_get(facts, "train"), "tokens")), "flop", rt_number_json(flop_of(facts)),
+        "parameters", rt_number_json(number(json_object_get(facts, "student"), "parameters")), "bytes",
+        rt_number_json(number(json_object_get(facts, "student"), "bytes")), "kl", kl.mean, "kl_half",
+        rt_number_json(kl.half), "perplexity_ratio", rt_number_json(of_student / of_teacher), "on_frontier", 0);
     json_array_append_new(json_object_get(group_of(frontier, facts), "runs"), run);
 }
 

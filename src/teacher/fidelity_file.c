@@ -33,8 +33,7 @@ json_t *rt_teacher_fidelity_json(const rt_teacher_fidelity *f)
     }
     return json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:f}", "compute", rt_dtype_name(f->compute), "reference",
                      rt_dtype_name(RT_F32), "positions", (json_int_t)f->kl.n, "pieces", (json_int_t)f->kl.clusters,
-                     "kl", f->kl.mean, "stderr", isfinite(f->kl.stderr_) ? json_real(f->kl.stderr_) : json_null(),
-                     "bound", RT_TEACHER_KL_BOUND);
+                     "kl", f->kl.mean, "stderr", rt_number_json(f->kl.stderr_), "bound", RT_TEACHER_KL_BOUND);
 }
 
 /* ---- the file ---- */

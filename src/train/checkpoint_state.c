@@ -7,12 +7,6 @@
 
 #define VERSION 1
 
-/* JSON has no infinity: an unknown KL is null. */
-static json_t *number_or_null(double v)
-{
-    return isfinite(v) ? json_real(v) : json_null();
-}
-
 static bool set_optional(json_t *j, const char *key, json_t *value)
 {
     return !value || json_object_set(j, key, value) == 0;
@@ -27,10 +21,10 @@ json_t *rt_checkpoint_to_json(const rt_checkpoint *c)
                           (json_int_t)n->cursor.epoch, "index", (json_int_t)n->cursor.index, "active", n->active, "cpu",
                           n->cpu, "mixed", (int)n->mixed, "finished", (int)n->finished, "stopped", n->stopped);
     json_t *measured = json_pack(
-        "{s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:I}", "first_loss", number_or_null(n->first_loss), "last_loss",
-        number_or_null(n->last_loss), "best_step", (json_int_t)n->best_step, "best_kl", number_or_null(n->best_kl),
-        "best_top1", number_or_null(n->best_top1), "validated_step", (json_int_t)n->validated_step, "last_kl",
-        number_or_null(n->last_kl), "last_top1", number_or_null(n->last_top1), "stale", (json_int_t)n->stale);
+        "{s:o, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:I}", "first_loss", rt_number_json(n->first_loss), "last_loss",
+        rt_number_json(n->last_loss), "best_step", (json_int_t)n->best_step, "best_kl", rt_number_json(n->best_kl),
+        "best_top1", rt_number_json(n->best_top1), "validated_step", (json_int_t)n->validated_step, "last_kl",
+        rt_number_json(n->last_kl), "last_top1", rt_number_json(n->last_top1), "stale", (json_int_t)n->stale);
     json_t *retained = json_pack("{s:{s:I, s:I, s:I, s:I, s:b}}", "retained", "epoch", (json_int_t)n->retained.epoch,
                                  "index", (json_int_t)n->retained.index, "watched_step", (json_int_t)n->watched_step,
                                  "passed_step", (json_int_t)n->passed_step, "holds", (int)n->holds);
