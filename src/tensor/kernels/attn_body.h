@@ -1,17 +1,20 @@
-/* attn_body.h - attention of one head, RT_ATTN_ROWS queries at a time against all the keys they see, causal or
- * windowed. Scores are kept transposed, S^T[key][query]: vector lanes are queries, so that neither the softmax nor its
- * gradient sums across lanes, and K, V, their gradients and the outputs are used as they lie in memory; only Q and dO
- * are turned. Keys that no query of the block sees are never touched. */
+/* attn_body.h - attention of one head, RT_ATTN_ROWS queries against RT_ATTN_KEYS keys at a time, causal or windowed
+ * (Dao et al. 2022: running maximum forward, recomputed probabilities backward). Scores are kept transposed,
+ * S^T[key][query]: vector lanes are queries, so that neither the softmax nor its gradient sums across lanes, and K, V,
+ * their gradients and the outputs are used as they lie in memory; only Q and dO are turned. Keys that no query of the
+ * block sees are never touched. Exponentials are powers of 2. */
 
 enum { ROWS = RT_ATTN_ROWS, ROW_VECS = RT_ATTN_ROWS / RT_W };
-enum { BACKWARD_KEYS = 256 }; /* taken together: scores and their gradients stay in the cache */
+
+#define LOG2_E 1.44269504f
+#define LN_2 0.693147181f
 
 /* A block of queries and the keys [k0, k1) that one of them sees. Query i sees key k0 + j when
  * last - (n_seen - 1) <= j <= last, with last = i + offset. */
 typedef struct attn_block {
     int64_t q0, nq, k0, nk;
     int64_t offset;     /* position of query q0 minus k0 */
-    float *s, *ds;      /* [nk][ROWS] */
+    float *s, *ds;      /* [RT_ATTN_KEYS][ROWS], of `keys_from` */
     float *qt, *dot_;   /* [head_dim][ROWS], [head_dim_v][ROWS], zero beyond nq */
     float *lse, *delta; /* [ROWS] */
 } attn_block;
@@ -23,12 +26,22 @@ static attn_block block_at(const rt_attn *a, int64_t q0)
     int64_t k0 = a->window > 0 && q0 + shift - a->window + 1 > 0 ? q0 + shift - a->window + 1 : 0;
     int64_t k1 = q0 + nq + shift < a->n_kv ? q0 + nq + shift : a->n_kv;
     attn_block b = {.q0 = q0, .nq = nq, .k0 = k0, .nk = k1 - k0, .offset = q0 + shift - k0};
+    const int64_t together = a->n_kv < RT_ATTN_KEYS ? a->n_kv : RT_ATTN_KEYS;
     b.s = a->scratch;
-    b.ds = b.s + a->n_kv * ROWS;
-    b.qt = b.ds + a->n_kv * ROWS;
+    b.ds = b.s + together * ROWS;
+    b.qt = b.ds + together * ROWS;
     b.dot_ = b.qt + a->head_dim * ROWS;
     b.lse = b.dot_ + a->head_dim_v * ROWS;
     b.delta = b.lse + ROWS;
+    return b;
+}
+
+/* The block with those of its keys alone that are taken together from its key j on. */
+static attn_block keys_from(attn_block b, int64_t j)
+{
+    b.k0 += j;
+    b.offset -= j;
+    b.nk = b.nk - j < RT_ATTN_KEYS ? b.nk - j : RT_ATTN_KEYS;
     return b;
 }
 
@@ -72,37 +85,44 @@ static void scores(const rt_attn *a, const attn_block *b)
     hide(b->s, ROWS, b->nk, b->offset, a->window);
 }
 
-/* S^T becomes exp(scale S - max), and `sum` and `top` per query. A query without keys cannot be: it sees itself. */
-VEC void softmax_columns(const attn_block *b, float scale, int v, float *top, float *sum)
+/* S^T becomes P^T relative to the new maximum `top`, in powers of 2; `shrink` is what turns sums relative to the old
+ * one into such. */
+VEC void softmax_columns(const attn_block *b, float scale, int64_t lane, float *top, float *sum, float *shrink)
 {
-    float *s = b->s + v * RT_W;
-    vf m0 = vf_set(-__builtin_inff()), m1 = m0;
-    int64_t j = 0;
-    for (; j + 2 <= b->nk; j += 2) {
-        m0 = vf_max(vf_load(s + j * ROWS, RT_W), m0);
-        m1 = vf_max(vf_load(s + (j + 1) * ROWS, RT_W), m1);
+    float *s = b->s + lane;
+    vf m[MICRO_VECS], total[MICRO_VECS], less[MICRO_VECS];
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        m[v] = vf_load(s + v * RT_W, RT_W);
     }
-    if (j < b->nk) {
-        m0 = vf_max(vf_load(s + j * ROWS, RT_W), m0);
+    for (int64_t j = 1; j < b->nk; j++) {
+        UNROLL
+        for (int v = 0; v < MICRO_VECS; v++) {
+            m[v] = vf_max(vf_load(s + j * ROWS + v * RT_W, RT_W), m[v]);
+        }
     }
-    /* lanes past the last query saw nothing when the window ends before them */
-    vf m = vf_max(vf_set(-3e38f), vf_max(m0, m1) * scale);
-    vf s0 = {0}, s1 = {0};
-    for (j = 0; j + 2 <= b->nk; j += 2) {
-        vf p0 = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - m);
-        vf p1 = vf_exp(vf_load(s + (j + 1) * ROWS, RT_W) * scale - m);
-        vf_store(s + j * ROWS, p0, RT_W);
-        vf_store(s + (j + 1) * ROWS, p1, RT_W);
-        s0 += p0;
-        s1 += p1;
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        const vf before = vf_load(top + lane + v * RT_W, RT_W);
+        m[v] = vf_max(m[v] * scale, before);
+        less[v] = vf_exp2(before - m[v]);
+        total[v] = vf_load(sum + lane + v * RT_W, RT_W) * less[v];
     }
-    if (j < b->nk) {
-        vf p0 = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - m);
-        vf_store(s + j * ROWS, p0, RT_W);
-        s0 += p0;
+    for (int64_t j = 0; j < b->nk; j++) {
+        UNROLL
+        for (int v = 0; v < MICRO_VECS; v++) {
+            float *at = s + j * ROWS + v * RT_W;
+            const vf p = vf_exp2(vf_fma(vf_load(at, RT_W), vf_set(scale), -m[v]));
+            vf_store(at, p, RT_W);
+            total[v] += p;
+        }
     }
-    vf_store(top + v * RT_W, m, RT_W);
-    vf_store(sum + v * RT_W, s0 + s1, RT_W);
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        vf_store(top + lane + v * RT_W, m[v], RT_W);
+        vf_store(sum + lane + v * RT_W, total[v], RT_W);
+        vf_store(shrink + lane + v * RT_W, less[v], RT_W);
+    }
 }
 
 /* log-sum-exp of a query with the head's sink among its scores. */
@@ -117,17 +137,28 @@ static float with_sink(float lse, const float *sink)
 
 static void attn_rows(const rt_attn *a, const attn_block *b)
 {
-    float top[ROWS], sum[ROWS];
-    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
-    scores(a, b);
-    for (int v = 0; v < ROW_VECS; v++) {
-        softmax_columns(b, a->scale, v, top, sum);
-    }
+    float top[ROWS], sum[ROWS] = {0}, shrink[ROWS];
     float *o = a->o + b->q0 * a->ldo;
-    micro_gemm(b->nq, a->head_dim_v, b->nk, o, a->ldo, b->s, 1, ROWS, a->v + b->k0 * a->ldv, a->ldv, false);
+    for (int i = 0; i < ROWS; i++) {
+        top[i] = -3e38f; /* lanes past the last query saw nothing when the window ends before them */
+    }
+    turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
+    for (int64_t j = 0; j < b->nk; j += RT_ATTN_KEYS) {
+        const attn_block part = keys_from(*b, j);
+        scores(a, &part);
+        for (int lane = 0; lane < ROWS; lane += MICRO_VECS * RT_W) {
+            softmax_columns(&part, a->scale * LOG2_E, lane, top, sum, shrink);
+        }
+        for (int64_t i = 0; j > 0 && i < b->nq; i++) {
+            if (shrink[i] != 1.0f) {
+                scale(o + i * a->ldo, shrink[i], a->head_dim_v);
+            }
+        }
+        micro_gemm(b->nq, a->head_dim_v, part.nk, o, a->ldo, part.s, 1, ROWS, a->v + part.k0 * a->ldv, a->ldv, j > 0);
+    }
     for (int64_t i = 0; i < b->nq; i++) {
-        float lse = with_sink(top[i] + logf(sum[i]), a->sink);
-        scale(o + i * a->ldo, a->sink ? expf(top[i] - lse) : 1.0f / sum[i], a->head_dim_v);
+        const float high = top[i] * LN_2, lse = with_sink(high + logf(sum[i]), a->sink);
+        scale(o + i * a->ldo, a->sink ? expf(high - lse) : 1.0f / sum[i], a->head_dim_v);
         if (a->lse) {
             a->lse[b->q0 + i] = lse;
         }
@@ -167,13 +198,14 @@ static void attn(const rt_attn *a)
     }
 }
 
-/* From S^T and (dO V^T)^T: P^T into s, dS^T = scale P (dP - delta) into ds; delta = sum over dO o. */
+/* From S^T and (dO V^T)^T: P^T into s, dS^T = scale P (dP - delta) into ds; delta = sum over dO o, lse in powers of 2.
+ */
 VEC void softmax_gradient(const attn_block *b, float scale, int v)
 {
     float *s = b->s + v * RT_W, *ds = b->ds + v * RT_W;
-    vf lse = vf_load(b->lse + v * RT_W, RT_W), delta = vf_load(b->delta + v * RT_W, RT_W);
+    const vf lse = vf_load(b->lse + v * RT_W, RT_W), delta = vf_load(b->delta + v * RT_W, RT_W);
     for (int64_t j = 0; j < b->nk; j++) {
-        vf p = vf_exp(vf_load(s + j * ROWS, RT_W) * scale - lse);
+        const vf p = vf_exp2(vf_fma(vf_load(s + j * ROWS, RT_W), vf_set(scale * LOG2_E), -lse));
         vf_store(s + j * ROWS, p, RT_W);
         vf_store(ds + j * ROWS, scale * p * (vf_load(ds + j * ROWS, RT_W) - delta), RT_W);
     }
@@ -200,19 +232,16 @@ static void attn_backward_rows(const rt_attn *a, const attn_block *b)
     const float *o = a->o + b->q0 * a->ldo, *d_o = a->do_ + b->q0 * a->ldo;
     const int64_t dv = a->head_dim_v;
     for (int64_t i = 0; i < ROWS; i++) {
-        b->lse[i] = i < b->nq ? a->lse[b->q0 + i] : 0;
+        b->lse[i] = i < b->nq ? a->lse[b->q0 + i] * LOG2_E : 0;
         b->delta[i] = i < b->nq ? dot(d_o + i * a->ldo, o + i * a->ldo, dv) : 0;
     }
     for (int64_t i = 0; a->sink && !a->more && i < b->nq; i++) { /* its value is 0, so that dP is too */
-        *a->dsink -= expf(*a->sink - b->lse[i]) * b->delta[i];
+        *a->dsink -= expf(*a->sink - a->lse[b->q0 + i]) * b->delta[i];
     }
     turn(b->qt, a->q + b->q0 * a->ldq, a->ldq, b->nq, a->head_dim);
     turn(b->dot_, d_o, a->ldo, b->nq, dv);
-    for (int64_t j = 0; j < b->nk; j += BACKWARD_KEYS) {
-        attn_block part = *b;
-        part.k0 += j;
-        part.offset -= j;
-        part.nk = b->nk - j < BACKWARD_KEYS ? b->nk - j : BACKWARD_KEYS;
+    for (int64_t j = 0; j < b->nk; j += RT_ATTN_KEYS) {
+        const attn_block part = keys_from(*b, j);
         attn_backward_keys(a, &part, j == 0);
     }
 }

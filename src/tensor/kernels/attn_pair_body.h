@@ -6,9 +6,6 @@
 
 enum { PAIR_ROWS = RT_ATTN_PAIR_ROWS, PAIR_KEYS = RT_ATTN_PAIR_KEYS, PAIR_ALIGN = 32 };
 
-#define LOG2_E 1.44269504f
-#define LN_2 0.693147181f
-
 static int64_t pair_up(int64_t n)
 {
     return (n + PAIR_ALIGN - 1) / PAIR_ALIGN * PAIR_ALIGN;

@@ -5,8 +5,9 @@
 #include "tensor/gemm.h"
 #include "tensor/kernels.h"
 
-/* Query rows an attention kernel takes at a time: the lanes of its scratch. */
+/* Query rows an attention kernel takes at a time, the lanes of its scratch, and keys. */
 #define RT_ATTN_ROWS 32
+#define RT_ATTN_KEYS 256
 /* The same with operands in pairs, keys taken together, and floats of a head's keys in a chunk that the cache keeps
  * backward: 512 keys of 64. */
 #define RT_ATTN_PAIR_ROWS 64
