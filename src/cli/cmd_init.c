@@ -29,25 +29,6 @@ typedef struct init_args {
     bool plan, force;
 } init_args;
 
-static rt_status parse_keep(const char *list, int *keep, int *n, rt_err *err)
-{
-    char *copy = rt_strdup(list), *save = NULL;
-    if (copy == NULL) {
-        return rt_fail(err, RT_MEMORY, 0, "out of memory");
-    }
-    rt_status st = RT_OK;
-    for (char *p = strtok_r(copy, ",", &save); p != NULL && st == RT_OK; p = strtok_r(NULL, ",", &save)) {
-        int64_t layer;
-        if (*n == RT_MAX_LAYERS || !rt_parse_i64(p, &layer) || layer < 0 || layer >= RT_MAX_LAYERS) {
-            st = rt_fail(err, RT_USAGE, 0, "option '--keep': '%s' is no layer number; write --keep 0,1,2,28,29", p);
-        } else {
-            keep[(*n)++] = (int)layer;
-        }
-    }
-    rt_free(copy);
-    return st;
-}
-
 /* Text to measure on, read when it is asked for. */
 typedef struct text {
     const init_args *a;
@@ -131,7 +112,7 @@ static rt_status ask_for(const init_args *a, rt_student_ask *ask, int *keep, rt_
     ask->ranking.path = a->ranking;
     ask->importance.path = a->importance;
     ask->texts = read_text;
-    return a->keep != NULL ? parse_keep(a->keep, keep, &ask->n_keep, err) : RT_OK;
+    return a->keep != NULL ? rt_cli_layers("--keep", a->keep, keep, &ask->n_keep, err) : RT_OK;
 }
 
 static void print_made(const rt_cli *c, const char *out, const char *what, const rt_student *s)

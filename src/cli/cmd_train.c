@@ -27,7 +27,8 @@ static const char *const about =
 
 typedef struct train_args {
     const char *cache, *loss, *out, *teacher, *schedule, *optimizer, *recompute, *lora, *template, *accept, *reason,
-        *grant;
+        *grant, *map;
+    int layer_map[RT_MAX_LAYERS], n_mapped;
     rt_opt_list text, prompts;
     double loss_temperature, fraction;
     int64_t sequence;
@@ -87,6 +88,10 @@ static rt_status prepare(rt_cli *c, train_args *a)
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
     }
+    if (a->map != NULL && rt_cli_layers("--layer-map", a->map, a->layer_map, &a->n_mapped, &why) != RT_OK) {
+        return rt_fail(&c->err, RT_USAGE, 0, "%s", why.msg);
+    }
+    a->o.layer_map = a->map != NULL ? a->layer_map : NULL;
     if (a->lora != NULL && rt_adapter_parse(&a->adapter, a->lora, &why) != RT_OK) {
         return rt_fail(&c->err, RT_USAGE, 0, "option '--lora': %s", why.msg);
     }
@@ -97,10 +102,15 @@ static rt_status prepare(rt_cli *c, train_args *a)
     return RT_OK;
 }
 
-static bool needs_teacher(const rt_cache *cache, const train_args *a)
+/* Why the teacher's weights are needed beside the cache; NULL: they are not. */
+static const char *needs_teacher(const rt_cache *cache, const train_args *a)
 {
-    return rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN &&
-           (rt_losses_distil(a->o.losses, a->o.n_losses) || rt_losses_compare_states(a->o.losses, a->o.n_losses));
+    const rt_train_options *o = &a->o;
+    if (rt_losses_compare_layers(o->losses, o->n_losses)) {
+        return "a loss between layers (layers=1) runs it beside the student";
+    }
+    const bool head = rt_losses_distil(o->losses, o->n_losses) || rt_losses_compare_states(o->losses, o->n_losses);
+    return head && rt_cache_get_header(cache)->kind == RT_CACHE_HIDDEN ? "the cache holds states for its head" : NULL;
 }
 
 static rt_precision precision_of(const rt_cli *c)
@@ -112,6 +122,10 @@ static rt_status open_student(rt_cli *c, const train_args *a, rt_model **out)
 {
     const rt_model_options o = {.precision = precision_of(c), .trainable = a->lora == NULL};
     const rt_status st = rt_model_open(out, c->operands.v[0], &o, &c->err);
+    if (st == RT_OK && a->map != NULL && a->n_mapped != (*out)->hp.n_layer) {
+        return rt_fail(&c->err, RT_USAGE, 0, "option '--layer-map' names %d layers, '%s' has %lld", a->n_mapped,
+                       c->operands.v[0], (long long)(*out)->hp.n_layer);
+    }
     return st == RT_OK && a->lora != NULL ? rt_model_adapt(*out, &a->adapter, &c->err) : st;
 }
 
@@ -170,10 +184,10 @@ static rt_status train_from_cache(rt_cli *c, train_args *a)
     RT_TRY(rt_tokenizer_open(&t, from, &c->err));
     RT_TRY(rt_cache_match_tokenizer(cache, t, from, a->teacher, &c->err));
     RT_TRY(open_student(c, a, &student));
-    if (needs_teacher(cache, a)) {
+    const char *why = needs_teacher(cache, a);
+    if (why != NULL) {
         if (a->teacher == NULL) {
-            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "'%s' holds hidden states: --teacher MODEL is needed for their head",
-                        a->cache);
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "--teacher MODEL is needed beside '%s': %s", a->cache, why);
         }
         RT_TRY(rt_cache_match_teacher(cache, a->teacher, &c->err));
         RT_TRY(rt_model_open(&teacher, a->teacher, &(rt_model_options){.precision = p}, &c->err));
@@ -221,7 +235,10 @@ int rt_cmd_train(int argc, char **argv)
         {"loss", 0, RT_OPT_STR, &a.loss, "LOSS",
          "forward_kl (default), ce, ..., or terms: forward_kl:0.9,ce:0.1 (docs/losses.md)"},
         {"temperature", 0, RT_OPT_NUM, &a.loss_temperature, "T", "of the loss (default 1)"},
-        {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL", "the teacher: for --text, or for a cache of hidden states"},
+        {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL",
+         "the teacher: for --text, a cache of hidden states, or a loss between layers"},
+        {"layer-map", 0, RT_OPT_STR, &a.map, "0,1,4,...",
+         "of a loss between layers: the teacher's beside each of STUDENT's, as `init` says (default: evenly)"},
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents on which --teacher answers now, .jsonl or .txt"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence of --text (default 512, or the context)"},
         {"on-policy", 0, RT_OPT_NUM, &a.fraction, "SHARE", "of a step's tokens that the student writes (default 0)"},

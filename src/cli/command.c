@@ -115,6 +115,27 @@ rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char 
         NULL, &c->err);
 }
 
+rt_status rt_cli_layers(const char *option, const char *list, int *layers, int *n, rt_err *err)
+{
+    char *copy = rt_strdup(list), *save = NULL;
+    if (copy == NULL) {
+        return rt_fail(err, RT_MEMORY, 0, "out of memory");
+    }
+    rt_status st = RT_OK;
+    *n = 0;
+    for (char *p = strtok_r(copy, ",", &save); p != NULL && st == RT_OK; p = strtok_r(NULL, ",", &save)) {
+        int64_t layer;
+        if (*n == RT_MAX_LAYERS || !rt_parse_i64(p, &layer) || layer < 0 || layer >= RT_MAX_LAYERS) {
+            st = rt_fail(err, RT_USAGE, 0, "option '%s': '%s' is no layer number; write %s 0,1,2,28,29", option, p,
+                         option);
+        } else {
+            layers[(*n)++] = (int)layer;
+        }
+    }
+    rt_free(copy);
+    return st;
+}
+
 void rt_cli_print_json(const json_t *j)
 {
     json_dumpf(j, stdout, JSON_COMPACT);

@@ -42,6 +42,8 @@ RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **
 RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,
                                     const char *reason, const char *grant, rt_permit **out);
 /* Compact JSON and a newline on standard output. */
+/* "0,1,2,28,29", given to `option`, into layers[RT_MAX_LAYERS]. */
+RT_MUST_USE rt_status rt_cli_layers(const char *option, const char *list, int *layers, int *n, rt_err *err);
 void rt_cli_print_json(const json_t *j);
 
 #endif

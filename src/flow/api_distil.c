@@ -171,7 +171,7 @@ rt_status retort_train(const char *student, const char *cache, const char *run, 
     RT_TRY(rt_tokenizer_open(&t, student, err));
     RT_TRY(rt_cache_match_tokenizer(c, t, student, o.teacher, err));
     RT_TRY(rt_model_open(&m, student, &(rt_model_options){.precision = precision, .trainable = true}, err));
-    if (o.teacher != NULL && header->kind == RT_CACHE_HIDDEN) {
+    if (o.teacher != NULL && (header->kind == RT_CACHE_HIDDEN || rt_losses_compare_layers(own.losses, own.n_losses))) {
         RT_TRY(rt_cache_match_teacher(c, o.teacher, err));
         RT_TRY(rt_model_open(&teacher, o.teacher, &(rt_model_options){.precision = precision}, err));
     }

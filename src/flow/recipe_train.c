@@ -27,6 +27,9 @@ static const rt_field loss_fields[] = {
     {.key = "project",
      .kind = RT_FIELD_BOOL,
      .help = "hidden_cosine, hidden_mse: learn a map between states of equal width too"},
+    {.key = "layers",
+     .kind = RT_FIELD_BOOL,
+     .help = "hidden_cosine, hidden_mse: compare what layers read, not what the heads do"},
     {0},
 };
 const rt_field rt_recipe_train_fields[] = {
@@ -112,10 +115,14 @@ static rt_status read_term(const rt_run_recipe *r, const json_t *j, rt_train_los
     if (l->loss.mix == 0.0 && json_object_get(j, "mix") != NULL) {
         RT_FAIL_OUT(err, RT_RECIPE, 0, "'mix' says nothing about loss '%s'", name);
     }
-    if (state == RT_STATE_NONE && json_object_get(j, "project") != NULL) {
-        RT_FAIL_OUT(err, RT_RECIPE, 0, "'project' says nothing about loss '%s'", name);
+    for (int i = 0; i < 2 && state == RT_STATE_NONE; i++) {
+        static const char *const of_states[] = {"project", "layers"};
+        if (json_object_get(j, of_states[i]) != NULL) {
+            RT_FAIL_OUT(err, RT_RECIPE, 0, "'%s' says nothing about loss '%s'", of_states[i], name);
+        }
     }
     l->project = rt_json_bool(j, "project", false);
+    l->layers = rt_json_bool(j, "layers", false);
     l->weight = rt_json_f64(j, "weight", 1.0);
     l->to = rt_json_f64(j, "to", 0.0);
     l->over = rt_json_i64(j, "over", 0);
@@ -123,7 +130,11 @@ static rt_status read_term(const rt_run_recipe *r, const json_t *j, rt_train_los
     l->loss.label_smoothing = rt_json_f64(j, "smoothing", 0.0);
     RT_TRY(rt_train_loss_check(l, err));
     if (state != RT_STATE_NONE) {
-        if (r->targets != RT_CACHE_HIDDEN) {
+        if (l->layers && r->server.url != NULL) {
+            RT_FAIL_OUT(err, RT_RECIPE, 0,
+                        "loss '%s' between layers needs the teacher's weights: 'teacher' is a server", name);
+        }
+        if (!l->layers && r->targets != RT_CACHE_HIDDEN) {
             RT_FAIL_OUT(err, RT_RECIPE, 0, "loss '%s' needs the teacher's states: `collect.targets: hidden`", name);
         }
         if (l->loss.label_smoothing != 0.0) {

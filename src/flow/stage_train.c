@@ -21,8 +21,10 @@ typedef struct training {
     rt_heldout *heldout;
     bool retains; /* what the recipe says must not be lost */
     rt_flow_retain retain;
-    bool writes; /* a phase on the student's own text follows */
-    json_t *own; /* what is said of it */
+    bool writes;                  /* a phase on the student's own text follows */
+    json_t *own;                  /* what is said of it */
+    int layer_map[RT_MAX_LAYERS]; /* of a cut: the teacher's layers that stayed */
+    bool mapped;
 } training;
 
 static rt_status validate(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
@@ -61,6 +63,7 @@ static rt_train_options options_of(const training *t, const char *run_dir)
     o.eval_every = t->to_the_end ? 0 : r->eval_every;
     o.patience = t->to_the_end ? 0 : r->patience;
     o.retain = t->retains ? &t->retain.options : NULL;
+    o.layer_map = t->mapped ? t->layer_map : NULL;
     return o;
 }
 
@@ -146,6 +149,27 @@ static rt_status open_source(const training *t, const rt_cache *cache, rt_source
         err);
 }
 
+/* Which of the teacher's layers the student's were, where it was cut out of the teacher. */
+static rt_status load_layer_map(training *t, rt_err *err)
+{
+    rt_status st = RT_OK;
+    char *path = NULL;
+    json_t *choice = NULL;
+    RT_TRY(rt_flow_path_to(t->f, "student/init.json", &path, err));
+    RT_TRY(rt_json_load(&choice, path, err));
+    const json_t *keep = json_object_get(choice, "keep");
+    const size_t n = json_array_size(keep);
+    t->mapped = strcmp(rt_json_str(choice, "init", ""), "prune") == 0 && json_object_get(choice, "from") == NULL &&
+                n > 0 && n <= RT_MAX_LAYERS;
+    for (size_t i = 0; t->mapped && i < n; i++) {
+        t->layer_map[i] = (int)json_integer_value(json_array_get(keep, i));
+    }
+out:
+    json_decref(choice);
+    rt_free(path);
+    return st;
+}
+
 static rt_status train(training *t, rt_err *err)
 {
     rt_flow *f = t->f;
@@ -181,6 +205,7 @@ static rt_status train(training *t, rt_err *err)
     if (t->retains) {
         RT_TRY(rt_flow_retain_open(&t->retain, f, err));
     }
+    RT_TRY(load_layer_map(t, err));
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
     if (t->writes) {

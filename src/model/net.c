@@ -108,6 +108,18 @@ void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, f
     run_layer(layer_run(m, a, b, layer), x, x, x);
 }
 
+void rt_net_forward_shown(const rt_model *m, rt_acts *a, const rt_batch *b, int last, const rt_net_visitor *v)
+{
+    RT_BUG_IF(rt_net_trains(a->mode) || b->n_rows > a->max_rows || last >= (int)m->hp.n_layer);
+    fill_rotations(m, a, b);
+    rt_net_embed(m, b, a->x);
+    for (int l = 0; l < last; l++) {
+        v->visit(v->ud, l, a->x);
+        run_layer(layer_run(m, a, b, l), a->x, a->x, a->x);
+    }
+    v->visit(v->ud, last, a->x);
+}
+
 void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
 {
     const bool train = rt_net_trains(a->mode);
@@ -135,6 +147,12 @@ void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b)
 
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx)
 {
+    rt_net_backward_shown(m, grads, a, b, dx, NULL);
+}
+
+void rt_net_backward_shown(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx,
+                           const rt_net_visitor *v)
+{
     const int n_layer = (int)m->hp.n_layer;
     RT_BUG_IF(!rt_net_trains(a->mode));
     for (int l = n_layer - 1; l >= 0; l--) {
@@ -146,6 +164,9 @@ void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch
         r.grads = grads;
         rt_block_ffn(&m->hp, l)->backward(&r, r.la->x_mid, dx);
         rt_block_mixer(&m->hp, l)->backward(&r, r.la->x, dx);
+        if (v != NULL) {
+            v->visit(v->ud, l, dx);
+        }
     }
     const int64_t n = (m->hp.d_model + EMBED_COLUMNS - 1) / EMBED_COLUMNS;
     if (!m->embed->frozen) {

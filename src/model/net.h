@@ -57,6 +57,15 @@ size_t rt_acts_bytes(const rt_model *m, int64_t max_rows, int64_t max_span, rt_n
 void rt_net_forward(const rt_model *m, rt_acts *a, const rt_batch *b);
 float *rt_acts_x(rt_acts *a); /* [n_rows, d_model]; of several streams their weighted sum */
 
+/* Shown what each layer reads, or the gradient by it: [n_rows, rt_net_width]. */
+typedef struct rt_net_visitor {
+    void (*visit)(void *ud, int layer, float *x);
+    void *ud;
+} rt_net_visitor;
+/* As rt_net_forward without a past, to be looked at: what layers 0 .. last read is shown, and `last` and what follows
+ * it are not run. Modes that do not train. */
+void rt_net_forward_shown(const rt_model *m, rt_acts *a, const rt_batch *b, int last, const rt_net_visitor *v);
+
 /* Floats of a row of the residual between layers: d_model, times the streams. */
 int64_t rt_net_width(const rt_model *m);
 /* Pieces, for ranking layers with shared prefixes. x: [n_rows, rt_net_width] in place; KV spans not allowed. */
@@ -66,6 +75,10 @@ void rt_net_layer(const rt_model *m, rt_acts *a, const rt_batch *b, int layer, f
 /* After rt_net_forward in a training mode with the same batch. dx: gradient of the loss with respect to rt_acts_x,
  * overwritten. Adds parameter gradients to the flat block `grads` (params[i].offset). */
 void rt_net_backward(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx);
+/* The same with losses of their own on what layers read: the visitor adds their gradient to that of each layer's input
+ * as it passes. */
+void rt_net_backward_shown(const rt_model *m, float *grads, rt_acts *a, const rt_batch *b, float *dx,
+                           const rt_net_visitor *v);
 
 /* Training modes: input of layer l, [n_rows, rt_net_width] (l == n_layer: what follows the last). */
 const float *rt_acts_layer_input(const rt_acts *a, int layer);

@@ -72,13 +72,23 @@ bool rt_losses_distil(const rt_train_loss *l, int n)
     return any;
 }
 
-bool rt_losses_compare_states(const rt_train_loss *l, int n)
+static bool compare(const rt_train_loss *l, int n, bool layers)
 {
     bool any = false;
     for (int i = 0; i < n; i++) {
-        any = any || l[i].state != RT_STATE_NONE;
+        any = any || (l[i].state != RT_STATE_NONE && l[i].layers == layers);
     }
     return any;
+}
+
+bool rt_losses_compare_states(const rt_train_loss *l, int n)
+{
+    return compare(l, n, false);
+}
+
+bool rt_losses_compare_layers(const rt_train_loss *l, int n)
+{
+    return compare(l, n, true);
 }
 
 bool rt_losses_learn_labels(const rt_train_loss *l, int n)
@@ -108,6 +118,23 @@ static rt_status unknown_loss(const char *name, rt_err *err)
     return st;
 }
 
+/* "project=1" or "layers=0", of a term between states */
+static bool parse_switch(rt_train_loss *l, const char *field)
+{
+    const struct {
+        const char *key;
+        bool *to;
+    } keys[] = {{"project=", &l->project}, {"layers=", &l->layers}};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const size_t n = strlen(keys[i].key);
+        if (strncmp(field, keys[i].key, n) == 0 && (strcmp(field + n, "0") == 0 || strcmp(field + n, "1") == 0)) {
+            *keys[i].to = field[n] == '1';
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "0.9" or "mix=0.3" */
 static rt_status parse_field(rt_train_loss *l, const char *field, rt_err *err)
 {
@@ -128,8 +155,7 @@ static rt_status parse_field(rt_train_loss *l, const char *field, rt_err *err)
     if (eq && strncmp(field, "over=", 5) == 0 && rt_parse_count(eq + 1, &l->over)) {
         return RT_OK;
     }
-    if (state && (strcmp(field, "project=1") == 0 || strcmp(field, "project=0") == 0)) {
-        l->project = eq[1] == '1';
+    if (state && parse_switch(l, field)) {
         return RT_OK;
     }
     for (size_t i = 0; eq && i < sizeof keys / sizeof keys[0]; i++) {
@@ -144,7 +170,7 @@ static rt_status parse_field(rt_train_loss *l, const char *field, rt_err *err)
                    field, rt_train_loss_name(l),
                    mixed      ? ", mix"
                    : labelled ? ", smoothing"
-                   : state    ? ", project"
+                   : state    ? ", project, layers"
                               : "");
 }
 
@@ -216,6 +242,9 @@ void rt_losses_print(rt_str *s, const rt_train_loss *l, int n)
         if (l->project) {
             rt_str_puts(s, ":project=1");
         }
+        if (l->layers) {
+            rt_str_puts(s, ":layers=1");
+        }
         if (l->loss.mix != usual_mix(l->loss.kind)) {
             rt_str_printf(s, ":mix=%.15g", l->loss.mix);
         }
@@ -254,8 +283,9 @@ void rt_losses_formula(rt_str *s, const rt_train_loss *l, int n)
             rt_str_puts(s, factor != 1.0 ? " T^2 (" : " (");
         }
         if (l->state != RT_STATE_NONE) {
-            rt_str_printf(s, "%s, y = %sstudent's, t = teacher's state after the final norm",
-                          rt_state_loss_formula(l->state), l->project ? "W x " : "");
+            rt_str_printf(
+                s, "%s, y = %sstudent's, t = teacher's %s", rt_state_loss_formula(l->state), l->project ? "W x " : "",
+                l->layers ? "input of each layer but the first, mean over them" : "state after the final norm");
         } else {
             rt_str_puts(s, rt_loss_formula(l->loss.kind));
             print_numbers(s, &l->loss);

@@ -5,13 +5,14 @@
 #include "tensor/loss.h"
 #include "tensor/state_loss.h"
 
-/* One term: a divergence between distributions over the vocabulary, or (state) a distance between the states that the
- * heads of student and teacher read, after the final norm. Its weight is constant, or moves linearly from `weight` at
- * the first step to `to` at step `over`. */
+/* One term: a divergence between distributions over the vocabulary, or (state) a distance between states: those that
+ * the heads of student and teacher read, after the final norm, or (layers) what their layers read, in the mean over the
+ * student's. Its weight is constant, or moves linearly from `weight` at the first step to `to` at step `over`. */
 typedef struct rt_train_loss {
     rt_loss loss;        /* without meaning when `state` is one */
     rt_state_loss state; /* RT_STATE_NONE: none */
     bool project;        /* state: through a learned map even where the widths are equal */
+    bool layers;         /* state: inside the stack, one map for all layers */
     double weight;
     double to;
     int64_t over; /* 0: constant */
@@ -29,15 +30,17 @@ const char *rt_train_loss_name(const rt_train_loss *l);
 double rt_train_loss_weight(const rt_train_loss *l, int64_t step);
 /* Refuses weights that are none. */
 RT_MUST_USE rt_status rt_train_loss_check(const rt_train_loss *l, rt_err *err);
-/* true when one of them compares with the teacher's distribution; with its states */
+/* true when one of them compares with the teacher's distribution; with the states its head reads; with what its layers
+ * read */
 bool rt_losses_distil(const rt_train_loss *l, int n);
 bool rt_losses_compare_states(const rt_train_loss *l, int n);
+bool rt_losses_compare_layers(const rt_train_loss *l, int n);
 /* one of them is cross-entropy with the labels */
 bool rt_losses_learn_labels(const rt_train_loss *l, int n);
 
 /* "forward_kl", "forward_kl:0.9,ce:0.1", "jsd:mix=0.3,ce:0.5:to=0:over=200,z_loss:1e-4": terms separated by commas;
- * after the name a weight, or mix, smoothing (of ce), project (0 or 1, of a state), to, over as key=value, separated by
- * colons. */
+ * after the name a weight, or mix, smoothing (of ce), project and layers (0 or 1, of a state), to, over as key=value,
+ * separated by colons. */
 RT_MUST_USE rt_status rt_losses_parse(rt_train_loss out[RT_TRAIN_LOSSES], int *n, const char *text, double temperature,
                                       rt_err *err);
 /* Text that rt_losses_parse reads back. */

@@ -53,7 +53,7 @@ static rt_status check_maps(const rt_retain_options *o, const rt_model *student,
         const int64_t dt = data->teacher->hp.d_model, ds = student->hp.d_model;
         const rt_train_loss *own = mapped_term(o->losses, o->n_losses, n, dt, ds);
         const rt_train_loss *theirs = mapped_term(data->losses, data->n_losses, n, dt, ds);
-        if (own != NULL && (theirs == NULL || theirs->state != own->state)) {
+        if (own != NULL && (theirs == NULL || theirs->state != own->state || theirs->layers != own->layers)) {
             return rt_fail(err, RT_USAGE, 0, "loss '%s' needs a map that the loss of the data beside does not learn",
                            rt_train_loss_name(own));
         }

@@ -12,7 +12,8 @@ static json_t *losses_to_json(const rt_train_options *o)
         json_t *one =
             json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", rt_train_loss_name(l), "weight", l->weight, "temperature",
                       l->loss.temperature, "mix", l->loss.mix, "label_smoothing", l->loss.label_smoothing);
-        const bool named = !l->project || (one && json_object_set_new(one, "project", json_true()) == 0);
+        const bool named = (!l->project || (one && json_object_set_new(one, "project", json_true()) == 0)) &&
+                           (!l->layers || (one && json_object_set_new(one, "layers", json_true()) == 0));
         const bool whole = one && named &&
                            (l->over == 0 || (json_object_set_new(one, "to", json_real(l->to)) == 0 &&
                                              json_object_set_new(one, "over", json_integer(l->over)) == 0));
@@ -41,6 +42,23 @@ static void student_hash(const rt_model *m, char hex[17])
     snprintf(hex, 17, "%016llx", (unsigned long long)hash);
 }
 
+/* {"layer_map": [...]} where a term between layers has one. */
+static json_t *map_to_json(const rt_run *r)
+{
+    const rt_train_options *o = &r->o;
+    if (o->layer_map == NULL || !rt_losses_compare_layers(o->losses, o->n_losses)) {
+        return json_object();
+    }
+    json_t *list = json_array();
+    for (int64_t i = 0; list && i < r->student->hp.n_layer; i++) {
+        if (json_array_append_new(list, json_integer(o->layer_map[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list ? json_pack("{s:o}", "layer_map", list) : NULL;
+}
+
 json_t *rt_run_config(const rt_run *r)
 {
     const rt_train_options *o = &r->o;
@@ -62,6 +80,12 @@ json_t *rt_run_config(const rt_run *r)
         json_decref(j);
         j = NULL;
     }
+    json_t *map = map_to_json(r);
+    if (j && (!map || json_object_update(j, map) != 0)) {
+        json_decref(j);
+        j = NULL;
+    }
+    json_decref(map);
     if (j && o->optim.kind == RT_OPTIM_MUON) {
         json_t *muon =
             json_pack("{s:s, s:f}", "optimizer", rt_optim_name(o->optim.kind), "momentum", o->optim.momentum);

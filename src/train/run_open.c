@@ -154,7 +154,8 @@ static rt_step_options step_options(const rt_train_options *o, const rt_source_i
                          .batch_tokens = rt_run_batch_capacity(o, source),
                          .micro_tokens = o->micro_tokens,
                          .recompute = o->recompute == RT_RECOMPUTE_LAYERS,
-                         .teacher = teacher};
+                         .teacher = teacher,
+                         .layer_map = o->layer_map};
     memcpy(s.losses, o->losses, sizeof s.losses);
     return s;
 }

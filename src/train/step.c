@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train/step_states.h"
+#include "train/step_layers.h"
 
 struct rt_step {
     const rt_model *model, *teacher;
@@ -13,6 +13,7 @@ struct rt_step {
     int n_losses;
     rt_step_rows rows;
     rt_step_states states;
+    rt_step_layers layers;
     int64_t batch_rows, micro_rows; /* capacities in tokens */
     rt_acts *acts;
     rt_head *head;
@@ -59,7 +60,10 @@ size_t rt_step_bytes(const rt_model *m, const rt_source_info *source, const rt_s
     const rt_model *teacher = sees_teacher_logits(source, o) ? o->teacher : NULL;
     size_t scratch = (size_t)rt_team_threads() * RT_STEP_SCRATCH * (size_t)m->hp.n_vocab * sizeof(float);
     size_t per_token = (size_t)m->hp.d_model * sizeof(float) + sizeof(rt_span) + sizeof(int32_t);
-    scratch += teacher != NULL ? rt_step_states_bytes(o->losses, o->n_losses, teacher->hp.d_model) : 0;
+    if (teacher != NULL && rt_losses_compare_states(o->losses, o->n_losses)) {
+        scratch += rt_step_states_bytes(teacher->hp.d_model);
+    }
+    scratch += rt_step_layers_bytes(m, o, micro_rows, source->sequence);
     return rt_acts_bytes(m, micro_rows, source->sequence, net_mode(o)) + rt_head_bytes(m, teacher, true) + scratch +
            (size_t)micro_rows * per_token + (size_t)batch_capacity(source, o) * sizeof(rt_row_value);
 }
@@ -78,21 +82,22 @@ static rt_target_kind target_kind(rt_source_kind k)
     return RT_TARGET_DENSE;
 }
 
-/* Terms between states need the teacher's, and leave the head to another term. */
+/* Terms between states need the teacher's (those between layers make them), and leave the head to another term. */
 static rt_status check_states(const rt_source_info *source, const rt_step_options *o, rt_err *err)
 {
     int others = 0;
-    const char *name = NULL;
+    const char *name = NULL, *last = NULL;
     for (int i = 0; i < o->n_losses; i++) {
-        const bool state = o->losses[i].state != RT_STATE_NONE;
-        name = state ? rt_train_loss_name(&o->losses[i]) : name;
-        others += !state;
+        const rt_train_loss *l = &o->losses[i];
+        name = l->state != RT_STATE_NONE ? rt_train_loss_name(l) : name;
+        last = l->state != RT_STATE_NONE && !l->layers ? name : last;
+        others += l->state == RT_STATE_NONE;
     }
-    if (name != NULL && source->kind != RT_SOURCE_HIDDEN && source->kind != RT_SOURCE_DENSE) {
+    if (last != NULL && source->kind != RT_SOURCE_HIDDEN && source->kind != RT_SOURCE_DENSE) {
         return rt_fail(err, RT_USAGE, 0,
                        "loss '%s' needs the teacher's states, which these targets do not hold: collect 'hidden' "
                        "targets",
-                       name);
+                       last);
     }
     if (name != NULL && others == 0) {
         return rt_fail(err, RT_USAGE, 0, "loss '%s' does not train the head: add a term over the vocabulary to it",
@@ -171,7 +176,8 @@ rt_status rt_step_check(const rt_model *m, const rt_source_info *source, const r
     RT_TRY(check_states(source, o, err));
     RT_TRY(check_vocabulary(m, source, o, err));
     RT_TRY(check_context(m, "student", source, err));
-    if (source->kind == RT_SOURCE_DENSE && o->teacher) {
+    RT_TRY(rt_step_layers_check(m, o, err));
+    if (o->teacher && (source->kind == RT_SOURCE_DENSE || rt_losses_compare_layers(o->losses, o->n_losses))) {
         RT_TRY(check_context(o->teacher, "teacher", source, err));
     }
 out:
@@ -194,11 +200,14 @@ rt_status rt_step_new(rt_step **out, const rt_model *m, const rt_source_info *so
     s->rows = (rt_step_rows){.n_vocab = m->hp.n_vocab};
     s->n_losses = o->n_losses;
     memcpy(s->losses, o->losses, sizeof s->losses);
-    rt_step_weigh(s, 0);
     s->rows.distils = rt_losses_distil(o->losses, o->n_losses);
-    if (s->states.n_losses > 0) {
-        RT_TRY(rt_step_states_init(&s->states, &s->rows, o->projections, m->hp.d_model, s->teacher->hp.d_model, err));
+    if (rt_losses_compare_states(o->losses, o->n_losses)) {
+        RT_TRY(rt_step_states_init(&s->states, o->losses, o->n_losses, false, o->projections, m->hp.d_model,
+                                   s->teacher->hp.d_model, err));
+        s->rows.states = &s->states;
     }
+    RT_TRY(rt_step_layers_init(&s->layers, m, o, s->micro_rows, source->sequence, err));
+    rt_step_weigh(s, 0);
     RT_TRY(rt_acts_new(&s->acts, m, s->micro_rows, source->sequence, net_mode(o), err));
     RT_TRY(rt_head_new(&s->head, m, s->teacher, true, err));
     RT_TRY(RT_NEW(&s->dx, (size_t)(s->micro_rows * m->hp.d_model), "gradient of the residual stream", err));
@@ -228,6 +237,7 @@ void rt_step_free(rt_step *s)
     rt_free(s->rows.values);
     rt_free(s->rows.scratch);
     rt_step_states_release(&s->states);
+    rt_step_layers_release(&s->layers);
     rt_free(s);
 }
 
@@ -238,10 +248,12 @@ void rt_step_scale(rt_step *s, double scale)
 
 void rt_step_weigh(rt_step *s, int64_t step)
 {
-    s->rows.n_losses = s->states.n_losses = 0;
+    rt_step_states *layers = &s->layers.states, *states = &s->states;
+    s->rows.n_losses = states->n_losses = layers->n_losses = 0;
     for (int i = 0; i < s->n_losses; i++) {
-        const bool state = s->losses[i].state != RT_STATE_NONE;
-        rt_train_loss *l = state ? &s->states.losses[s->states.n_losses++] : &s->rows.losses[s->rows.n_losses++];
+        rt_train_loss *l = s->losses[i].state == RT_STATE_NONE ? &s->rows.losses[s->rows.n_losses++]
+                           : s->losses[i].layers               ? &layers->losses[layers->n_losses++]
+                                                               : &states->losses[states->n_losses++];
         *l = s->losses[i];
         l->weight = rt_train_loss_weight(l, step);
     }
@@ -312,7 +324,12 @@ static void run_micro(rt_step *s, const rt_source_batch *b, const micro *m, floa
     const double t0 = rt_now();
     rt_head_run(s->head, &sweep);
     s->head_seconds += rt_now() - t0;
-    rt_net_backward(s->model, grads, s->acts, &batch, s->dx);
+    const bool layers = rt_step_layers_active(&s->layers);
+    if (layers) {
+        rt_step_layers_compare(&s->layers, &s->rows, s->acts, &batch, s->row_ids, m->n_rows);
+    }
+    rt_net_backward_shown(s->model, grads, s->acts, &batch, s->dx,
+                          layers ? &(rt_net_visitor){.visit = rt_step_layers_add, .ud = &s->layers} : NULL);
 }
 
 /* --- the step --------------------------------------------------------------------------------------------------- */
@@ -322,7 +339,7 @@ static void count_rows(rt_step *s, const rt_source_batch *b, rt_step_report *r)
 {
     for (int64_t i = 0; i < b->n_rows; i++) {
         bool counted = rt_step_has_target(b, i, s->rows.distils || s->states.n_losses > 0, s->source.d_model);
-        s->rows.values[i] = (rt_row_value){.kl = NAN, .state = NAN, .counted = counted};
+        s->rows.values[i] = (rt_row_value){.kl = NAN, .counted = counted};
         r->rows += counted;
     }
     r->missing = b->n_rows - r->rows;
@@ -349,7 +366,7 @@ static void sum_values(const rt_step *s, int64_t n_rows, rt_step_report *r)
     r->loss = r->loss_sum / n;
     r->kl = s->rows.distils ? kl / n : NAN;
     r->ce = ce / n;
-    r->state = s->states.n_losses > 0 ? state / n : NAN;
+    r->state = s->states.first || (s->layers.states.first && rt_step_layers_active(&s->layers)) ? state / n : NAN;
     if (r->probed) {
         r->kd_norm = sqrt(kd_square / (double)r->probed);
         r->ce_norm = sqrt(ce_square / (double)r->probed);

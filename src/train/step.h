@@ -17,7 +17,8 @@ typedef struct rt_step_options {
     int64_t micro_tokens;        /* largest micro-batch; raised to the longest sequence */
     bool recompute;              /* layers are run again in the backward pass instead of keeping what they made */
     rt_projections *projections; /* of the terms that need one, made for these models; NULL: none does */
-    const rt_model *teacher;     /* HIDDEN: its head; DENSE: the source's teacher; else NULL */
+    const rt_model *teacher;     /* HIDDEN: its head; DENSE: the source's teacher; terms between layers: all of it */
+    const int *layer_map; /* terms between layers: [layers of the student] the teacher's beside each; NULL: evenly */
 } rt_step_options;
 
 typedef struct rt_step_report {

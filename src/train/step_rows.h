@@ -11,7 +11,7 @@
 /* What visitors write about a row; summed afterwards in row order, so threads do not matter. */
 typedef struct rt_row_value {
     double loss, kl, ce;
-    double state;                /* value of the first term between states, NAN: none */
+    double state;                /* value of the first term between states */
     double kd_square, ce_square; /* probed rows */
     bool counted;
 } rt_row_value;

@@ -2,27 +2,33 @@
  * of all products, so the bits do not depend on threads. */
 #include "train/step_states.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "tensor/gemm.h"
 
-rt_status rt_step_states_init(rt_step_states *s, rt_step_rows *rows, rt_projections *projections, int64_t d,
-                              int64_t d_teacher, rt_err *err)
+rt_status rt_step_states_init(rt_step_states *s, const rt_train_loss *losses, int n, bool layers,
+                              rt_projections *projections, int64_t d, int64_t d_teacher, rt_err *err)
 {
     rt_status st = RT_OK;
-    int used = 0;
-    s->d = d;
-    s->d_teacher = d_teacher;
-    for (int i = 0; i < s->n_losses; i++) {
-        const bool needed = rt_projection_needed(&s->losses[i], d_teacher, d);
+    int used = 0, states = 0;
+    *s = (rt_step_states){.layers = layers, .share = 1, .d = d, .d_teacher = d_teacher};
+    for (int i = 0; i < n; i++) {
+        if (losses[i].state == RT_STATE_NONE) {
+            continue;
+        }
+        const bool needed = rt_projection_needed(&losses[i], d_teacher, d);
         RT_BUG_IF(needed && (projections == NULL || used == projections->n));
-        s->projections[i] = needed ? &projections->list[used++] : NULL;
+        rt_projection *map = needed ? &projections->list[used++] : NULL;
+        if (losses[i].layers == layers) {
+            s->first = s->first || states == 0;
+            s->projections[s->n_losses] = map;
+            s->losses[s->n_losses++] = losses[i];
+        }
+        states++;
     }
-    const size_t n = (size_t)(RT_HEAD_GRAD_CHUNK * d_teacher);
-    RT_TRY(RT_NEW(&s->mapped, n, "mapped states", err));
-    RT_TRY(RT_NEW(&s->dmapped, n, "gradients of mapped states", err));
-    rows->states = s;
+    const size_t size = (size_t)(RT_HEAD_GRAD_CHUNK * d_teacher);
+    RT_TRY(RT_NEW(&s->mapped, size, "mapped states", err));
+    RT_TRY(RT_NEW(&s->dmapped, size, "gradients of mapped states", err));
 out:
     return st;
 }
@@ -34,9 +40,9 @@ void rt_step_states_release(rt_step_states *s)
     s->mapped = s->dmapped = NULL;
 }
 
-size_t rt_step_states_bytes(const rt_train_loss *losses, int n, int64_t d_teacher)
+size_t rt_step_states_bytes(int64_t d_teacher)
 {
-    return rt_losses_compare_states(losses, n) ? 2 * (size_t)(RT_HEAD_GRAD_CHUNK * d_teacher) * sizeof(float) : 0;
+    return 2 * (size_t)(RT_HEAD_GRAD_CHUNK * d_teacher) * sizeof(float);
 }
 
 typedef struct rows_job {
@@ -46,6 +52,8 @@ typedef struct rows_job {
     const float *mapped; /* [n, d_teacher] */
     float *dmapped;
     int64_t d_teacher;
+    double share;
+    bool keeps; /* rows keep the value */
 } rows_job;
 
 static void visit_row(void *ud, int64_t i, int thread)
@@ -60,10 +68,10 @@ static void visit_row(void *ud, int64_t i, int thread)
         return;
     }
     const double value = rt_state_loss_row(l->state, j->mapped + i * j->d_teacher, j->chunk->teacher + i * j->d_teacher,
-                                           j->d_teacher, (float)(l->weight * j->rows->weight), dy);
-    v->loss += l->weight * value;
-    if (isnan(v->state)) {
-        v->state = value;
+                                           j->d_teacher, (float)(j->share * l->weight * j->rows->weight), dy);
+    v->loss += j->share * l->weight * value;
+    if (j->keeps) {
+        v->state += j->share * value;
     }
 }
 
@@ -111,10 +119,8 @@ static void map_backward(const rt_step_states *s, const rt_projection *p, const 
                            .accumulate = true});
 }
 
-void rt_step_visit_states(void *ud, const rt_head_states *chunk)
+void rt_step_compare_states(const rt_step_states *s, const rt_step_rows *rows, const rt_head_states *chunk)
 {
-    const rt_step_rows *rows = ud;
-    const rt_step_states *s = rows->states;
     for (int i = 0; i < s->n_losses; i++) {
         const rt_projection *p = s->projections[i];
         rows_job job = {.rows = rows,
@@ -122,7 +128,9 @@ void rt_step_visit_states(void *ud, const rt_head_states *chunk)
                         .loss = &s->losses[i],
                         .mapped = p != NULL ? s->mapped : chunk->hidden,
                         .dmapped = s->dmapped,
-                        .d_teacher = s->d_teacher};
+                        .d_teacher = s->d_teacher,
+                        .share = s->share,
+                        .keeps = s->first && i == 0};
         if (p != NULL) {
             map(s, p, chunk);
         }
@@ -133,4 +141,10 @@ void rt_step_visit_states(void *ud, const rt_head_states *chunk)
             rt_kernels_get()->add(chunk->dhidden, s->dmapped, chunk->n * s->d);
         }
     }
+}
+
+void rt_step_visit_states(void *ud, const rt_head_states *chunk)
+{
+    const rt_step_rows *rows = ud;
+    rt_step_compare_states(rows->states, rows, chunk);
 }

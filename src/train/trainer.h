@@ -23,6 +23,8 @@ typedef struct rt_train_options {
     const char *run_dir; /* metrics.jsonl and checkpoints/ go here */
     rt_train_loss losses[RT_TRAIN_LOSSES];
     int n_losses;
+    const int
+        *layer_map; /* [layers of the student], of terms between layers: the teacher's beside each; NULL: evenly */
 
     /* how long: exactly one of these, or a replay */
     int64_t steps, tokens;

@@ -181,6 +181,7 @@ class Recipes(ProgramTest):
             ("loss: [{kind: lk}, {kind: ce, mix: 0.1}]", "targets: topk", "'mix' says nothing about loss 'ce'"),
             ("loss: [{kind: ce, smoothing: 0.1}, {kind: jsd, smoothing: 0.1}]", "targets: topk", "does not apply"),
             ("loss: [{kind: forward_kl}, {kind: hidden_mse}]", "targets: topk", "'hidden_mse' needs the teacher's states"),
+            ("loss: [{kind: forward_kl, layers: true}]", "targets: topk", "'layers' says nothing about loss"),
             ("loss: [{kind: forward_kl, project: true}]", "targets: hidden", "'project' says nothing about loss"),
         ):
             path = self.recipe(f"{text}collect: {{{collect}}}\ntrain: {{{train}}}\n")

@@ -42,6 +42,23 @@ class Train(ProgramTest):
         for name in (b'"projection.1"', b'"optimizer.m.projection.1"', b'"optimizer.v.projection.1"'):
             self.assertIn(name, newest)
 
+    def test_a_loss_between_layers_runs_the_teacher_beside_any_cache(self):
+        self.collected("--draws", 4)
+        plain = self.train("plain")
+        loss = ("--loss", "forward_kl,hidden_cosine:0.5:layers=1")
+        self.refused(USAGE, "train", self.teacher, "--cache", "cache", "--steps", 3, "-o", "none", *loss,
+                     says="--teacher MODEL is needed beside 'cache'")
+        self.refused(USAGE, "train", self.teacher, "--cache", "cache", "--teacher", self.teacher, "--steps", 3, "-o",
+                     "none", "--layer-map", "0,1,2,3,4,5,6,7", *loss, says="option '--layer-map' names 8 layers")
+        header = self.train("layers", "--teacher", self.teacher, *loss)
+        self.assertIn("teacher's input of each layer", header["formula"])
+        self.assertEqual(header["config"]["loss"][1]["layers"], True)
+        self.assertNotIn("layers=", plain["formula"])
+        self.assertNotEqual(self.weights("layers"), self.weights("plain"))
+        with open(self.dir / "layers/metrics.jsonl", encoding="utf-8") as lines:
+            steps = [line for line in map(json.loads, lines) if "loss" in line]
+        self.assertGreater(steps[-1]["state"], 0)
+
     def test_muon_moves_the_student_elsewhere_and_is_recorded(self):
         self.collected("--draws", 4)
         self.assertNotIn("optimizer", self.train("adamw")["config"])

@@ -23,6 +23,7 @@ static void a_loss_is_read_back_as_it_was_written(void **state)
         "ce:smoothing=0.1",
         "forward_kl,hidden_cosine:0.1:to=0:over=200",
         "lk,hidden_mse:0.5:project=1",
+        "lk,hidden_cosine:0.5:to=0:over=20:project=1:layers=1",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         rt_train_loss l[RT_TRAIN_LOSSES];
@@ -70,7 +71,7 @@ static void what_is_no_loss_is_refused_with_the_reason(void **state)
         {"jsd:smoothing=0.3", "'smoothing=0.3' says nothing about loss 'jsd'"},
         {"ce:much", "expected a weight, or one of weight, to, over, smoothing as key=number"},
         {"hidden_mse:mix=0.3", "'mix=0.3' says nothing about loss 'hidden_mse'"},
-        {"hidden_cosine:project=2", "weight, to, over, project as key=number"},
+        {"hidden_cosine:project=2", "weight, to, over, project, layers as key=number"},
         {"forward_kl:project=1", "'project=1' says nothing about loss 'forward_kl'"},
         {"ce,ce,ce,ce,ce", "more than 4 terms"},
         {"a_name_that_goes_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on_and_on", "no term"},
@@ -133,6 +134,10 @@ static void the_formula_tells_every_term_weight_and_factor(void **state)
     expect_formula("forward_kl,hidden_mse:0.1:project=1", 1,
                    "1 (sum p (log p - log q)) + 0.1 (mean (y - t)^2, y = W x student's, t = teacher's state after "
                    "the final norm)");
+    expect_formula(
+        "forward_kl,hidden_cosine:layers=1", 1,
+        "1 (sum p (log p - log q)) + 1 (1 - y.t / (|y| |t|), y = student's, t = teacher's input of each layer "
+        "but the first, mean over them)");
     expect_formula("skew_forward_kl,ce:1:to=0:over=9", 1,
                    "1 (KL(p | a p + (1-a) q), a = 0.1) + 1->0 (-log q[y], T = 1)");
 }

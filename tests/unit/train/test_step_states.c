@@ -1,5 +1,7 @@
 /* Terms between states: values and gradients against float64 references, through a map and without, and in a step. */
-#include "train/step_states.h"
+#include "train/step_layers.h"
+
+#include "model/cut.h"
 #include "unit/train/toy.h"
 
 enum { ROWS = 37, D = 48, D_TEACHER = 64 };
@@ -38,22 +40,23 @@ static void check_golden(rt_state_loss kind)
     rt_row_value values[ROWS];
     float *dhidden = rt_calloc(ROWS * D, sizeof(float));
     rt_step_rows rows = {.values = values};
-    rt_step_states s = {.losses = {rt_train_state_loss_of(kind)}, .n_losses = 1};
+    const rt_train_loss loss = rt_train_state_loss_of(kind);
+    rt_step_states s;
     rt_projections maps;
-    assert_ok(rt_projections_init(&maps, s.losses, 1, D_TEACHER, D, 1, &err));
+    assert_ok(rt_projections_init(&maps, &loss, 1, D_TEACHER, D, 1, &err));
     assert_int_equal(maps.n, 1);
     memcpy(maps.list[0].w, tensor(f, "", "proj", RT_F32), D_TEACHER * D * sizeof(float));
     double counted = 0;
     for (int i = 0; i < ROWS; i++) {
-        values[i] = (rt_row_value){.state = NAN, .counted = mask[i] != 0};
+        values[i] = (rt_row_value){.counted = mask[i] != 0};
         counted += values[i].counted;
     }
     rows.weight = 1 / counted;
-    assert_ok(rt_step_states_init(&s, &rows, &maps, D, D_TEACHER, &err));
-    rt_step_visit_states(&rows, &(rt_head_states){.n = ROWS,
-                                                  .hidden = hidden,
-                                                  .teacher = tensor(f, "", "teacher_hidden", RT_F32),
-                                                  .dhidden = dhidden});
+    assert_ok(rt_step_states_init(&s, &loss, 1, false, &maps, D, D_TEACHER, &err));
+    rt_step_compare_states(
+        &s, &rows,
+        &(rt_head_states){
+            .n = ROWS, .hidden = hidden, .teacher = tensor(f, "", "teacher_hidden", RT_F32), .dhidden = dhidden});
     const double *want = tensor(f, name, "value_rows", RT_F64);
     double mean = 0;
     for (int i = 0; i < ROWS; i++) {
@@ -124,25 +127,31 @@ static rt_train_loss term(bool project)
     return l;
 }
 
-static made run(rt_model *m, rt_source *s, bool project, int64_t micro)
+static made run_with(rt_model *m, rt_source *s, const rt_model *teacher, rt_train_loss l, const int *map, int64_t micro)
 {
     rt_err err;
     rt_step *step;
     rt_source_batch b;
     rt_source_cursor c = {0};
     made out = {.grads = rt_calloc((size_t)m->n_elements, sizeof(float))};
-    rt_step_options o = {.losses = {term(project), rt_train_loss_of(RT_LOSS_FORWARD_KL, 1)},
+    rt_step_options o = {.losses = {l, rt_train_loss_of(RT_LOSS_FORWARD_KL, 1)},
                          .n_losses = 2,
                          .batch_tokens = 96,
                          .micro_tokens = micro,
                          .projections = &out.maps,
-                         .teacher = s->teacher};
-    assert_ok(rt_projections_init(&out.maps, o.losses, o.n_losses, s->teacher->hp.d_model, m->hp.d_model, 1, &err));
+                         .teacher = teacher,
+                         .layer_map = map};
+    assert_ok(rt_projections_init(&out.maps, o.losses, o.n_losses, teacher->hp.d_model, m->hp.d_model, 1, &err));
     assert_ok(rt_step_new(&step, m, &s->info, &o, &err));
     assert_ok(rt_source_next(s, &c, 96, &b, &err));
     assert_ok(rt_step_run(step, &b, out.grads, &out.r, &err));
     rt_step_free(step);
     return out;
+}
+
+static made run(rt_model *m, rt_source *s, bool project, int64_t micro)
+{
+    return run_with(m, s, s->teacher, term(project), NULL, micro);
 }
 
 static void drop(made *m)
@@ -188,12 +197,9 @@ static void cached_and_online_states_give_one_gradient_whatever_the_micro_batche
 }
 
 /* Along its own direction the loss of the whole model changes by the square of the gradient's norm. */
-static void the_gradient_of_a_step_is_the_slope_of_its_loss(void **state)
+static void expect_slope(rt_model *student, rt_source *s, const rt_model *teacher, rt_train_loss l, const int *map)
 {
-    (void)state;
-    rt_model *teacher = toy_teacher(), *student = toy_student();
-    rt_source *s = toy_source(RT_SOURCE_HIDDEN, teacher);
-    made at = run(student, s, false, 96);
+    made at = run_with(student, s, teacher, l, map, 96);
     double squares = 0, loss[2];
     for (int64_t i = 0; i < student->n_elements; i++) {
         squares += pow((double)at.grads[i], 2);
@@ -204,15 +210,159 @@ static void the_gradient_of_a_step_is_the_slope_of_its_loss(void **state)
         for (int64_t i = 0; i < student->n_elements; i++) {
             student->weights[i] += by * at.grads[i];
         }
-        made moved = run(student, s, false, 96);
+        rt_model_refresh(student);
+        made moved = run_with(student, s, teacher, l, map, 96);
         loss[side] = moved.r.loss;
         drop(&moved);
     }
-    assert_true(fabs((loss[0] - loss[1]) / (2 * h) - squares) < 5e-3 * squares);
+    const double slope = (loss[0] - loss[1]) / (2 * h);
+    if (!(fabs(slope - squares) < 5e-3 * squares)) {
+        fail_msg("slope %g, gradient squared %g", slope, squares);
+    }
     drop(&at);
+}
+
+static void the_gradient_of_a_step_is_the_slope_of_its_loss(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher(), *student = toy_student();
+    rt_source *s = toy_source(RT_SOURCE_HIDDEN, teacher);
+    expect_slope(student, s, s->teacher, term(false), NULL);
     rt_source_close(s);
     rt_model_close(teacher);
     rt_model_close(student);
+}
+
+/* --- inside the stack -------------------------------------------------------------------------------------------- */
+
+enum { LAYERS = 2 };
+static const int kept[LAYERS] = {0, 2};
+
+/* Layers 0 and 2 of three, shaken. */
+static rt_model *shallow_student(void)
+{
+    rt_err err;
+    rt_model *whole = toy_student(), *out;
+    const rt_model_options o = {.precision = RT_PRECISION_F32, .trainable = true};
+    rt_cut cut = {.shape = {.layers = LAYERS}, .layers = kept};
+    assert_int_equal(whole->hp.n_layer, 3);
+    assert_ok(rt_shape_settle(&cut.shape, whole->arch, &whole->hp, &err));
+    assert_ok(rt_model_prune(&out, whole, &cut, &o, &err));
+    rt_model_close(whole);
+    return out;
+}
+
+static rt_train_loss between_layers(rt_state_loss kind, bool project)
+{
+    rt_train_loss l = rt_train_state_loss_of(kind);
+    l.weight = 0.5;
+    l.project = project;
+    l.layers = true;
+    return l;
+}
+
+/* What layer `layer` of m reads in the first batch of the source, [rows with targets][d]. */
+static float *layer_inputs(const rt_model *m, rt_source *s, int layer, int64_t *n)
+{
+    rt_err err;
+    rt_acts *acts;
+    rt_source_batch b;
+    rt_source_cursor c = {0};
+    const int64_t d = m->hp.d_model;
+    assert_ok(rt_source_next(s, &c, 96, &b, &err));
+    assert_ok(rt_acts_new(&acts, m, 96, 96, RT_NET_TRAIN, &err));
+    rt_net_forward(m, acts, &b.net);
+    float *x = rt_malloc((size_t)(b.n_rows * d) * sizeof *x);
+    for (int64_t i = 0; i < b.n_rows; i++) {
+        memcpy(x + i * d, rt_acts_layer_input(acts, layer) + b.rows[i] * d, (size_t)d * sizeof *x);
+    }
+    *n = b.n_rows;
+    rt_acts_free(acts);
+    return x;
+}
+
+static void a_term_between_layers_is_the_distance_of_what_they_read(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher(), *student = shallow_student();
+    rt_source *s = toy_source(RT_SOURCE_SAMPLE, teacher);
+    const int64_t d = student->hp.d_model;
+    for (int even = 0; even < 2; even++) {
+        int64_t n;
+        float *own = layer_inputs(student, s, 1, &n), *theirs = layer_inputs(teacher, s, even ? 1 : 2, &n);
+        double want = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double yt = 0, yy = 0, tt = 0;
+            for (int64_t j = 0; j < d; j++) {
+                const double y = own[i * d + j], t = theirs[i * d + j];
+                yt += y * t;
+                yy += y * y;
+                tt += t * t;
+            }
+            want += (1 - yt / sqrt(yy * tt)) / (double)n;
+        }
+        made got = run_with(student, s, teacher, between_layers(RT_STATE_COSINE, false), even ? NULL : kept, 96);
+        assert_true(want > 1e-3 && fabs(got.r.state - want) < 1e-5);
+        assert_true(fabs(got.r.loss - 0.5 * got.r.state - got.r.kl) < 1e-6);
+        drop(&got);
+        rt_free(own);
+        rt_free(theirs);
+    }
+    rt_source_close(s);
+    rt_model_close(teacher);
+    rt_model_close(student);
+}
+
+static void the_gradient_between_layers_is_the_slope_of_its_loss(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher();
+    static const rt_source_kind kinds[] = {RT_SOURCE_SAMPLE, RT_SOURCE_DENSE};
+    for (int i = 0; i < 4; i++) {
+        rt_model *student = shallow_student();
+        rt_source *s = toy_source(kinds[i % 2], teacher);
+        expect_slope(student, s, teacher, between_layers(i < 2 ? RT_STATE_COSINE : RT_STATE_MSE, i % 2 == 1), kept);
+        rt_source_close(s);
+        rt_model_close(student);
+    }
+    rt_model_close(teacher);
+}
+
+static void micro_batches_do_not_change_a_term_between_layers(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher(), *student = shallow_student();
+    rt_source *s = toy_source(RT_SOURCE_SAMPLE, teacher);
+    const rt_train_loss l = between_layers(RT_STATE_COSINE, true);
+    made whole = run_with(student, s, teacher, l, kept, 96), halves = run_with(student, s, teacher, l, kept, 48);
+    const int64_t n = whole.maps.list[0].dims[0] * whole.maps.list[0].dims[1];
+    assert_true(distance(whole.grads, halves.grads, student->n_elements) < 1e-6);
+    assert_true(distance(whole.maps.list[0].grad, halves.maps.list[0].grad, n) < 1e-6);
+    drop(&whole);
+    drop(&halves);
+    rt_source_close(s);
+    rt_model_close(teacher);
+    rt_model_close(student);
+}
+
+static void a_teacher_is_no_distance_from_itself_and_rests_at_weight_zero(void **state)
+{
+    (void)state;
+    rt_model *teacher = toy_teacher(), *same = toy_teacher();
+    rt_source *s = toy_source(RT_SOURCE_SAMPLE, teacher);
+    rt_train_loss l = between_layers(RT_STATE_COSINE, false);
+    made at = run_with(same, s, teacher, l, NULL, 96);
+    assert_true(fabs(at.r.state) < 1e-6);
+    drop(&at);
+    l.weight = 0;
+    l.to = 1;
+    l.over = 10;
+    made rests = run_with(same, s, teacher, l, NULL, 96);
+    assert_true(isnan(rests.r.state) && fabs(rests.r.loss - rests.r.kl) < 1e-6);
+    drop(&rests);
+    rt_source_close(s);
+    rt_model_close(teacher);
+    rt_model_close(same);
 }
 
 static void impossible_pairs_are_refused(void **state)
@@ -240,6 +390,17 @@ static void impossible_pairs_are_refused(void **state)
     o.n_losses = 1;
     assert_int_equal(rt_step_check(student, &info, &o, &err), RT_USAGE);
     assert_says(err.msg, "does not train the head");
+    info.kind = RT_SOURCE_SAMPLE;
+    o.losses[0] = rt_train_loss_of(RT_LOSS_FORWARD_KL, 1);
+    o.losses[1] = between_layers(RT_STATE_MSE, false);
+    o.n_losses = 2;
+    assert_ok(rt_step_check(student, &info, &o, &err));
+    o.layer_map = (const int[]){0, 1, 3};
+    assert_int_equal(rt_step_check(student, &info, &o, &err), RT_USAGE);
+    assert_says(err.msg, "layer 2 of the student stands for layer 3 of a teacher of 3");
+    o.teacher = NULL;
+    assert_int_equal(rt_step_check(student, &info, &o, &err), RT_USAGE);
+    assert_says(err.msg, "needs the teacher's weights");
     rt_model_close(teacher);
     rt_model_close(student);
 }
@@ -252,6 +413,10 @@ int main(void)
         cmocka_unit_test(gradients_equal_difference_quotients_in_double),
         cmocka_unit_test(cached_and_online_states_give_one_gradient_whatever_the_micro_batches),
         cmocka_unit_test(the_gradient_of_a_step_is_the_slope_of_its_loss),
+        cmocka_unit_test(a_term_between_layers_is_the_distance_of_what_they_read),
+        cmocka_unit_test(the_gradient_between_layers_is_the_slope_of_its_loss),
+        cmocka_unit_test(micro_batches_do_not_change_a_term_between_layers),
+        cmocka_unit_test(a_teacher_is_no_distance_from_itself_and_rests_at_weight_zero),
         cmocka_unit_test(impossible_pairs_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
