@@ -142,6 +142,12 @@ static void print_json(const rt_bench *b, const rt_model *m, const char *model)
     for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
         json_object_set_new(j, rates[i].key, rate(rates[i].value));
     }
+    json_t *turns = json_array();
+    for (int i = 0; i < b->n_turns; i++) {
+        json_array_append_new(
+            turns, json_pack("{s:f, s:o}", "step_seconds", b->turns[i].step, "gemm_seconds", rate(b->turns[i].gemm)));
+    }
+    json_object_set_new(j, "step_turns", turns);
     json_object_set_new(j, "draws", json_integer(b->draws));
     json_object_set_new(j, "step_tokens", json_integer(b->step_tokens));
     json_object_set_new(j, "student_layers", json_integer(b->student_layers));

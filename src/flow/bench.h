@@ -42,6 +42,12 @@ typedef struct rt_bench_answers {
     double seconds, seconds_apart; /* shared parts read once; read every time */
 } rt_bench_answers;
 
+/* Steps and their bare products as they were run by turns, seconds. */
+#define RT_BENCH_TURNS 8
+typedef struct rt_bench_turn {
+    double step, gemm;
+} rt_bench_turn;
+
 /* A part that could not be measured is 0. */
 typedef struct rt_bench {
     rt_bench_bare bare_f32, bare_bf16; /* bf16: where it is fast */
@@ -55,7 +61,9 @@ typedef struct rt_bench {
     double tokenizer_bytes_per_s;                                                    /* one thread, bytes of text */
 
     double step_tokens_per_s; /* forward, losses from the cache, backward, update; the median */
-    double step_seconds, gemm_seconds, step_over_gemm;
+    double step_seconds, gemm_seconds, step_over_gemm; /* medians of the turns */
+    rt_bench_turn turns[RT_BENCH_TURNS];
+    int n_turns;
     double head_share, attention_share; /* of step_seconds */
     int student_layers;
     int64_t step_tokens;

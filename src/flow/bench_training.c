@@ -10,7 +10,7 @@
 const int rt_bench_lengths[RT_BENCH_LENGTHS] = {512, 1024, 2048, 4096, 8192};
 
 /* Seconds after the start when a quick measurement goes on to the next part. */
-enum { STEPS_UNTIL = 42, ROUNDS_MOST = 8 };
+enum { STEPS_UNTIL = 42 };
 
 static rt_status open_source(const rt_bench_work *b, rt_source **out, rt_err *err)
 {
@@ -38,7 +38,7 @@ static rt_status time_steps(rt_bench_work *b, rt_step *step, rt_source *source, 
     rt_source_batch batch;
     rt_step_report r;
     rt_bench *out = b->out;
-    double seconds[ROUNDS_MOST], bare[ROUNDS_MOST], head[ROUNDS_MOST], attention[ROUNDS_MOST];
+    double seconds[RT_BENCH_TURNS], bare[RT_BENCH_TURNS], head[RT_BENCH_TURNS], attention[RT_BENCH_TURNS];
     int n = 0;
     while (n < rounds && !rt_bench_time_is_up(b, n, STEPS_UNTIL)) {
         rt_bench_sample_bare(b);
@@ -50,11 +50,13 @@ static rt_status time_steps(rt_bench_work *b, rt_step *step, rt_source *source, 
         const rt_step_seconds parts = rt_step_take_seconds(step);
         const double gemm_seconds = gemm != NULL ? rt_gemm_bench_run(gemm, r.tokens, RT_STEP_MICRO_TOKENS, r.rows) : 0;
         out->step_tokens = r.tokens;
+        out->turns[n] = (rt_bench_turn){step_seconds, gemm_seconds};
         seconds[n] = step_seconds;
         bare[n] = gemm_seconds;
         head[n] = parts.head / step_seconds;
         attention[n++] = parts.attention / step_seconds;
     }
+    out->n_turns = n;
     out->step_seconds = rt_bench_median(seconds, n);
     out->gemm_seconds = rt_bench_median(bare, n);
     out->head_share = rt_bench_median(head, n);

@@ -57,6 +57,9 @@ class Bench(ProgramTest):
         self.assertTrue(all(v > 0 for v in [j[k] for k in BENCH_KEYS - {"decode_tokens_per_s"}] + list(j["decode_tokens_per_s"].values())))
         self.assertGreater(j["step_over_gemm"], 1, "a step is its products and more")
         self.assertEqual(j["draws"], 50)
+        steps = sorted(turn["step_seconds"] for turn in j["step_turns"])
+        self.assertLessEqual(steps[0], j["step_seconds"])
+        self.assertLessEqual(j["step_seconds"], steps[-1])
 
     def test_one_part_is_measured_alone(self):
         model = self.tiny_model(source="llama")
