@@ -37,10 +37,14 @@ def law(points):
     return best[1:]
 
 
+def with_error(s, form):
+    """A mean and its standard error, which text of one title has not."""
+    return f"{s['mean']:{form}}" + ("" if s["stderr"] is None else f" ± {s['stderr']:{form}}")
+
+
 def row(label, tokens, seconds, r):
     print(f"| {label} | {tokens} | {seconds} | {r['perplexity']:.1f} | {r['perplexity'] / r['teacher_perplexity']:.2f} | "
-          f"{r['kl']['mean']:.4f} ± {r['kl']['stderr']:.4f} | {r['top1']['mean']:.1%} ± "
-          f"{r['top1']['stderr']:.1%} | {r['acceptance']['mean']:.4f} |")
+          f"{with_error(r['kl'], '.4f')} | {with_error(r['top1'], '.1%')} | {r['acceptance']['mean']:.4f} |")
 
 
 def main(work):
