@@ -4,7 +4,9 @@
     python3 bench/peers/draft.py TARGET.gguf [NAME=DRAFT.gguf ...] [--draft 4] [--prompts 8] [--rounds 3]
 
 Greedy continuations of the beginnings of held-out documents by llama-server. A figure is the median over the rounds; the
-texts are compared, since speculative decoding must not change them. Prints a table in Markdown, with --json the samples.
+texts are compared, since speculative decoding must not change them. Beside what is measured stands what theory predicts
+(Leviathan et al. 2023, theorem 3.8) where verifying costs one step of the target: with the draft's step as measured (the
+draft alone as the model), and by the sizes of the files. Prints a table in Markdown, with --json the samples.
 """
 import argparse
 import contextlib
@@ -73,42 +75,59 @@ def server(target, options):
 
 
 def sample(target, options, prompts, tokens):
-    """Continuations, tokens/s over all of them, and how many drafted tokens were kept."""
+    """Continuations, tokens/s over all of them, tokens written behind the first of each, which the prompt gives, and how
+    many drafted tokens were kept."""
     with server(target, options) as ask:
         answers = [ask("/completion", {"prompt": p, "n_predict": tokens, "temperature": 0, "cache_prompt": False, "ignore_eos": True,
                                        "return_tokens": True}) for p in prompts]
     timings = [a["timings"] for a in answers]
     total = {key: sum(t.get(key, 0) for t in timings) for key in ("predicted_n", "predicted_ms", "draft_n", "draft_n_accepted")}
     return {"ids": [a["tokens"] for a in answers], "tokens_per_s": 1000 * total["predicted_n"] / total["predicted_ms"],
-            "drafted": total["draft_n"], "kept": total["draft_n_accepted"]}
+            "written": total["predicted_n"] - len(answers), "drafted": total["draft_n"], "kept": total["draft_n_accepted"]}
+
+
+def predicted(run, c):
+    """Times alone where a drafted token costs c steps of the target: tau / (K c + 1), summed over the verifying steps,
+    each of which adds one token to those kept."""
+    return run["written"] / (run["drafted"] * c + run["written"] - run["kept"])
 
 
 def rows_of(a):
-    yield "alone", []
-    yield "prompt lookup", ["--spec-type", "ngram-simple"]
+    """Name, file of the draft, options."""
+    yield "alone", None, []
+    yield "prompt lookup", None, ["--spec-type", "ngram-simple"]
     for entry in a.drafts:
         name, _, path = entry.rpartition("=")
-        yield name or Path(path).stem, ["-md", Path(path).resolve(), "--spec-type", "draft-simple", "--spec-draft-n-max", a.draft]
+        path = Path(path).resolve()
+        yield name or path.stem, path, ["-md", path, "--spec-type", "draft-simple", "--spec-draft-n-max", a.draft]
 
 
 def main():
     a = arguments()
     prompts, rows = beginnings(a.text, a.prompts), list(rows_of(a))
-    samples = {name: [] for name, _ in rows}
+    samples = {name: [] for name, _, _ in rows}
     for _ in range(a.rounds):
-        for name, options in rows:
-            samples[name].append(sample(a.target, options, prompts, a.tokens))
+        for name, draft, options in rows:
+            run = sample(a.target, options, prompts, a.tokens)
+            if draft:
+                run["draft_tokens_per_s"] = sample(draft, [], prompts, a.tokens)["tokens_per_s"]
+            samples[name].append(run)
     if a.json:
         print(json.dumps(samples))
         return
     alone = samples["alone"]
     base = statistics.median(s["tokens_per_s"] for s in alone)
-    print("| with | tokens/s | times alone | drafted tokens kept | texts as alone |\n|---|---|---|---|---|")
-    for name, runs in samples.items():
+    print("| with | tokens/s | times alone | predicted by steps | by bytes | drafted tokens kept | texts as alone |\n"
+          "|---|---|---|---|---|---|---|")
+    for name, draft, _ in rows:
+        runs = samples[name]
         rate = statistics.median(s["tokens_per_s"] for s in runs)
+        step = base / statistics.median(s["draft_tokens_per_s"] for s in runs) if draft else 0
+        size = draft.stat().st_size / a.target.stat().st_size if draft else 0
         kept = f"{100 * runs[0]['kept'] / runs[0]['drafted']:.1f} % of {runs[0]['drafted']}" if runs[0]["drafted"] else "none drafted"
         same = sum(x == y for x, y in zip(runs[0]["ids"], alone[0]["ids"]))
-        print(f"| {name} | {rate:.1f} | {rate / base:.2f} | {'' if name == 'alone' else kept} | {same} of {len(prompts)} |")
+        print(f"| {name} | {rate:.1f} | {rate / base:.2f} | {predicted(runs[0], step):.2f} | {predicted(runs[0], size):.2f} | "
+              f"{'' if name == 'alone' else kept} | {same} of {len(prompts)} |")
 
 
 if __name__ == "__main__":
