@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "model/describe.h"
 
 typedef struct chosen {
     const rt_document **docs;
@@ -79,8 +80,9 @@ out:
     return st;
 }
 
+/* Over many sequences; what a prompt took does not count. */
 typedef struct stopwatch {
-    double begin, end;
+    double last, seconds;
     int64_t written;
 } stopwatch;
 
@@ -88,37 +90,64 @@ static bool note_time(void *ud, size_t index, const rt_generated *g)
 {
     (void)index;
     stopwatch *w = ud;
-    w->end = rt_now();
-    if (g->n == 1) {
-        w->begin = w->end; /* what the prompt took does not count */
-    } else {
+    const double now = rt_now();
+    if (g->n > 1) {
+        w->seconds += now - w->last;
         w->written++;
     }
+    w->last = now;
     return true;
 }
 
-/* The target without a drafter, one prompt after the other. */
-static rt_status run_alone(rt_drafting *out, const rt_model *target, const rt_tokenizer *t, const chosen *c,
-                           rt_err *err)
+/* The target without a drafter behind prompt i. */
+static rt_status write_alone(stopwatch *w, const rt_drafting_options *o, const rt_model *target, const rt_tokenizer *t,
+                             const chosen *c, size_t i, rt_err *err)
+{
+    rt_generation g;
+    const rt_status st =
+        rt_generate(&g, target, t, &c->prompts[i], 1,
+                    &(rt_generate_options){.sampling = {.temperature = o->temperature, .seed = o->seed},
+                                           .max_new = o->text,
+                                           .first_sequence = i,
+                                           .on_token = note_time,
+                                           .ud = w},
+                    err);
+    rt_generation_release(&g);
+    return st;
+}
+
+/* Bytes of weights that a token is multiplied with: those of the file, by their share of its parameters. */
+static rt_status step_bytes(double *out, const rt_model *m, rt_err *err)
+{
+    rt_model_description d;
+    const rt_status st = rt_model_describe(&d, m->path, err);
+    if (st == RT_OK) {
+        *out = (double)d.bytes * (rt_model_flops_per_token(m) / 2) / (double)d.parameters;
+        rt_model_description_release(&d);
+    }
+    return st;
+}
+
+/* What all texts together took, and what it predicts. */
+static rt_status predict(rt_drafting *out, const rt_model *target, const rt_model *draft, const rt_speculation *of,
+                         size_t n, rt_err *err)
 {
     rt_status st = RT_OK;
-    double seconds = 0;
-    int64_t written = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        stopwatch w = {0};
-        rt_generation g;
-        RT_TRY(rt_generate(&g, target, t, &c->prompts[i], 1,
-                           &(rt_generate_options){.sampling = {.temperature = out->o.temperature, .seed = out->o.seed},
-                                                  .max_new = out->o.text,
-                                                  .first_sequence = i,
-                                                  .on_token = note_time,
-                                                  .ud = &w},
-                           err));
-        rt_generation_release(&g);
-        seconds += w.end - w.begin;
-        written += w.written;
+    int64_t rounds = 0, drafted = 0;
+    double drafting = 0, seconds = 0, target_bytes, draft_bytes;
+    for (size_t g = 0; g < n; g++) {
+        out->written += of[g].written;
+        rounds += of[g].rounds;
+        drafted += of[g].drafted;
+        drafting += of[g].drafting;
+        seconds += of[g].seconds;
     }
-    out->alone_tokens_per_s = seconds > 0 ? (double)written / seconds : 0;
+    out->tokens_per_s = seconds > 0 ? (double)out->written / seconds : 0;
+    out->predicted = rt_speedup_predict(out->alpha, out->o.draft, out->alone_tokens_per_s * drafting / (double)drafted,
+                                        out->alone_tokens_per_s * (seconds - drafting) / (double)rounds);
+    RT_TRY(step_bytes(&target_bytes, target, err));
+    RT_TRY(step_bytes(&draft_bytes, draft, err));
+    out->bound = rt_speedup_predict(out->alpha, out->o.draft, draft_bytes / target_bytes, 1);
 out:
     return st;
 }
@@ -131,7 +160,7 @@ rt_status rt_drafting_measure(rt_drafting *out, const rt_model *target, const rt
     rt_speculator *s = NULL;
     rt_speculation *of = NULL;
     rt_generated g = {0};
-    double seconds = 0;
+    stopwatch alone = {0};
     *out = (rt_drafting){.o = *o};
     RT_TRY(choose(&c, corpus, o, err));
     RT_TRY(RT_NEW(&of, c.n_clusters, "counts of drafts", err));
@@ -142,17 +171,13 @@ rt_status rt_drafting_measure(rt_drafting *out, const rt_model *target, const rt
                                  .draft = o->draft, .temperature = o->temperature, .seed = o->seed, .max_new = o->text},
                              o->prompt, err));
     for (size_t i = 0; i < c.n; i++) {
-        rt_speculation *sum = &of[c.cluster[i]];
-        const int64_t before = sum->written;
-        const double so_far = sum->seconds;
-        RT_TRY(rt_speculate(s, &c.prompts[i], i, &g, sum, err));
-        out->written += sum->written - before;
-        seconds += sum->seconds - so_far;
+        RT_TRY(rt_speculate(s, &c.prompts[i], i, &g, &of[c.cluster[i]], err));
+        RT_TRY(write_alone(&alone, o, target, t, &c, i, err)); /* in turn, so that both see the same machine */
     }
     out->prompts = (int64_t)c.n;
-    out->tokens_per_s = seconds > 0 ? (double)out->written / seconds : 0;
+    out->alone_tokens_per_s = alone.seconds > 0 ? (double)alone.written / alone.seconds : 0;
     RT_TRY(conclude(out, &c, of, err));
-    RT_TRY(run_alone(out, target, t, &c, err));
+    RT_TRY(predict(out, target, draft, of, c.n_clusters, err));
 out:
     rt_speculator_free(s);
     rt_free(of);
@@ -168,8 +193,9 @@ json_t *rt_drafting_json(const rt_drafting *d)
     for (int i = 0; i < d->o.draft; i++) {
         json_array_append_new(alpha, rt_stat_json(&d->alpha[i]));
     }
-    return json_pack("{s:i, s:f, s:I, s:I, s:o, s:o, s:f, s:f}", "draft", d->o.draft, "temperature", d->o.temperature,
-                     "prompts", (json_int_t)d->prompts, "written", (json_int_t)d->written, "alpha", alpha, "tau",
-                     rt_stat_json(&d->tau), "tokens_per_s", d->tokens_per_s, "alone_tokens_per_s",
-                     d->alone_tokens_per_s);
+    return json_pack("{s:i, s:f, s:I, s:I, s:o, s:o, s:f, s:f, s:o, s:o}", "draft", d->o.draft, "temperature",
+                     d->o.temperature, "prompts", (json_int_t)d->prompts, "written", (json_int_t)d->written, "alpha",
+                     alpha, "tau", rt_stat_json(&d->tau), "tokens_per_s", d->tokens_per_s, "alone_tokens_per_s",
+                     d->alone_tokens_per_s, "predicted", rt_speedup_json(&d->predicted), "bound",
+                     rt_speedup_json(&d->bound));
 }

@@ -206,6 +206,17 @@ static void print_fidelity(const rt_fidelity *f)
     }
 }
 
+static void print_speedup(const char *name, const rt_speedup *s, int draft)
+{
+    printf("%-24s %.2f times the target alone: a draft step costs %.2f of its own, verifying %.2f; ", name, s->value,
+           s->c, s->v);
+    if (s->best == 0) {
+        printf("no draft up to %d pays\n", draft);
+    } else {
+        printf("best are drafts of %d, %.2f times\n", s->best, s->best_value);
+    }
+}
+
 static void print_drafting(const rt_drafting *d)
 {
     printf("drafts of %d, temperature %g: %lld tokens behind %lld texts\n", d->o.draft, d->o.temperature,
@@ -220,7 +231,10 @@ static void print_drafting(const rt_drafting *d)
         }
     }
     print_stat("tokens a step", &d->tau, "");
-    printf("%-24s %.1f tokens/s, %.1f without drafts\n", "this engine", d->tokens_per_s, d->alone_tokens_per_s);
+    printf("%-24s %.1f tokens/s, %.1f without drafts: %.2f times\n", "this engine", d->tokens_per_s,
+           d->alone_tokens_per_s, d->tokens_per_s / d->alone_tokens_per_s);
+    print_speedup("predicted", &d->predicted, d->o.draft);
+    print_speedup("bound by bytes read", &d->bound, d->o.draft);
 }
 
 static rt_status run_drafts(rt_cli *c, const eval_args *a, const rt_model *teacher, const rt_model *m,
@@ -339,7 +353,7 @@ int rt_cmd_eval(int argc, char **argv)
         {"against", 'a', RT_OPT_STR, &a.against, "TEACHER",
          "with --text: KL, top-1 agreement, acceptance beside this model"},
         {"draft", 0, RT_OPT_INT, &a.draft, "K",
-         "MODEL drafts K tokens a step for TEACHER: share kept by place, tokens a step, speed"},
+         "MODEL drafts K tokens a step for TEACHER: share kept by place, tokens a step, gain"},
         {"draft-prompts", 0, RT_OPT_INT, &a.draft_prompts, "N", "texts continued with drafts (default 32)"},
         {"kl-base", 0, RT_OPT_STR, &a.kl_base, "FILE",
          "logits file: the figures of llama-perplexity --kl-divergence (docs/logits-file.md)"},

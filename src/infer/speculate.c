@@ -268,9 +268,11 @@ static int32_t token_at(const rt_speculator *s, int64_t at)
 }
 
 /* Drafts k tokens into x; row i of the draft is what x[i] was drawn from. */
-static void make_draft(rt_speculator *s, int32_t *x, int64_t k)
+static void make_draft(rt_speculator *s, int32_t *x, int64_t k, rt_speculation *sum)
 {
     side *d = &s->draft;
+    const double t0 = rt_now();
+    const int64_t before = d->kv.n;
     const int64_t end = s->prompt->n + s->g->n;
     for (int64_t at = d->kv.n; at < end; at++) {
         const int32_t id = token_at(s, at);
@@ -282,6 +284,8 @@ static void make_draft(rt_speculator *s, int32_t *x, int64_t k)
         }
         x[i] = draw(s, d, i, "draft", s->g->n + i);
     }
+    sum->drafted += d->kv.n - before;
+    sum->drafting += rt_now() - t0;
 }
 
 /* One draft and its verdict; *more: the sequence goes on. */
@@ -290,7 +294,7 @@ static rt_status round_of(rt_speculator *s, rt_speculation *sum, bool *more, rt_
     int32_t ids[ROWS];
     const int64_t k = rt_least(s->o.draft, s->room - s->g->n - 1), base = s->target.kv.n;
     ids[0] = s->g->ids[s->g->n - 1];
-    make_draft(s, ids + 1, k);
+    make_draft(s, ids + 1, k, sum);
     read_rows(s, &s->target, ids, k + 1, 0);
     sum->rounds++;
     int64_t i = 0;

@@ -21,6 +21,8 @@ typedef struct rt_speculation {
     int64_t rounds;                                     /* verifying steps */
     int64_t judged[RT_DRAFT_MOST], kept[RT_DRAFT_MOST]; /* by place in the draft: all before it were kept; it was too */
     int64_t written; /* tokens, without the first of a sequence, which the prompt gives */
+    int64_t drafted; /* steps of the draft */
+    double drafting; /* seconds in them */
     double seconds;  /* in rounds */
 } rt_speculation;
 

@@ -32,6 +32,11 @@ class Drafter(ProgramTest):
         self.assertTrue(all(a["mean"] > 0.999 for a in drawn["alpha"]))
         self.assertTrue(3 < greedy["tau"]["mean"] <= 4)
         self.assertEqual(greedy["tau"]["clusters"], 3)
+        self.assertAlmostEqual(greedy["bound"].pop("c"), 1)
+        self.assertEqual(greedy["bound"], {"v": 1, "value": 1, "best": 0, "best_value": 1})  # 4 tokens for 4 steps
+        predicted = greedy["predicted"]
+        self.assertAlmostEqual(predicted["value"], 4 / (3 * predicted["c"] + predicted["v"]))
+        self.assertGreaterEqual(predicted["best_value"], predicted["value"])
 
     def test_drafting_needs_a_model_that_verifies(self):
         text = self.write_lines("held.jsonl", [{"text": "The river flows to the sea."}])
