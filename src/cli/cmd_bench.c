@@ -51,6 +51,26 @@ static rt_status read_only(const char *only, unsigned *parts, rt_err *err)
                    "option '--only': '%s' is not one of bare, teacher, io, decode, answers, step, length", only);
 }
 
+/* "512,4096" as bits of rt_bench_lengths. */
+static rt_status read_lengths(const char *list, unsigned *lengths, rt_err *err)
+{
+    *lengths = 0;
+    for (const char *at = list; at != NULL;) {
+        char *end;
+        const long length = strtol(at, &end, 10);
+        unsigned bit = 0;
+        for (int i = 0; i < RT_BENCH_LENGTHS; i++) {
+            bit |= length == rt_bench_lengths[i] ? 1u << i : 0;
+        }
+        if (bit == 0 || (*end != ',' && *end != '\0')) {
+            return rt_fail(err, RT_USAGE, 0, "option '--lengths': '%s' is not some of 512,1024,2048,4096,8192", list);
+        }
+        *lengths |= bit;
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    return RT_OK;
+}
+
 /* Collecting needs a permit, and a benchmark decides nothing: without one that part is left out. */
 static rt_status ask_gate(rt_cli *c, const char *model, rt_permit **out)
 {
@@ -240,13 +260,14 @@ int rt_cmd_bench(int argc, char **argv)
     rt_cli c;
     int code;
     bool quick = false, recompute = false;
-    const char *only = NULL;
-    unsigned parts;
+    const char *only = NULL, *list = NULL;
+    unsigned parts, lengths;
     const rt_opt opts[] = {
         {"quick", 0, RT_OPT_FLAG, &quick, NULL, "a minute at most: smaller batches, fewer repetitions"},
         {"recompute", 0, RT_OPT_FLAG, &recompute, NULL, "steps run layers again in the backward pass"},
         {"only", 0, RT_OPT_STR, &only, "PART",
          "one part: bare (loops alone), teacher, io, decode, answers, step, length"},
+        {"lengths", 0, RT_OPT_STR, &list, "T,T,...", "of sequences, of the part `length` (default: 512 to 8192)"},
         {0},
     };
     if (!rt_cli_begin(&c, "bench", argc, argv, "bench [MODEL] [options]", about, opts, 0, 1, "one model is taken",
@@ -260,6 +281,7 @@ int rt_cmd_bench(int argc, char **argv)
     rt_permit *permit = NULL;
     rt_bench b;
     RT_TRY(read_only(only, &parts, &c.err));
+    RT_TRY(read_lengths(list, &lengths, &c.err));
     if (c.operands.n == 0 && !rt_path_exists(model)) {
         RT_FAIL_OUT(&c.err, RT_NOT_FOUND, 0, "'%s' is not here; run make fetch, or name a model", model);
     }
@@ -267,10 +289,14 @@ int rt_cmd_bench(int argc, char **argv)
     RT_TRY(rt_tokenizer_open(&t, model, &c.err));
     RT_TRY(ask_gate(&c, model, &permit));
     RT_TRY(rt_cli_open_model(&c, model, &m));
-    RT_TRY(rt_bench_run(
-        &(rt_bench_job){
-            .teacher = m, .tokenizer = t, .permit = permit, .parts = parts, .recompute = recompute, .quick = quick},
-        &b, &c.err));
+    RT_TRY(rt_bench_run(&(rt_bench_job){.teacher = m,
+                                        .tokenizer = t,
+                                        .permit = permit,
+                                        .parts = parts,
+                                        .lengths = lengths,
+                                        .recompute = recompute,
+                                        .quick = quick},
+                        &b, &c.err));
     (c.common.json ? print_json : print_text)(&b, m, model);
 out:
     rt_permit_free(permit);

@@ -91,8 +91,9 @@ typedef struct rt_bench_job {
     const rt_tokenizer *tokenizer;
     const rt_permit *permit; /* NULL: nothing is collected, and steps learn from labels */
     unsigned parts;
-    bool recompute; /* steps run layers again in the backward pass */
-    bool quick;     /* fewer repetitions and smaller batches: a minute at most */
+    unsigned lengths; /* bit i: rt_bench_lengths[i]; 0: all of them */
+    bool recompute;   /* steps run layers again in the backward pass */
+    bool quick;       /* fewer repetitions and smaller batches: a minute at most */
 } rt_bench_job;
 
 /* Works in a temporary directory that is gone afterwards. */

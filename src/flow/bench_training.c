@@ -142,15 +142,27 @@ out:
     return st;
 }
 
-/* A quick measurement has time for the shortest and one four times as long. */
+/* Unless it is told, a quick measurement has time for the shortest and one four times as long. */
+static bool wanted(const rt_bench_work *b, int which)
+{
+    if (b->job->lengths != 0) {
+        return (b->job->lengths & 1u << which) != 0;
+    }
+    return !b->job->quick || (which % 2 == 0 && rt_bench_lengths[which] <= b->tokens);
+}
+
 static rt_status time_lengths(rt_bench_work *b, const rt_model *student, float *grads, rt_err *err)
 {
     rt_status st = RT_OK;
-    for (int i = 0; i < RT_BENCH_LENGTHS; i += b->job->quick ? 2 : 1) {
-        if (rt_bench_lengths[i] > student->rope_rows || (b->job->quick && rt_bench_lengths[i] > b->tokens)) {
-            break;
+    for (int i = 0; i < RT_BENCH_LENGTHS; i++) {
+        const bool fits = rt_bench_lengths[i] <= student->rope_rows;
+        if (wanted(b, i) && !fits && b->job->lengths != 0) {
+            RT_FAIL_OUT(err, RT_USAGE, 0, "sequences of %d are longer than the model's context, %lld",
+                        rt_bench_lengths[i], (long long)student->rope_rows);
         }
-        RT_TRY(time_length(b, student, grads, i, err));
+        if (wanted(b, i) && fits) {
+            RT_TRY(time_length(b, student, grads, i, err));
+        }
     }
 out:
     return st;

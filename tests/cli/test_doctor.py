@@ -69,6 +69,9 @@ class Bench(ProgramTest):
             self.assertGreater(j["bare_flops"]["F32"]["median"], 0)
             for other in ("teacher_tokens_per_s", "step_over_gemm", "tokenizer_bytes_per_s", "answers"):
                 self.assertEqual(j[other] is not None, other == key, (part, other))
+        self.refused(USAGE, "bench", model, "--quick", "--only", "length", "--lengths", "512", says="the model's context, 256")
+        for lengths in ("700", "512,", "512;1024"):
+            self.refused(USAGE, "bench", model, "--lengths", lengths, says="is not some of 512,1024,2048,4096,8192")
         self.refused(USAGE, "bench", model, "--only", "half", says=("--only", "'half'", "decode"))
 
     def test_without_a_permit_nothing_is_collected(self):
