@@ -219,13 +219,15 @@ static void check_windows(const rt_kernels *k)
     }
 }
 
-/* More keys than the backward pass with bf16 operands takes as one chunk. */
+/* More keys than are taken together. */
 static void check_chunks(const rt_kernels *k)
 {
     check_head(k, 150, 300, 0, 256, 1);
     check_head(k, 150, 300, 100, 192, 1);
     check_head(k, 40, 600, 0, 64, 1);
     check_head(k, 40, 600, 70, 64, 1);
+    check_head(k, 70, 700, 280, 48, 1);
+    check_head(k, 300, 600, 0, 32, 40); /* one key takes all, early or late */
     check_head(k, 32, 32, 0, 512, 1); /* keys are fewer than the least chunk */
 }
 
