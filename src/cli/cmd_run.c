@@ -136,7 +136,7 @@ int rt_cmd_run(int argc, char **argv)
         {"keys", 0, RT_OPT_FLAG, &keys, NULL, "print the keys of a recipe and stop"},
         {"runs", 0, RT_OPT_STR, &o.runs_dir, "DIR", "where run directories are (default: runs)"},
         {"accept-licence", 0, RT_OPT_STR, &o.accept_licence, "ID",
-         "accept the duties of this licence; recorded with your name"},
+         "accept the duties of this licence; recorded with your name, not by --dry-run"},
         {"reason", 0, RT_OPT_STR, &o.accept_reason, "TEXT", "why, where the licence's terms are unknown"},
         {"accept-time", 0, RT_OPT_DURATION, &o.accept_seconds, "TIME",
          "let the teacher take so long, e.g. 72h (default: 24h, or a longer budget)"},

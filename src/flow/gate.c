@@ -14,10 +14,9 @@ const rt_permit *rt_flow_weights_permit(const rt_flow *f)
     return f->weights_permit != NULL ? f->weights_permit : f->permit;
 }
 
-/* A dry run records nothing. */
-static const char *accepted(const rt_flow *f)
+static bool is_planned(const rt_flow *f)
 {
-    return f->manifest.root != NULL ? f->o->accept_licence : NULL;
+    return f->manifest.root == NULL;
 }
 
 rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir)
@@ -28,8 +27,9 @@ rt_served_ask rt_flow_served_ask(const rt_flow *f, const char *dir)
                            .weights = f->recipe.teacher,
                            .dir = dir,
                            .decisions = f->dir,
-                           .accept = accepted(f),
+                           .accept = f->o->accept_licence,
                            .reason = f->o->accept_reason,
+                           .planned = is_planned(f),
                            .grant = f->recipe.grant,
                            .noncommercial = f->recipe.noncommercial};
 }
@@ -41,13 +41,14 @@ static rt_status judge_weights(rt_flow *f, rt_err *err)
     const rt_permit_ask ask = {.model = f->recipe.from,
                                .uses = RT_USE_DERIVE_WEIGHTS,
                                .dir = f->dir,
-                               .accept = accepted(f),
+                               .accept = f->o->accept_licence,
                                .reason = f->o->accept_reason,
+                               .planned = is_planned(f),
                                .grant = f->recipe.grant,
                                .noncommercial = f->recipe.noncommercial,
                                .hashes = f->hashes};
     RT_TRY(rt_permit_get(&f->weights_permit, &ask, NULL, err));
-    if (f->manifest.root != NULL) {
+    if (!is_planned(f)) {
         RT_TRY(rt_manifest_set(&f->manifest, "weights_permit", (json_t *)rt_permit_json(f->weights_permit), err));
     }
 out:
@@ -68,7 +69,7 @@ static rt_status judge_served(rt_flow *f, rt_err *err)
     const rt_served_ask ask = rt_flow_served_ask(f, dir);
     f->weights_permit = f->permit;
     f->permit = NULL;
-    if (f->manifest.root != NULL) {
+    if (!is_planned(f)) {
         RT_TRY(rt_manifest_set(&f->manifest, "weights_permit", (json_t *)rt_permit_json(f->weights_permit), err));
     }
     RT_TRY(rt_served_permit(&f->permit, &ask, rt_json_str(before, "served", NULL), ask.accept, err));
@@ -97,8 +98,9 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
         .model = f->recipe.teacher,
         .uses = served ? derive : RT_USE_TRAIN_ON_OUTPUTS | (apart ? 0u : derive),
         .dir = f->dir,
-        .accept = accepted(f),
+        .accept = f->o->accept_licence,
         .reason = f->o->accept_reason,
+        .planned = is_planned(f),
         .grant = f->recipe.grant,
         .noncommercial = f->recipe.noncommercial,
         .hashes = f->hashes,
@@ -110,7 +112,7 @@ rt_status rt_flow_gate(rt_flow *f, rt_err *err)
     } else if (apart) {
         RT_TRY(judge_weights(f, err));
     }
-    if (f->manifest.root != NULL) {
+    if (!is_planned(f)) {
         RT_TRY(rt_manifest_set(&f->manifest, "permit", (json_t *)rt_permit_json(f->permit), err));
     }
     rt_log(RT_LOG_INFO, "gate: %s, licence %s: %s", rt_permit_model(f->permit), rt_permit_licence(f->permit),

@@ -45,8 +45,10 @@ rt_status rt_permit_get(rt_permit **out, const rt_permit_ask *ask, rt_evidence *
                                .uses = ask->uses,
                                .noncommercial = ask->noncommercial,
                                .decisions = decisions,
-                               .grant = ask->grant};
-    if (ask->accept != NULL) {
+                               .grant = ask->grant,
+                               .accept = ask->planned ? ask->accept : NULL,
+                               .reason = ask->reason};
+    if (ask->accept != NULL && !ask->planned) {
         RT_TRY(rt_gate_decide(table, &r, ask->accept, NULL, ask->reason, err));
     }
     RT_TRY(rt_gate_check(out, table, &r, NULL, err));

@@ -20,6 +20,7 @@ typedef struct rt_permit_ask {
     const char *dir;             /* decisions lie in <dir>/decisions.jsonl; made when one is recorded */
     const char *accept; /* id of the licence whose duties or unknown terms are accepted; NULL: nothing new is decided */
     const char *reason; /* why, where the terms are unknown */
+    bool planned;       /* what is accepted counts now and is not recorded */
     const char *grant;  /* written grant of the rights holder; NULL: none */
     bool noncommercial;
     const char *hashes; /* where hashes of files are remembered (rt_model_sha256); NULL: nowhere */

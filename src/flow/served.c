@@ -24,6 +24,7 @@ rt_status rt_served_permit(rt_permit **out, const rt_served_ask *ask, const char
                                 .dir = ask->decisions != NULL ? ask->decisions : ask->dir,
                                 .accept = accept,
                                 .reason = ask->reason,
+                                .planned = ask->planned,
                                 .grant = ask->grant,
                                 .noncommercial = ask->noncommercial};
     return st == RT_OK ? rt_permit_get(out, &gate, NULL, err) : st;

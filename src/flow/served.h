@@ -16,6 +16,7 @@ typedef struct rt_served_ask {
     const char *dir;       /* what is collected goes here, and who answered: endpoint.json */
     const char *decisions; /* folder of decisions.jsonl; NULL: dir */
     const char *accept, *reason, *grant;
+    bool planned; /* as in rt_permit_ask */
     bool noncommercial;
 } rt_served_ask;
 

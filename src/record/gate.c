@@ -152,6 +152,26 @@ out:
     return st;
 }
 
+/* Are these the terms that stand in the way, and is what a person says about them enough? */
+static rt_status check_acceptance(const rt_licence_table *t, const rt_gate_request *r, const json_t *ruling,
+                                  const json_t *open, const char *accept, const char *reason, rt_err *err)
+{
+    const char *id = rt_json_str(open, "id", ""), *found = rt_licence_find(t, accept);
+    if (verdict_of(open) == RT_VERDICT_DENY) {
+        return refuse(t, r, ruling, open, err);
+    }
+    if (strcmp(found ? found : accept, id) != 0) {
+        return rt_fail(err, RT_LICENCE, 0,
+                       "'%s' is under licence %s, not '%s': read its terms, then --accept-licence %s", r->model, id,
+                       accept, id);
+    }
+    if (verdict_of(open) == RT_VERDICT_UNKNOWN && (!reason || !*reason)) {
+        return rt_fail(err, RT_LICENCE, 0, "licence %s of '%s' is unknown: the decision needs a reason (--reason TEXT)",
+                       id, r->model);
+    }
+    return RT_OK;
+}
+
 rt_status rt_gate_check(rt_permit **out, const rt_licence_table *t, const rt_gate_request *r, json_t **ruling_out,
                         rt_err *err)
 {
@@ -166,7 +186,9 @@ rt_status rt_gate_check(rt_permit **out, const rt_licence_table *t, const rt_gat
     if (open && verdict_of(open) != RT_VERDICT_DENY) {
         RT_TRY(rt_decision_find(&decision, r->decisions, r, ruling, err));
     }
-    if (open && !decision) {
+    if (open && r->accept) {
+        RT_TRY(check_acceptance(t, r, ruling, open, r->accept, r->reason, err));
+    } else if (open && !decision) {
         st = refuse(t, r, ruling, open, err);
         goto out;
     }
@@ -194,22 +216,10 @@ rt_status rt_gate_decide(const rt_licence_table *t, const rt_gate_request *r, co
         RT_TRY(rt_grant_load(&grant, t, r, err));
     }
     const json_t *open = standing_licence(ruling, grant);
-    const char *id = rt_json_str(open, "id", ""), *found = rt_licence_find(t, accept);
     if (!open) {
         goto out; /* nothing to decide */
     }
-    if (verdict_of(open) == RT_VERDICT_DENY) {
-        st = refuse(t, r, ruling, open, err);
-        goto out;
-    }
-    if (strcmp(found ? found : accept, id) != 0) {
-        RT_FAIL_OUT(err, RT_LICENCE, 0, "'%s' is under licence %s, not '%s': read its terms, then --accept-licence %s",
-                    r->model, id, accept, id);
-    }
-    if (verdict_of(open) == RT_VERDICT_UNKNOWN && (!reason || !*reason)) {
-        RT_FAIL_OUT(err, RT_LICENCE, 0, "licence %s of '%s' is unknown: the decision needs a reason (--reason TEXT)",
-                    id, r->model);
-    }
+    RT_TRY(check_acceptance(t, r, ruling, open, accept, reason, err));
     RT_TRY(rt_decision_append(r->decisions, r, ruling, open, by, reason, err));
 out:
     json_decref(ruling);

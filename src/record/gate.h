@@ -20,6 +20,7 @@ typedef struct rt_gate_request {
     const char *decisions; /* append-only JSON lines, may not exist yet; NULL: none */
     const char
         *grant; /* JSON: {grantor, date, scope, uses[], licence | model_sha256, [commercial], [expires]}; NULL: none */
+    const char *accept, *reason; /* what a plan takes as decided (rt_gate_decide), on no record; NULL: nothing */
 } rt_gate_request;
 
 typedef struct rt_permit rt_permit;

@@ -50,7 +50,10 @@ audit: {{tokens: 400}}
     def test_a_plan_asks_nothing_of_the_server(self):
         plan = self.ok_json("run", self.recipe(), "--dry-run")
         self.assertEqual((plan["licence"]["id"], plan["seconds"]["collect"]), ("apache-2.0", None))
+        duties = ("--dry-run", "--set", "teacher.licence=gemma", "--accept-licence", "gemma")
+        self.assertEqual(self.ok_json("run", self.recipe(), *duties)["licence"]["id"], "gemma")
         self.assertEqual(self.server.requests, [])
+        self.assertFalse((self.dir / "runs").exists())
 
     def test_the_gate_judges_both_models_before_anything_is_sent(self):
         self.refused(LICENCE, "run", self.recipe(url="https://api.openai.com"), says=("openai-terms", "denied"))

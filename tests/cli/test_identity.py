@@ -5,7 +5,7 @@ import json
 import shutil
 import struct
 
-from program import INPUT, TEACHER, ProgramTest, main, tokenizer_json
+from program import INPUT, LICENCE, TEACHER, ProgramTest, main, tokenizer_json
 
 
 def read_safetensors(path):
@@ -178,6 +178,17 @@ class Lineage(ProgramTest):
         self.assertEqual((self.dir / "student/LICENSE").read_text(), mit)
         self.ok("export", "student", "-o", "student.gguf")
         self.assertEqual(self.terms("student.gguf"), ("mit", "permit", ["teacher"]))
+
+    def test_a_plan_takes_the_duties_accepted_on_its_command_and_records_nothing(self):
+        self.write("recipe.yaml", json.dumps({"name": "small", "teacher": {"model": str(self.teacher("license: gemma"))},
+                                              "data": {"text": [str(self.texts(n=24))]}, "student": {"keep": [0, 2]},
+                                              "train": {"tokens": 2000, "sequence": 128}}))
+        plan = ("run", "recipe.yaml", "--dry-run")
+        self.refused(LICENCE, *plan, says=("permit-with-duties", "--accept-licence gemma"))
+        self.refused(LICENCE, *plan, "--accept-licence", "llama3.1", says="under licence gemma")
+        licence = self.ok_json(*plan, "--accept-licence", "gemma")["licence"]
+        self.assertEqual((licence["id"], licence["verdict"]), ("gemma", "permit-with-duties"))
+        self.assertFalse((self.dir / "runs").exists())
 
     def test_the_stricter_of_student_and_teacher_decides(self):
         teacher, text = self.teacher("license: apache-2.0"), self.texts(n=24)

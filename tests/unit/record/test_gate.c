@@ -122,6 +122,24 @@ static void duties_need_an_acceptance_that_stays_on_record(void **state)
     assert_int_equal(strlen(rt_json_str(d, "time", "")), 20);
 }
 
+static void a_plan_takes_an_acceptance_that_stays_nowhere(void **state)
+{
+    world *w = *state;
+    w->r.accept = "llama3.1";
+    assert_int_equal(check(w, "gemma-3-270m", "gemma"), RT_LICENCE);
+    assert_says(w->err.msg, "--accept-licence gemma");
+    w->r.accept = "gemma";
+    assert_int_equal(check(w, "gemma-3-270m", "gemma"), RT_OK);
+    assert_int_equal(rt_permit_verdict(w->p), RT_VERDICT_DUTIES);
+    assert_string_equal(rt_permit_decision(w->p), "");
+    assert_false(rt_path_exists(w->decisions));
+    w->r.accept = "missing";
+    assert_int_equal(check(w, "toy", NULL), RT_LICENCE);
+    assert_says(w->err.msg, "--reason");
+    w->r.accept = NULL;
+    assert_int_equal(check(w, "gemma-3-270m", "gemma"), RT_LICENCE);
+}
+
 static void a_decision_covers_only_what_was_decided(void **state)
 {
     world *w = *state;
@@ -436,6 +454,7 @@ int main(void)
         T(a_free_licence_gets_a_permit_with_its_record),
         T(no_licence_is_refused_with_the_way_on),
         T(duties_need_an_acceptance_that_stays_on_record),
+        T(a_plan_takes_an_acceptance_that_stays_nowhere),
         T(a_decision_covers_only_what_was_decided),
         T(decisions_are_only_added_to),
         T(what_is_unknown_needs_a_reason),
