@@ -57,10 +57,13 @@ static double slope_at(const half *h, double scale)
     return sum;
 }
 
-/* In the logarithm, for a T and its inverse are as likely. */
+/* In the logarithm, for a T and its inverse are as likely. NAN: the least lies at no T within the bounds. */
 static double fit(const half *h)
 {
     double low = -log(RT_TEMPERATURE_MOST), high = -low;
+    if (slope_at(h, exp(low)) >= 0 || slope_at(h, exp(high)) <= 0) {
+        return NAN;
+    }
     for (int i = 0; i < HALVINGS; i++) {
         const double middle = (low + high) / 2;
         if (slope_at(h, exp(middle)) > 0) {
@@ -131,7 +134,11 @@ rt_status rt_temperature_fit(rt_temperature *out, const json_t *items, rt_err *e
     if (halves[0].n >= RT_TEMPERATURE_LEAST && halves[1].n >= RT_TEMPERATURE_LEAST) {
         *out = (rt_temperature){.n_fitted = (int64_t)halves[0].n, .n = (int64_t)halves[1].n, .value = fit(&halves[0])};
         RT_TRY(measure(&out->nll[0], &out->ece[0], &halves[1], 1, err));
-        RT_TRY(measure(&out->nll[1], &out->ece[1], &halves[1], 1 / out->value, err));
+        if (isfinite(out->value)) {
+            RT_TRY(measure(&out->nll[1], &out->ece[1], &halves[1], 1 / out->value, err));
+        } else {
+            out->nll[1] = out->ece[1] = NAN;
+        }
     }
 out:
     rt_free(halves[0].items);
@@ -142,7 +149,7 @@ out:
 json_t *rt_temperature_json(const rt_temperature *t)
 {
     return t->n == 0 ? json_null()
-                     : json_pack("{s:f, s:I, s:I, s:o, s:o, s:o, s:o}", "value", t->value, "fitted_on",
+                     : json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "value", rt_number_json(t->value), "fitted_on",
                                  (json_int_t)t->n_fitted, "n", (json_int_t)t->n, "nll_before",
                                  rt_number_json(t->nll[0]), "nll", rt_number_json(t->nll[1]), "ece_before",
                                  rt_number_json(t->ece[0]), "ece", rt_number_json(t->ece[1]));

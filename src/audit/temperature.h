@@ -12,15 +12,16 @@ enum { RT_TEMPERATURE_LEAST = 20 }; /* items on each half; with fewer nothing is
 #define RT_TEMPERATURE_MOST 100.0   /* T lies between 1 / it and it */
 
 typedef struct rt_temperature {
-    int64_t n_fitted, n;   /* items of the half it was fitted on, and of the other, which the rest is about; 0: none */
-    double value;          /* above 1: the model is too sure */
-    double nll[2], ece[2]; /* per item, at T = 1 and at this T; ece over bins of equal width */
+    int64_t n_fitted, n; /* items of the half it was fitted on, and of the other, which the rest is about; 0: none */
+    double value; /* above 1: the model is too sure; NAN: the fit ran into its bound, no T calibrates the model */
+    double nll[2], ece[2]; /* per item, at T = 1 and at this T (NAN where it is); ece over bins of equal width */
 } rt_temperature;
 
 /* Of items with choices and one right one; halves by the first byte of the SHA-256 of their group,
  * else of their id. */
 RT_MUST_USE rt_status rt_temperature_fit(rt_temperature *out, const json_t *items, rt_err *err);
-/* {value, fitted_on, n, nll_before, nll, ece_before, ece}; null where nothing was fitted. Owned. */
+/* {value, fitted_on, n, nll_before, nll, ece_before, ece}: value, nll and ece null where no T calibrates; null where
+ * nothing was fitted. Owned. */
 json_t *rt_temperature_json(const rt_temperature *t);
 
 #endif

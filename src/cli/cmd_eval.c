@@ -98,8 +98,11 @@ static void print_calibration(const rt_calibration *c)
         printf("; Brier %.3f", c->brier);
     }
     printf("; of the surest half right %.1f %%\n", 100 * c->selective[1]);
-    if (c->temperature.n > 0) {
-        const rt_temperature *t = &c->temperature;
+    const rt_temperature *t = &c->temperature;
+    if (t->n > 0 && !isfinite(t->value)) {
+        printf("%-28s none calibrates this model, by %lld questions; calibration error of the other %lld %.3f\n",
+               "best temperature", (long long)t->n_fitted, (long long)t->n, t->ece[0]);
+    } else if (t->n > 0) {
         printf("%-28s %.2f, fitted on %lld questions; calibration error of the other %lld %.3f, without it %.3f\n",
                "best temperature", t->value, (long long)t->n_fitted, (long long)t->n, t->ece[1], t->ece[0]);
     }

@@ -122,7 +122,9 @@ static void calibration(rt_str *out, const json_t *facts)
             rt_str_puts(out, "| ");
             rt_md_escape(out, task);
             rt_str_printf(out, " | %s | %.3f | ", rt_role_name(r), number(c, "ece"));
-            if (json_is_object(t)) {
+            if (json_is_null(json_object_get(t, "value"))) {
+                rt_str_printf(out, "none calibrates | %.3f | |\n", number(t, "ece_before"));
+            } else if (json_is_object(t)) {
                 rt_str_printf(out, "%.2f | %.3f | %.3f |\n", number(t, "value"), number(t, "ece_before"),
                               number(t, "ece"));
             } else {

@@ -46,7 +46,11 @@ static void task_row(rt_str *out, const rt_column c[], const char *task, rt_role
     const json_t *t = json_object_get(calibration, "temperature");
     rt_page_row(out, task, rt_role_name(r));
     rt_page_cell(out, &c[1], rt_num_share(rt_json_f64(calibration, "ece", NAN)).s);
-    if (json_is_object(t)) {
+    if (json_is_null(json_object_get(t, "value"))) {
+        rt_page_cell(out, &c[2], "none calibrates");
+        rt_page_cell(out, &c[3], rt_num_share(rt_json_f64(t, "ece_before", NAN)).s);
+        rt_page_cell(out, &c[4], "none calibrates");
+    } else if (json_is_object(t)) {
         rt_page_cell(out, &c[2], rt_num_plain(rt_json_f64(t, "value", NAN)).s);
         rt_page_cell(out, &c[3], rt_num_share(rt_json_f64(t, "ece_before", NAN)).s);
         rt_page_cell(out, &c[4], rt_num_share(rt_json_f64(t, "ece", NAN)).s);
@@ -85,7 +89,8 @@ static void by_task(rt_str *out, const json_t *facts)
         rt_page_table_end(out);
         rt_str_puts(out,
                     "<p class=\"note\">One temperature is fitted on a half of the items and tried on the other. Above "
-                    "1 the model is too sure. What it repairs was a matter of scale; what stays is not.</p>\n");
+                    "1 the model is too sure. What it repairs was a matter of scale; what stays is not. Where none "
+                    "calibrates, the fit ran into its bound: no scale makes the model as sure as it is right.</p>\n");
     }
 }
 

@@ -100,19 +100,36 @@ static void no_other_temperature_is_better_where_it_was_fitted(void **state)
     json_decref(one);
 }
 
-static void too_few_items_give_no_temperature_and_extremes_the_bound(void **state)
+static void too_few_items_give_no_temperature(void **state)
 {
     (void)state;
     assert_int_equal(fit(items_of(30, 1)).n, 0);
-    json_t *items = items_of(200, 1), *item; /* always right: the surer the better */
+}
+
+/* Of 200 items with the same beliefs the right choice is the `gold`th. */
+static rt_temperature fit_same(int gold)
+{
+    json_t *items = items_of(200, 1), *item;
     size_t i;
     json_array_foreach(items, i, item)
     {
         json_object_set_new(item, "loglikelihoods", json_pack("[f, f, f]", -1.0, -2.0, -3.0));
-        json_object_set_new(item, "gold", json_integer(0));
+        json_object_set_new(item, "gold", json_integer(gold));
     }
-    const rt_temperature t = fit(items);
-    assert_true(fabs(t.value * RT_TEMPERATURE_MOST - 1) < 1e-9 && t.ece[1] < 1e-9);
+    return fit(items);
+}
+
+static void a_fit_at_its_bound_is_no_temperature(void **state)
+{
+    (void)state;
+    const rt_temperature cases[] = {fit_same(0) /* the surer the better */, fit_same(2) /* the flatter */};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *j = rt_temperature_json(&cases[i]);
+        assert_true(isnan(cases[i].value) && isfinite(cases[i].ece[0]));
+        assert_true(json_is_null(json_object_get(j, "value")) && json_is_null(json_object_get(j, "ece")));
+        assert_true(json_is_real(json_object_get(j, "ece_before")));
+        json_decref(j);
+    }
 }
 
 int main(void)
@@ -120,7 +137,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_scale_that_was_put_in_is_found),
         cmocka_unit_test(no_other_temperature_is_better_where_it_was_fitted),
-        cmocka_unit_test(too_few_items_give_no_temperature_and_extremes_the_bound),
+        cmocka_unit_test(too_few_items_give_no_temperature),
+        cmocka_unit_test(a_fit_at_its_bound_is_no_temperature),
     };
     return cmocka_run_group_tests_name("temperature", tests, NULL, NULL);
 }

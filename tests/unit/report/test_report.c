@@ -375,11 +375,17 @@ static void calibration_of_tasks_stands_with_its_temperature(void **state)
     assert_says(rt_str_cstr(&out), "| quiz | student | 0.123 | 2.50 | 0.150 | 0.050 |");
     assert_ok(rt_report_html(&page, facts, &err));
     assert_says(rt_str_cstr(&page), "Best temperature");
-    json_object_set_new(
-        json_object_get(
-            json_array_get(json_object_get(json_array_get(json_object_get(facts, "models"), 0), "tasks"), 0),
-            "calibration"),
-        "temperature", json_null());
+    json_t *calibration = json_object_get(
+        json_array_get(json_object_get(json_array_get(json_object_get(facts, "models"), 0), "tasks"), 0),
+        "calibration");
+    json_object_set_new(json_object_get(calibration, "temperature"), "value", json_null());
+    rt_str_clear(&out);
+    rt_str_clear(&page);
+    assert_ok(rt_report_markdown(&out, facts, &err));
+    assert_says(rt_str_cstr(&out), "| quiz | student | 0.123 | none calibrates | 0.150 | |");
+    assert_ok(rt_report_html(&page, facts, &err));
+    assert_says(rt_str_cstr(&page), "none calibrates</td>");
+    json_object_set_new(calibration, "temperature", json_null());
     rt_str_clear(&out);
     assert_ok(rt_report_markdown(&out, facts, &err));
     assert_says(rt_str_cstr(&out), "too few items");
