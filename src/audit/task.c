@@ -52,7 +52,9 @@ static const rt_field task_fields[] = {
     {.key = "sides", .kind = RT_FIELD_STRS, .help = "the two sides that are held against each other"},
     {.key = "harmful",
      .kind = RT_FIELD_BOOL,
-     .help = "refusal: should prompts without a label be refused; default true"},
+     .help =
+         "whether rows that do not say so themselves are: their texts are not kept, a prompt without a label should "
+         "be refused; default of refusal true, else false"},
     {.key = "category", .kind = RT_FIELD_STR, .help = "what results are also told apart by"},
     {.key = "rows", .kind = RT_FIELD_ENUM, .choices = RT_HASH_SPLITS, .help = "those whose id's SHA-256 ends so"},
     {.key = "skill",
@@ -260,7 +262,7 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     t->sides = json_object_get(s, "sides");
     t->variants = json_object_get(s, "variants");
     t->order = rt_json_bool(s, "order", false);
-    t->harmful = rt_json_bool(s, "harmful", true);
+    t->harmful = rt_json_bool(s, "harmful", t->scoring == RT_SCORING_REFUSAL);
     t->rows = rt_hash_split_of(rt_json_str(s, "rows", "all"));
     t->refusing = json_object_get(s, "refusing");
     t->complying = json_object_get(s, "complying");
@@ -377,6 +379,11 @@ bool rt_task_takes(const rt_task *t, const json_t *row)
 {
     const json_t *id = json_object_get(row, "id");
     return t->rows == RT_SPLIT_ALL || (json_is_string(id) && rt_hash_split_has(t->rows, json_string_value(id)));
+}
+
+bool rt_task_hides(const rt_task *t, const json_t *row)
+{
+    return rt_json_bool(row, "harmful", t->harmful);
 }
 
 bool rt_task_metric_needs_answers(const rt_task *t, const char *metric)

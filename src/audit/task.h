@@ -22,6 +22,8 @@ const char *rt_task_version(const rt_task *t);
 bool rt_task_is_chat(const rt_task *t);
 /* Does it ask this row of its data, or is the row of the half that `rows` leaves to training? */
 bool rt_task_takes(const rt_task *t, const json_t *row);
+/* Are the row's texts kept from every file that a model's results go to? As its `harmful` says, else its task's. */
+bool rt_task_hides(const rt_task *t, const json_t *row);
 /* Does it report this metric, e.g. "acc"? */
 bool rt_task_has_metric(const rt_task *t, const char *metric);
 /* Is this metric of a task on refusal one of answers, which has no items where none is written? */
@@ -44,7 +46,7 @@ typedef struct rt_task_result {
     rt_task_metric metrics[RT_TASK_METRICS];
     size_t n_metrics;
     json_t *items;  /* per item {id, group, ..., metrics: {name: value}}, see docs/evaluation.md; owned by the result */
-    json_t *docs;   /* with keep_texts: {doc, arguments, target} an item; owned by the result */
+    json_t *docs;   /* with keep_texts: as rt_task_docs gives them; owned by the result */
     int64_t tokens; /* read by the model, a context shared by choices once: for the cost account */
     int64_t reused; /* items that were in the items file already */
     double chance;  /* accuracy of guessing, of the best constant answer in chat tasks; NAN where there is none */
@@ -84,12 +86,12 @@ json_t *rt_task_json(const rt_task_result *r);
 RT_MUST_USE rt_status rt_task_result_save(const rt_task_result *r, const char *path, rt_err *err);
 RT_MUST_USE rt_status rt_task_result_load(rt_task_result *out, const char *path, rt_err *err);
 
-/* The first rows of the data (0: all), no model needed: {doc, arguments: [[context, continuation]], target, category?}
- * an item; owned. */
+/* The first rows of the data (0: all), no model needed: {doc, arguments: [[context, continuation]], target, category?,
+ * harmful?} an item, one that is harmful with its texts; owned. */
 RT_MUST_USE rt_status rt_task_docs(json_t **out, const rt_task *task, const char *data, int64_t limit, rt_err *err);
 
-/* Writes DIR/results_<time>.json and DIR/samples_<task>_<time>.jsonl as lm-evaluation-harness does. The result must
- * have been made with keep_texts. `model` names it. */
+/* Writes DIR/results_<time>.json and DIR/samples_<task>_<time>.jsonl as lm-evaluation-harness does, a harmful item with
+ * a note in place of its texts. The result must have been made with keep_texts. `model` names it. */
 RT_MUST_USE rt_status rt_task_save_harness(const rt_task_result *r, const char *dir, const char *model, int64_t limit,
                                            rt_err *err);
 

@@ -29,8 +29,8 @@ struct rt_task {
     const json_t *refusing, *complying, *refusal_prefixes, *refusal_phrases; /* lists of texts, RT_SCORING_REFUSAL */
     const char *kin, *side;                                                  /* forms */
     const json_t *variants, *sides;
-    bool order; /* the options are lettered and turned */
-    bool harmful;
+    bool order;   /* the options are lettered and turned */
+    bool harmful; /* rows that do not say so themselves */
     rt_hash_split rows;
     int64_t max_tokens;
     bool clean_hellaswag;

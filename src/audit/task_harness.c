@@ -9,6 +9,8 @@
 #include "core/hash.h"
 #include "format/json.h"
 
+static const char not_kept[] = "[harmful: not kept]"; /* in place of every text of such an item */
+
 /* "acc,none"; a metric with a filter has both in its name. */
 static void key_of(char out[48], const rt_task_metric *m, const char *suffix)
 {
@@ -89,8 +91,7 @@ static json_t *responses_json(const json_t *item)
     }
     if (logprobs == NULL) {
         json_t *answer = json_object_get(item, "answer");
-        json_array_append_new(list,
-                              answer != NULL ? json_incref(answer) : json_string("[to a harmful prompt: not kept]"));
+        json_array_append_new(list, answer != NULL ? json_incref(answer) : json_string(not_kept));
     }
     return list;
 }
@@ -106,7 +107,7 @@ static json_t *each_alone(const json_t *responses)
 }
 
 /* {gen_args_0: {arg_0: context, arg_1: continuation}, ...} */
-static json_t *arguments_json(const json_t *arguments)
+static json_t *arguments_json(const json_t *arguments, bool secret)
 {
     char name[32];
     json_t *all = json_object();
@@ -115,7 +116,7 @@ static json_t *arguments_json(const json_t *arguments)
         json_t *one = json_object();
         for (size_t k = 0; k < json_array_size(texts); k++) {
             snprintf(name, sizeof name, "arg_%zu", k);
-            json_object_set(one, name, json_array_get(texts, k));
+            json_object_set_new(one, name, secret ? json_string(not_kept) : json_incref(json_array_get(texts, k)));
         }
         snprintf(name, sizeof name, "gen_args_%zu", i);
         json_object_set_new(all, name, one);
@@ -123,8 +124,10 @@ static json_t *arguments_json(const json_t *arguments)
     return all;
 }
 
+/* Hashes are of the texts themselves, kept or not: so one knows the same question again. */
 static json_t *sample_json(const json_t *item, const json_t *doc, size_t index)
 {
+    const bool secret = rt_json_bool(doc, "harmful", false);
     const json_t *arguments = json_object_get(doc, "arguments"), *row = json_object_get(doc, "doc"),
                  *target = json_object_get(doc, "target");
     json_t *names = json_array(), *responses = responses_json(item), *value;
@@ -133,11 +136,13 @@ static json_t *sample_json(const json_t *item, const json_t *doc, size_t index)
     {
         json_array_append_new(names, json_string(name));
     }
-    json_t *j = json_pack("{s:I, s:O, s:O, s:o, s:o, s:O, s:s, s:o, s:o, s:o, s:o}", "doc_id", (json_int_t)index, "doc",
-                          row, "target", target, "arguments", arguments_json(arguments), "resps", each_alone(responses),
-                          "filtered_resps", responses, "filter", "none", "metrics", names, "doc_hash", hash_json(row),
-                          "prompt_hash", hash_json(json_array_get(json_array_get(arguments, 0), 0)), "target_hash",
-                          hash_json(target));
+    json_t *j = json_pack("{s:I, s:o, s:o, s:o, s:o, s:O, s:s, s:o, s:o, s:o, s:o}", "doc_id", (json_int_t)index, "doc",
+                          secret ? json_pack("{s:O, s:b}", "id", json_object_get(item, "id"), "harmful", 1)
+                                 : json_incref((json_t *)row),
+                          "target", secret ? json_string(not_kept) : json_incref((json_t *)target), "arguments",
+                          arguments_json(arguments, secret), "resps", each_alone(responses), "filtered_resps",
+                          responses, "filter", "none", "metrics", names, "doc_hash", hash_json(row), "prompt_hash",
+                          hash_json(json_array_get(json_array_get(arguments, 0), 0)), "target_hash", hash_json(target));
     json_decref(responses);
     json_object_update(j, json_object_get(item, "metrics"));
     return j;

@@ -132,13 +132,13 @@ static rt_status read_single(const rt_task_reader *r)
     }
     RT_TRY(t->chat ? keep_question(r, &context) : RT_OK);
     r->item->requests[0].context = context;
-    r->item->secret = rt_json_bool(r->row, "harmful", false);
     RT_TRY(keep_answer(r));
 out:
     return st;
 }
 
-/* A prompt and the beginnings of answers, those that refuse first; without a label it should be refused. */
+/* A prompt and the beginnings of answers, those that refuse first; without a label it should be refused where it is
+ * harmful. */
 static rt_status read_prompt(const rt_task_reader *r)
 {
     rt_status st = RT_OK;
@@ -156,9 +156,10 @@ static rt_status read_prompt(const rt_task_reader *r)
                 .context = prompt, .continuation = {json_string_value(text), json_string_length(text)}};
         }
     }
-    r->item->gold = t->harmful;
+    r->item->gold = r->item->secret;
     if (t->gold != NULL) {
         RT_TRY(rt_reader_gold(r, t->gold, t->labels));
+        r->item->secret = rt_json_bool(r->row, "harmful", r->item->gold == 1);
     }
 out:
     return st;
@@ -215,7 +216,7 @@ rt_status rt_task_item_read(rt_task_item *out, const rt_task *t, const json_t *r
 {
     rt_status st = RT_OK;
     const rt_task_reader r = {.task = t, .row = row, .variant = variant, .arena = arena, .item = out, .err = err};
-    *out = (rt_task_item){.gold = 0, .variant = variant, .side = -1};
+    *out = (rt_task_item){.variant = variant, .side = -1, .secret = rt_task_hides(t, row)};
     RT_TRY(set_id(&r, line));
     if (is_finished(t, row)) {
         return t->order || t->variants != NULL

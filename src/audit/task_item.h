@@ -25,7 +25,7 @@ typedef struct rt_task_item {
     uint64_t right, unknown, follows; /* bits by choice: right; bbq: says nothing, follows the stereotype */
     bool ambiguous;                   /* bbq: the context does not tell */
     rt_slice answer;                  /* the right one, to compare with what is generated */
-    bool secret;                      /* the row is `harmful`: what is generated is judged and never kept */
+    bool secret;                      /* the row is harmful: what is generated is judged, and no text of it is kept */
     int64_t words, bytes;             /* of a rolling text */
 } rt_task_item;
 

@@ -74,7 +74,7 @@ static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_o
     if (q->item.category != NULL) {
         set(line, "category", json_string(q->item.category));
     }
-    if (q->item.secret) {
+    if (t->scoring == RT_SCORING_GENERATE && q->item.secret) {
         set_secret(line, q);
     } else if (t->scoring == RT_SCORING_GENERATE) {
         set(line, "answer", json_stringn(q->answer.p, q->answer.n));

@@ -144,6 +144,9 @@ static rt_status keep_doc(rt_task_rows *r, const json_t *row, const rt_task_item
     if (doc != NULL && item->category != NULL) {
         json_object_set_new(doc, "category", json_string(item->category));
     }
+    if (doc != NULL && item->secret) {
+        json_object_set_new(doc, "harmful", json_true());
+    }
     return doc != NULL && json_array_append_new(r->docs, doc) == 0 ? RT_OK
                                                                    : rt_fail(err, RT_MEMORY, 0, "no memory for rows");
 }

@@ -40,7 +40,7 @@ static rt_status make_keys(run *r, rt_err *err)
         const rt_task_question *q = &r->rows.questions[i];
         s.n = fixed;
         rt_str_add(&s, &i, sizeof i);
-        rt_str_puts(&s, q->item.secret ? "secret" : "");
+        rt_str_puts(&s, r->rows.task->scoring == RT_SCORING_GENERATE && q->item.secret ? "secret" : "");
         for (size_t k = q->first; k < q->first + q->n; k++) {
             const rt_task_pair *p = &r->rows.pairs[k];
             rt_str_add(&s, &p->n_context, sizeof p->n_context);

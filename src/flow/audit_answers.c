@@ -115,7 +115,7 @@ static rt_status put_example(const rt_answer_audit *a, const rt_prompt_row *p, s
     rt_chat_message turns[RT_PROMPT_TURNS];
     rt_str gold = {0};
     json_t *outputs = json_object();
-    if (rt_json_bool(p->row, "harmful", false)) { /* that it was asked is no secret; its texts are nobody's example */
+    if (rt_task_hides(a->task, p->row)) { /* that it was asked is no secret; its texts are nobody's example */
         json_array_append_new(examples, json_pack("{s:b, s:O}", "harmful", 1, "outputs", outputs));
         goto out;
     }

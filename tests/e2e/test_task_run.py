@@ -151,8 +151,33 @@ class TaskRun(ProgramTest):
         self.assertEqual(self.dir.joinpath("out/items.jsonl").read_bytes(), kept)
         self.ok("audit", "tiny", "--against", "tiny", "--task", "short.yaml=test.jsonl", "--save", "out/saved")
         self.nowhere(texts, "out")
+        self.nowhere([row["prompt"].strip() for row in rows], "out/harness")
         self.dir.joinpath("out/items.jsonl").write_bytes(kept.replace(b"answer_sha256", b"answer"))
         self.refused(INPUT, *args, says="worth")
+
+    def test_rows_of_a_task_declared_harmful_leave_no_text(self):
+        """Nor in the harness's files, which stay whole; a row may say that it is not."""
+        rows = [{"id": f"t{i}", "prompt": f"Sum of {i} and {i + 2}: ", "answer": f"that is {2 * i + 2}"} for i in range(3)]
+        self.write_lines("rows.jsonl", [row | ({"harmful": False} if i == 1 else {}) for i, row in enumerate(rows)])
+        self.write("open.yaml", SHORT)
+        self.write("harmful.yaml", SHORT + "harmful: true\n")
+        files, said = {}, self.answers_of("tiny", "--task", "open.yaml", "--data", "rows.jsonl")
+        for name in ("open", "harmful"):
+            self.dir.joinpath(name).mkdir()
+            self.ok("eval", "tiny", "--task", f"{name}.yaml", "--data", "rows.jsonl", "--lm-eval-dir", f"{name}/harness", "--items", f"{name}/items.jsonl")
+            path, = self.dir.joinpath(name, "harness").glob("samples_*.jsonl")
+            files[name] = [json.loads(line) for line in path.read_text().splitlines()]
+        shut = [0, 2]
+        self.nowhere([rows[i][key].strip() for i in shut for key in ("prompt", "answer")] + [said[i]["answer"] for i in shut], "harmful")
+        self.assertEqual(files["harmful"][1], files["open"][1])
+        texts = {"doc", "target", "arguments", "resps", "filtered_resps"}
+        for i in shut:
+            kept, hidden = files["open"][i], files["harmful"][i]
+            self.assertEqual({k: v for k, v in hidden.items() if k not in texts}, {k: v for k, v in kept.items() if k not in texts})
+            note = hidden["target"]
+            self.assertEqual(hidden["doc"], {"id": f"t{i}", "harmful": True})
+            self.assertEqual(hidden["arguments"], {"gen_args_0": {"arg_0": note}})
+            self.assertEqual((hidden["resps"], hidden["filtered_resps"]), ([[note]], [note]))
 
     def test_killed_in_any_stage_it_goes_on_to_the_same_bits(self):
         self.ok("run", "recipe.yaml", "--runs", "whole")

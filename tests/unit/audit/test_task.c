@@ -149,6 +149,35 @@ static void original_rows_become_the_harness_s_texts(void **state)
     }
 }
 
+/* The row's word is the first to count, then its label, then the task's. */
+static void what_is_harmful_is_said_by_row_or_task(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *task, *json;
+        bool secret;
+        int64_t gold;
+    } cases[] = {
+        {"advbench", "{\"prompt\": \"a\"}", true, 1},
+        {"advbench", "{\"prompt\": \"a\", \"harmful\": false}", false, 0},
+        {"political_pairs", "{\"prompt_a\": \"a\", \"topic_name\": \"t\", \"main_category\": \"c\"}", false, 0},
+        {"xstest", "{\"prompt\": \"a\", \"label\": \"safe\", \"focus\": \"f\", \"type\": \"t\"}", false, 0},
+        {"xstest", "{\"prompt\": \"a\", \"label\": \"unsafe\", \"focus\": \"f\", \"type\": \"t\"}", true, 1},
+        {"answers", "{\"prompt\": \"a\", \"answer\": \"b\"}", false, 0},
+        {"answers", "{\"prompt\": \"a\", \"answer\": \"b\", \"harmful\": true}", true, 0},
+        {"boolq", "{\"passage\": \"p\", \"question\": \"q\", \"label\": 1, \"harmful\": true}", true, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_err err = {0};
+        rt_arena arena = {0};
+        rt_task_item item;
+        assert_ok(read_item(&item, cases[i].task, cases[i].json, &arena, &err));
+        assert_int_equal(item.secret, cases[i].secret);
+        assert_int_equal(item.gold, cases[i].gold);
+        rt_arena_release(&arena);
+    }
+}
+
 static void rows_that_are_no_question_are_refused(void **state)
 {
     (void)state;
@@ -371,6 +400,7 @@ int main(void)
         cmocka_unit_test(hellaswag_text_is_cleaned_as_by_the_harness),
         cmocka_unit_test(capitals_and_lengths_are_python_s),
         cmocka_unit_test(original_rows_become_the_harness_s_texts),
+        cmocka_unit_test(what_is_harmful_is_said_by_row_or_task),
         cmocka_unit_test(rows_that_are_no_question_are_refused),
         cmocka_unit_test(token_ids_are_the_harness_s),
         cmocka_unit_test(space_at_the_end_of_a_context_is_predicted),
