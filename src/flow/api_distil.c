@@ -75,7 +75,7 @@ static void speech_release(speech *s)
 }
 
 static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpus_options *texts,
-                             const retort_collect_options *o, rt_err *err)
+                             const retort_collect_options *o, const rt_collect_options *asked, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_precision precision = RT_PRECISION_AUTO;
@@ -85,9 +85,14 @@ static rt_status speech_open(speech *s, const rt_permit_ask *ask, const rt_corpu
     if (o->chat_form != NULL) {
         RT_TRY(rt_chat_set_form(s->tokenizer, o->chat_form, err));
     }
+    RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err)); /* first, for it counts under the ceiling */
     RT_TRY(rt_model_open(&s->teacher, ask->model,
-                         &(rt_model_options){.precision = precision, .memory = o->memory, .span = o->sequence}, err));
-    RT_TRY(rt_corpus_load(&s->corpus, s->tokenizer, texts, err));
+                         &(rt_model_options){.precision = precision,
+                                             .memory = o->memory,
+                                             .span = o->sequence,
+                                             .beside = rt_collect_beside,
+                                             .beside_ud = asked},
+                         err));
     RT_TRY(rt_pack(&s->packed, &s->corpus, o->sequence > 0 ? (int)o->sequence : default_sequence(s->teacher), err));
 out:
     return st;
@@ -114,7 +119,7 @@ rt_status retort_collect(const char *teacher, const char *const *texts, size_t n
                                .reason = o.reason,
                                .grant = o.grant};
     const rt_corpus_options documents = {.paths = texts, .n_paths = n_texts, .max_tokens = o.tokens};
-    RT_TRY(speech_open(&s, &ask, &documents, &o, err));
+    RT_TRY(speech_open(&s, &ask, &documents, &o, &job.options, err));
     job.teacher = s.teacher;
     job.tokenizer = s.tokenizer;
     job.corpus = &s.corpus;

@@ -15,10 +15,14 @@ rt_status rt_flow_need_teacher(rt_flow *f, rt_err *err)
     if (f->teacher != NULL) {
         return RT_OK;
     }
-    return rt_model_open(
-        &f->teacher, f->recipe.teacher,
-        &(rt_model_options){.precision = rt_flow_precision(f), .memory = f->o->memory, .span = f->recipe.sequence},
-        err);
+    const rt_collect_options asked = rt_flow_collect_options(f);
+    return rt_model_open(&f->teacher, f->recipe.teacher,
+                         &(rt_model_options){.precision = rt_flow_precision(f),
+                                             .memory = f->o->memory,
+                                             .span = f->recipe.sequence,
+                                             .beside = rt_flow_is_served(f) ? NULL : rt_collect_beside,
+                                             .beside_ud = &asked},
+                         err);
 }
 
 bool rt_flow_has_prompts(const rt_flow *f)

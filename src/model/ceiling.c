@@ -68,31 +68,31 @@ rt_status rt_pass_rows(int64_t *rows, const rt_model *m, const rt_pass *p, rt_er
     return RT_OK;
 }
 
-static rt_pass shortest_pass(const rt_model *m, int64_t span)
+static rt_pass shortest_pass(const rt_model *m, const rt_model_options *o)
 {
-    const int64_t wanted = span > 0 ? span : RT_SPAN, n = wanted < m->rope_rows ? wanted : m->rope_rows;
-    return (rt_pass){.rows = n, .span = n};
+    const int64_t wanted = o->span > 0 ? o->span : RT_SPAN, n = wanted < m->rope_rows ? wanted : m->rope_rows;
+    return (rt_pass){.rows = n, .span = n, .bytes = o->beside != NULL ? o->beside(m, n, o->beside_ud) : 0};
 }
 
-int64_t rt_ceiling_room(const rt_model *m, int64_t span)
+int64_t rt_ceiling_room(const rt_model *m, const rt_model_options *o)
 {
-    const rt_pass p = shortest_pass(m, span);
+    const rt_pass p = shortest_pass(m, o);
     return left_at_opening(m) - pass_bytes(m, &p, p.rows);
 }
 
-rt_status rt_ceiling_refuse(const rt_model *m, int64_t bytes, int64_t span, rt_err *err)
+rt_status rt_ceiling_refuse(const rt_model *m, int64_t bytes, const rt_model_options *o, rt_err *err)
 {
-    const rt_pass p = shortest_pass(m, span);
+    const rt_pass p = shortest_pass(m, o);
     char what[128];
     snprintf(what, sizeof what, "embedding, head, the largest layer, and a pass over a sequence of %lld tokens",
              (long long)p.span);
     return refuse(m, bytes + pass_bytes(m, &p, p.rows), what, " or use shorter sequences", err);
 }
 
-void rt_ceiling_widen_head(rt_model *m, int64_t span)
+void rt_ceiling_widen_head(rt_model *m, const rt_model_options *o)
 {
     enum { PART = 4 };
-    const int64_t room = rt_ceiling_room(m, span), row = m->hp.n_vocab * (int64_t)sizeof(float);
+    const int64_t room = rt_ceiling_room(m, o), row = m->hp.n_vocab * (int64_t)sizeof(float);
     while (m->head_rows < RT_HEAD_PLAIN_CHUNK && 2 * m->head_rows * row <= room / PART) {
         m->head_rows *= 2;
     }

@@ -299,7 +299,7 @@ static size_t all_code_bytes(const rt_loader *ld)
 /* Codes are a copy beside the weights: kept where there is room for them too. */
 static bool fits(const rt_loader *ld, const rt_model_options *o)
 {
-    return o->memory == 0 || (int64_t)all_code_bytes(ld) <= rt_ceiling_room(ld->m, o->span);
+    return o->memory == 0 || (int64_t)all_code_bytes(ld) <= rt_ceiling_room(ld->m, o);
 }
 
 static rt_status allocate_codes(rt_loader *ld, rt_err *err)
@@ -424,7 +424,7 @@ rt_status rt_model_open(rt_model **out, const char *path, const rt_model_options
     }
     rt_status st = open_file(&m, path, o, err);
     if (st == RT_OK) {
-        rt_ceiling_widen_head(m, o->span);
+        rt_ceiling_widen_head(m, o);
         m->path = rt_strdup(path);
         st = m->path != NULL ? RT_OK : rt_fail(err, RT_MEMORY, 0, "out of memory");
     }

@@ -77,6 +77,9 @@ typedef struct rt_model_options {
                        has. Larger models, if not trainable, are streamed, reading the file once a batch */
     bool by_layer;  /* streamed although the whole would fit */
     int64_t span;   /* longest sequence that will be run, to be counted under the ceiling; 0: RT_SPAN */
+    int64_t (*beside)(const rt_model *m, int64_t span, const void *ud); /* bytes its user holds beside a pass over such
+                                                                           a sequence, counted likewise; NULL: none */
+    const void *beside_ud;
 } rt_model_options;
 
 /* MODEL is a GGUF file, a safetensors file, or a folder in the Hugging Face layout. */

@@ -175,7 +175,7 @@ static bool must_stream(const rt_model *m, const rt_model_options *o)
 {
     int64_t n_f32, n_bf16;
     rt_params_count(m, 0, (int64_t)m->n_params, &n_f32, &n_bf16);
-    return !o->trainable && (o->by_layer || bytes_of(n_f32, n_bf16) > rt_ceiling_room(m, o->span));
+    return !o->trainable && (o->by_layer || bytes_of(n_f32, n_bf16) > rt_ceiling_room(m, o));
 }
 
 static rt_status allocate(rt_model *m, rt_err *err)

@@ -83,9 +83,9 @@ out:
 }
 
 /* `bytes`: of the windows; what stays was taken already. */
-static rt_status check_room(const rt_model *m, int64_t bytes, int64_t span, rt_err *err)
+static rt_status check_room(const rt_model *m, int64_t bytes, const rt_model_options *o, rt_err *err)
 {
-    if (bytes <= rt_ceiling_room(m, span)) {
+    if (bytes <= rt_ceiling_room(m, o)) {
         return RT_OK;
     }
     if (m->ceiling == 0) {
@@ -93,7 +93,7 @@ static rt_status check_room(const rt_model *m, int64_t bytes, int64_t span, rt_e
                        "the model's embedding, head and largest layer, and a pass over a sequence, do not fit into the "
                        "memory that is free: use a machine with more, or a served teacher");
     }
-    return rt_ceiling_refuse(m, bytes, span, err);
+    return rt_ceiling_refuse(m, bytes, o, err);
 }
 
 rt_status rt_stream_new(rt_stream **out, rt_loader *ld, const rt_model_options *o, rt_err *err)
@@ -118,7 +118,7 @@ rt_status rt_stream_new(rt_stream **out, rt_loader *ld, const rt_model_options *
     }
     const int64_t need = window_bytes(&s->shared) + window_bytes(&s->expert);
     s->counts.bytes = need + staying_bytes(m);
-    RT_TRY(check_room(m, need, o->span, err));
+    RT_TRY(check_room(m, need, o, err));
     for (int64_t i = 0; i < (int64_t)m->n_params; i++) {
         if (m->params[i].role == RT_ROLE_ROUTER_TABLE) { /* checked once, when all is in memory */
             RT_FAIL_OUT(err, RT_UNSUPPORTED, 0,

@@ -8,7 +8,7 @@
 #include "model/loader.h"
 
 /* Takes over `ld`, in every case, and reads what stays. RT_MEMORY, with the smallest ceiling that would do, when that
- * and the windows leave no room for a pass (model.h: memory, span). */
+ * and the windows leave no room for a pass (model.h: memory, span, beside). */
 RT_MUST_USE rt_status rt_stream_new(rt_stream **out, rt_loader *ld, const rt_model_options *o, rt_err *err);
 void rt_stream_free(rt_stream *s); /* accepts NULL */
 

@@ -34,19 +34,29 @@ static size_t bytes_per_row(const rt_model *teacher, const rt_answer_options *o)
     return sizeof(rt_cache_row) + per_value * row_width(teacher, o);
 }
 
+static int64_t draw_bytes(const rt_model *teacher, const rt_answer_options *o)
+{
+    return o->kind == RT_CACHE_SAMPLE
+               ? (int64_t)rt_draw_scratch_bytes(teacher->hp.n_vocab, o->draws) * rt_team_threads()
+               : 0;
+}
+
+int64_t rt_answers_beside(const rt_model *teacher, const rt_answer_options *o)
+{
+    return draw_bytes(teacher, o) + o->max_tokens * (int64_t)bytes_per_row(teacher, o);
+}
+
 size_t rt_answers_bytes(const rt_model *teacher, const rt_answer_options *o)
 {
     return rt_acts_bytes(teacher, o->max_tokens, o->max_span, RT_NET_FORWARD) + rt_head_bytes(teacher, NULL, false) +
-           (size_t)o->max_tokens * bytes_per_row(teacher, o);
+           (size_t)rt_answers_beside(teacher, o);
 }
 
 rt_status rt_answers_fit(rt_answer_options *o, const rt_model *teacher, int64_t beside, rt_err *err)
 {
-    const int64_t draws =
-        o->kind == RT_CACHE_SAMPLE ? (int64_t)rt_draw_scratch_bytes(teacher->hp.n_vocab, o->draws) : 0;
     const rt_pass pass = {.rows = o->max_tokens,
                           .span = o->max_span,
-                          .bytes = beside + draws * rt_team_threads(),
+                          .bytes = beside + draw_bytes(teacher, o),
                           .bytes_per_row = (int64_t)bytes_per_row(teacher, o)};
     return rt_pass_rows(&o->max_tokens, teacher, &pass, err);
 }

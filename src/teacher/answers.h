@@ -20,6 +20,8 @@ RT_MUST_USE rt_status rt_answers_new(rt_answers **out, const rt_model *teacher, 
                                      rt_err *err);
 void rt_answers_free(rt_answers *a);
 size_t rt_answers_bytes(const rt_model *teacher, const rt_answer_options *o);
+/* Of them what is neither activations nor head. */
+int64_t rt_answers_beside(const rt_model *teacher, const rt_answer_options *o);
 /* Lowers max_tokens until the answers, and `beside` bytes of the caller's, keep below the teacher's ceiling. */
 RT_MUST_USE rt_status rt_answers_fit(rt_answer_options *o, const rt_model *teacher, int64_t beside, rt_err *err);
 /* One row for each of g->rows; a view until the next run. Broken logits show as NaN in the rows. */

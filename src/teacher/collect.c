@@ -31,17 +31,28 @@ static int64_t batch_tokens(const rt_collect_job *job)
     return wanted > job->packed->sequence ? wanted : job->packed->sequence;
 }
 
-static int64_t default_shard(const rt_collect_job *job)
+/* In the cache; sample: twice the bytes seen on books */
+static int64_t bytes_per_target(const rt_collect_options *o, const rt_model *teacher)
 {
-    const rt_collect_options *o = &job->options;
+    return o->kind == RT_CACHE_SAMPLE ? 8 + o->draws
+           : o->kind == RT_CACHE_TOPK ? 8 + 4 * (int64_t)o->k
+                                      : teacher->hp.d_model * rt_dtype_block_bytes(o->hidden_dtype);
+}
+
+/* `teacher` NULL: a remote one. */
+static int64_t sequences_per_shard(const rt_collect_options *o, const rt_model *teacher, int64_t sequence)
+{
     const int64_t shard_tokens = 65536, shard_hidden_bytes = 8 << 20;
     int64_t tokens = shard_tokens;
+    if (o->sequences_per_shard > 0) {
+        return o->sequences_per_shard;
+    }
     if (o->kind == RT_CACHE_HIDDEN) {
-        tokens = shard_hidden_bytes / (job->teacher->hp.d_model * rt_dtype_block_bytes(o->hidden_dtype));
-    } else if (job->remote) {
+        tokens = shard_hidden_bytes / bytes_per_target(o, teacher);
+    } else if (teacher == NULL) {
         tokens = 4096; /* a server's answers cost more to lose */
     }
-    int64_t n = tokens / job->packed->sequence;
+    const int64_t n = tokens / sequence;
     return n > 0 ? n : 1;
 }
 
@@ -61,8 +72,7 @@ rt_status rt_collect_header(const rt_collect_job *job, rt_cache_header *h, rt_er
                            .sequence = p->sequence,
                            .n_sequences = (int64_t)p->n_sequences,
                            .n_tokens = p->n_tokens,
-                           .sequences_per_shard =
-                               o->sequences_per_shard > 0 ? o->sequences_per_shard : default_shard(job),
+                           .sequences_per_shard = sequences_per_shard(o, job->teacher, p->sequence),
                            .tokenizer = rt_tokenizer_hash(job->tokenizer),
                            .chat_template = rt_chat_hash(job->tokenizer),
                            .data = job->corpus->hash,
@@ -97,37 +107,40 @@ typedef struct work {
     rt_collect_report *report;
 } work;
 
-static rt_answer_options answer_options(const rt_collect_job *job)
+static rt_answer_options answer_options(const rt_collect_options *o, int64_t max_tokens, int64_t sequence)
 {
-    const rt_collect_options *o = &job->options;
     return (rt_answer_options){.kind = o->kind,
                                .draws = o->draws,
                                .k = o->k,
                                .temperature = o->temperature,
                                .seed = o->seed,
-                               .max_tokens = batch_tokens(job),
-                               .max_span = job->packed->sequence};
+                               .max_tokens = max_tokens,
+                               .max_span = sequence};
 }
 
 size_t rt_collect_bytes(const rt_collect_job *job)
 {
-    const rt_answer_options o = answer_options(job);
+    const rt_answer_options o = answer_options(&job->options, batch_tokens(job), job->packed->sequence);
     return rt_answers_bytes(job->teacher, &o);
 }
 
-/* sample: twice the bytes seen on books */
-static int64_t bytes_per_target(const rt_cache_header *h)
+/* A shard is encoded in memory, and grows by doubling. */
+static int64_t shard_bytes(const rt_collect_options *o, const rt_model *teacher, int64_t sequence)
 {
-    return h->kind == RT_CACHE_SAMPLE ? 8 + h->draws
-           : h->kind == RT_CACHE_TOPK ? 8 + 4 * (int64_t)h->k
-                                      : h->d_model * rt_dtype_block_bytes(h->hidden_dtype);
+    return 2 * sequences_per_shard(o, teacher, sequence) * sequence * bytes_per_target(o, teacher);
+}
+
+int64_t rt_collect_beside(const rt_model *teacher, int64_t sequence, const void *options)
+{
+    const rt_answer_options o = answer_options(options, sequence, sequence);
+    return rt_answers_beside(teacher, &o) + shard_bytes(options, teacher, sequence);
 }
 
 /* The shards on disk already are not subtracted. */
 static rt_status check_disk(const work *w, rt_err *err)
 {
     const rt_cache_header *h = &w->header;
-    int64_t per_target = bytes_per_target(h);
+    int64_t per_target = bytes_per_target(&w->job->options, w->job->teacher);
     int64_t left = h->n_sequences - rt_cache_next_sequence(w->writer);
     double need = (double)h->n_targets * (double)per_target * (double)left / (double)h->n_sequences;
     int64_t have = rt_disk_free(w->job->dir);
@@ -263,14 +276,14 @@ static rt_status open_teacher(work *w, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_cache_header *h = &w->header;
-    rt_answer_options o = answer_options(w->job);
-    /* a shard is encoded in memory, and grows by doubling */
-    RT_TRY(rt_answers_fit(&o, w->job->teacher, 2 * h->sequences_per_shard * h->sequence * bytes_per_target(h), err));
+    const rt_collect_options *c = &w->job->options;
+    rt_answer_options o = answer_options(c, batch_tokens(w->job), h->sequence);
+    RT_TRY(rt_answers_fit(&o, w->job->teacher, shard_bytes(c, w->job->teacher, h->sequence), err));
     w->batch_tokens = o.max_tokens;
     RT_TRY(forecast(w, err));
     RT_TRY(rt_teacher_fidelity_take(&w->report->fidelity, w->job->teacher, w->job->packed, w->job->dir, h, err));
     rt_crash_point("collect.fidelity");
-    RT_TRY(rt_teacher_fidelity_judge(&w->report->fidelity, h->teacher_name, w->job->options.accept_degraded, err));
+    RT_TRY(rt_teacher_fidelity_judge(&w->report->fidelity, h->teacher_name, c->accept_degraded, err));
     RT_TRY(rt_answers_new(&w->answers, w->job->teacher, &o, err));
 out:
     return st;

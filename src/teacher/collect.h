@@ -60,5 +60,8 @@ RT_MUST_USE rt_status rt_collect(const rt_collect_job *job, rt_collect_report *r
 /* Header of the cache that this job makes. */
 RT_MUST_USE rt_status rt_collect_header(const rt_collect_job *job, rt_cache_header *h, rt_err *err);
 size_t rt_collect_bytes(const rt_collect_job *job); /* memory beside the teacher */
+/* rt_model_options.beside of a teacher that is opened to be collected from with these rt_collect_options: then a
+ * ceiling under which it opens is one under which it is asked. */
+int64_t rt_collect_beside(const rt_model *teacher, int64_t sequence, const void *options);
 
 #endif

@@ -4,7 +4,7 @@ import json
 import re
 import struct
 
-from program import USAGE, ProgramTest, main, whole_tokenizer
+from program import RESOURCE, USAGE, ProgramTest, main, whole_tokenizer
 
 RECIPE = """
 teacher: {model: large}
@@ -49,7 +49,7 @@ class LargeRun(ProgramTest):
         self.recipe = self.write("large.yaml", RECIPE)
         r = self.run_program("run", self.recipe, "--dry-run", "--precision", "f32", "--memory", "1M")
         self.least = int(re.search(r"--memory (\d+)M", r.stderr.decode()).group(1))
-        # more than the smallest that opens it, since collecting has buffers too; less than all of its layers
+        # more than the smallest that does, for batches as large as those in memory; less than all of its layers
         self.streamed = ("--precision", "f32", "--memory", f"{self.least + 10}M")
 
     def digests(self, runs):
@@ -62,6 +62,14 @@ class LargeRun(ProgramTest):
         self.assertEqual(r.returncode, 0, r.stderr.decode())
         self.assertIn("read layer by layer", r.stderr.decode())
         self.assertEqual(self.digests("whole"), self.digests("streamed"))
+
+    def test_what_the_refusal_at_opening_asks_for_is_enough_to_collect(self):
+        collect = ("collect", self.dir / "large", "--text", "text.jsonl", "--sequence", 128, "--precision", "f32", "-o", "cache")
+        for targets in ("sample", "hidden"):
+            with self.subTest(targets):
+                args = (*collect[:-1], targets, "--targets", targets, "--memory")
+                least = re.search(r"--memory (\d+)M", self.refused(RESOURCE, *args, "1M", says="largest layer")).group(1)
+                self.ok(*args, f"{least}M")
 
     def test_longer_than_accepted_is_refused_and_the_plan_says_so(self):
         for where in ((), self.streamed):
