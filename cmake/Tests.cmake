@@ -92,7 +92,7 @@ function(rt_isa_tests)
         endif()
     endforeach()
 endfunction()
-rt_isa_tests(test_kernels test_gemm test_model_golden test_generate test_share test_speculate)
+rt_isa_tests(test_kernels test_gemm test_model_golden test_long_sequence test_generate test_share test_speculate)
 
 # These run the real teacher.
 foreach(name test_collect_teacher test_generate_teacher test_teacher_golden)
