@@ -5,7 +5,7 @@
 # held-out KL, perplexity, acceptance and the seconds of training. Said before any run: a term helps, or hurts, when the
 # 90 % interval of its paired differences over seeds lies beyond 2 % of the KL without it, and changes nothing when it lies
 # within. What WORK has already is not made again.
-#   RETORT=PROGRAM  SEEDS="1 2 3"  TOKENS=24k  BATCH=1k (tokens a step)  KEEP=0,1,24,27,28,29 (layers)  HELD_OUT=8k (tokens)
+#   RETORT=PROGRAM  SEEDS="1 2 3"  TOKENS=24k  BATCH=1k (a step)  KEEP=0,1,24,27,28,29 (layers; another WORK for others)  HELD_OUT=8k (tokens)
 #   WORK=FOLDER
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,6 +17,7 @@ batch=${BATCH:-1k}
 keep=${KEEP:-0,1,24,27,28,29}
 work=${WORK:-build/bench-layers}
 fifth=$((${tokens%k} / ${batch%k} / 5))
+[ "$fifth" -ge 1 ] || { echo "TOKENS and BATCH are thousands with k, and five steps the least" >&2; exit 1; }
 
 mkdir -p "$work"
 [ -f "$work/cut/config.json" ] || "$retort" init "$teacher" -o "$work/cut" --keep "$keep" --quiet

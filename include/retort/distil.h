@@ -62,7 +62,7 @@ typedef struct retort_train_options {
     size_t size;
     const char *loss;    /* "forward_kl", "forward_kl:0.9,ce:0.1", ...: docs/losses.md */
     double temperature;  /* of the loss */
-    const char *teacher; /* for a cache of hidden states, or a loss between layers; else NULL */
+    const char *teacher; /* for a cache of hidden states, or a loss between layers (evenly spaced); else NULL */
     int64_t tokens;      /* how long: tokens, or active seconds; the other is 0 */
     double seconds;
     int64_t batch_tokens; /* a step */

@@ -116,7 +116,7 @@ static rt_status write_alone(stopwatch *w, const rt_drafting_options *o, const r
     return st;
 }
 
-/* Bytes of weights that a token is multiplied with: those of the file, by their share of its parameters. */
+/* Bytes of weights that a token is multiplied with: their share of the parameters, at the file's mean size of one. */
 static rt_status step_bytes(double *out, const rt_model *m, rt_err *err)
 {
     rt_model_description d;
@@ -144,10 +144,10 @@ static rt_status predict(rt_drafting *out, const rt_model *target, const rt_mode
     }
     out->tokens_per_s = seconds > 0 ? (double)out->written / seconds : 0;
     out->predicted = rt_speedup_predict(out->alpha, out->o.draft, out->alone_tokens_per_s * drafting / (double)drafted,
-                                        out->alone_tokens_per_s * (seconds - drafting) / (double)rounds);
+                                        out->alone_tokens_per_s * (seconds - drafting) / (double)rounds, true);
     RT_TRY(step_bytes(&target_bytes, target, err));
     RT_TRY(step_bytes(&draft_bytes, draft, err));
-    out->bound = rt_speedup_predict(out->alpha, out->o.draft, draft_bytes / target_bytes, 1);
+    out->bound = rt_speedup_predict(out->alpha, out->o.draft, draft_bytes / target_bytes, 1, false);
 out:
     return st;
 }

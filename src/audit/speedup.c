@@ -5,7 +5,7 @@
 
 #include "format/json.h"
 
-rt_speedup rt_speedup_predict(const rt_stat *alpha, int draft, double c, double v)
+rt_speedup rt_speedup_predict(const rt_stat *alpha, int draft, double c, double v, bool catches_up)
 {
     rt_speedup s = {.c = c, .v = v, .best_value = 1};
     double reached = 1, tau = 1;
@@ -13,7 +13,7 @@ rt_speedup rt_speedup_predict(const rt_stat *alpha, int draft, double c, double 
         const double kept = alpha[k - 1].mean;
         reached *= isnan(kept) ? 0 : kept; /* no token got there */
         tau += reached;
-        s.value = tau / (k * c + 1 + (v - 1) * k / draft);
+        s.value = tau / ((k + (catches_up ? reached : 0)) * c + 1 + (v - 1) * k / draft);
         if (s.value > s.best_value) {
             s.best = k;
             s.best_value = s.value;

@@ -282,6 +282,9 @@ int rt_cmd_bench(int argc, char **argv)
     rt_bench b;
     RT_TRY(read_only(only, &parts, &c.err));
     RT_TRY(read_lengths(list, &lengths, &c.err));
+    if (lengths != 0 && (parts & RT_BENCH_LENGTH) == 0) {
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "option '--lengths' is of the part length, '--only %s' leaves it out", only);
+    }
     if (c.operands.n == 0 && !rt_path_exists(model)) {
         RT_FAIL_OUT(&c.err, RT_NOT_FOUND, 0, "'%s' is not here; run make fetch, or name a model", model);
     }

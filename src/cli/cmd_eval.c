@@ -211,6 +211,9 @@ static void print_fidelity(const rt_fidelity *f)
 
 static void print_speedup(const char *name, const rt_speedup *s, int draft)
 {
+    if (!isfinite(s->value)) {
+        return;
+    }
     printf("%-24s %.2f times the target alone: a draft step costs %.2f of its own, verifying %.2f; ", name, s->value,
            s->c, s->v);
     if (s->best == 0) {

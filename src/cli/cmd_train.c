@@ -88,8 +88,16 @@ static rt_status prepare(rt_cli *c, train_args *a)
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
     }
-    if (a->map != NULL && rt_cli_layers("--layer-map", a->map, a->layer_map, &a->n_mapped, &why) != RT_OK) {
-        return rt_fail(&c->err, RT_USAGE, 0, "%s", why.msg);
+    if (a->map != NULL && !rt_losses_compare_layers(a->o.losses, a->o.n_losses)) {
+        return rt_fail(
+            &c->err, RT_USAGE, 0,
+            "--layer-map says nothing about this loss: give a term between layers, as hidden_cosine:layers=1");
+    }
+    if (a->map != NULL) {
+        const rt_status st = rt_cli_layers("--layer-map", a->map, a->layer_map, &a->n_mapped, &c->err);
+        if (st != RT_OK) {
+            return st;
+        }
     }
     a->o.layer_map = a->map != NULL ? a->layer_map : NULL;
     if (a->lora != NULL && rt_adapter_parse(&a->adapter, a->lora, &why) != RT_OK) {

@@ -186,6 +186,12 @@ rt_status rt_bench_run(const rt_bench_job *job, rt_bench *out, rt_err *err)
     rt_status st = RT_OK;
     rt_bench_work b = {.job = job, .out = out, .t0 = rt_now()};
     *out = (rt_bench){0};
+    for (int i = 0; i < RT_BENCH_LENGTHS; i++) {
+        if ((job->lengths & 1u << i) != 0 && rt_bench_lengths[i] > job->teacher->rope_rows) {
+            RT_FAIL_OUT(err, RT_USAGE, 0, "sequences of %d are longer than the model's context, %lld",
+                        rt_bench_lengths[i], (long long)job->teacher->rope_rows);
+        }
+    }
     RT_TRY(begin(&b, err));
     for (int i = 0; i < 3; i++) {
         rt_bench_sample_bare(&b);

@@ -151,12 +151,13 @@ json_t *rt_inputs_plan(const rt_flow *f)
                          "sequence", (json_int_t)r->sequence);
     }
     json_t *answers = prompts != NULL ? json_pack("[o, i, I]", prompts, r->answers, (json_int_t)r->new_tokens) : NULL;
-    return json_pack("{s:s, s:o, s:f, s:I, s:o, s:I, s:I, s:I, s:s, s:b, s:o*, s:O*}", "teacher", f->teacher_sha,
+    return json_pack("{s:s, s:o, s:f, s:I, s:o, s:I, s:I, s:I, s:s, s:b, s:o*, s:O*, s:o*}", "teacher", f->teacher_sha,
                      "student", part(f, "student"), "budget", r->budget, "collect_tokens",
                      (json_int_t)r->collect_tokens, "text", file_digests(f, r->text, r->n_text), "train_tokens",
                      (json_int_t)r->tokens, "batch_tokens", (json_int_t)r->batch_tokens, "sequence",
                      (json_int_t)r->sequence, "precision", r->precision, "twin", (int)r->twin, "answers", answers,
-                     "on_policy", json_object_get(json_object_get(r->json, "train"), "on_policy"));
+                     "on_policy", json_object_get(json_object_get(r->json, "train"), "on_policy"), "layers",
+                     rt_losses_compare_layers(r->losses, r->n_losses) ? json_true() : NULL);
 }
 
 rt_status rt_inputs_digest(const char *before, const char *what, json_t *inputs, char hex[65], rt_err *err)

@@ -50,7 +50,8 @@ rt_own_share rt_flow_own_share(const rt_flow *f, double seconds, int64_t tokens)
     return s;
 }
 
-/* What is retained goes on without terms between states: their maps ended with the training before. */
+/* What is retained goes on without terms between states, inside the stack or behind it: their maps ended with the
+ * training before. */
 static void go_on_retaining(phase *p, const rt_retain_options *before)
 {
     p->retain = *before;

@@ -4,7 +4,7 @@
 #include "flow/asked.h"
 #include "flow/own_text.h"
 #include "model/models.h"
-#include "train/step.h"
+#include "train/step_layers.h"
 
 /* Bytes a token of each kind of target, as measured on prose (docs/cache.md). */
 static double cache_bytes_per_token(const rt_run_recipe *r, const rt_model *teacher)
@@ -62,10 +62,10 @@ static lengths lengths_of(const rt_flow *f, int64_t collect)
     if (s->train_seconds > 0) {
         l.own = rt_flow_own_share(f, s->train_seconds, 0);
         l.seconds = s->train_seconds - l.own.seconds;
-        l.tokens = (int64_t)(l.seconds * s->step_tokens_per_s);
+        l.tokens = (int64_t)(l.seconds / rt_split_train_token(&f->recipe, s));
     } else {
         l.tokens = s->train_tokens > 0 ? s->train_tokens : collect;
-        l.seconds = (double)l.tokens / s->step_tokens_per_s;
+        l.seconds = (double)l.tokens * rt_split_train_token(&f->recipe, s);
         l.own = rt_flow_own_share(f, 0, l.tokens);
     }
     return l;
@@ -80,7 +80,8 @@ static json_t *stage_seconds(const rt_flow *f, int64_t collect, const lengths *l
                      l->seconds, "on_policy", l->own.seconds, "twin", f->recipe.twin ? twin : 0.0);
 }
 
-/* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, and the teacher. */
+/* Masters, gradients, two moments, bf16 copies, activations of one micro-batch, head buffers, the teacher, and what
+ * terms between layers keep. */
 static double peak_bytes(const rt_flow *f, const rt_model *student)
 {
     const int64_t most = f->recipe.batch_tokens < RT_STEP_MICRO_TOKENS ? f->recipe.batch_tokens : RT_STEP_MICRO_TOKENS;
@@ -88,7 +89,10 @@ static double peak_bytes(const rt_flow *f, const rt_model *student)
     const bool again = strcmp(f->recipe.recompute, "layers") == 0;
     const double teacher =
         f->teacher->stream != NULL ? (double)rt_model_streamed(f->teacher).bytes : (double)f->teacher->n_elements * 2.0;
+    rt_step_options layers = {.n_losses = f->recipe.n_losses, .teacher = f->teacher};
+    memcpy(layers.losses, f->recipe.losses, sizeof layers.losses);
     return (double)student->n_elements * 18.0 + teacher + (double)rt_head_bytes(student, NULL, true) +
+           (double)rt_step_layers_bytes(student, &layers, rows, f->recipe.sequence) +
            (double)rt_acts_bytes(student, rows, f->recipe.sequence, again ? RT_NET_RECOMPUTE : RT_NET_TRAIN);
 }
 

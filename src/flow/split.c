@@ -106,11 +106,26 @@ static void fit_audit(const rt_run_recipe *r, rt_split *s)
     }
 }
 
-/* Seconds for training one student when `spent` went to everything before it. */
+double rt_split_train_token(const rt_run_recipe *r, const rt_split *s)
+{
+    bool along = false; /* a term between layers that does not fade: the teacher runs beside every step */
+    for (int i = 0; i < r->n_losses; i++) {
+        along = along || (r->losses[i].layers && (r->losses[i].over == 0 || r->losses[i].to > 0));
+    }
+    return 1.0 / s->step_tokens_per_s + (along ? 1.0 / s->teacher_tokens_per_s : 0.0);
+}
+
+/* Seconds a token of the student's training and of its twin's. */
+static double both_token(const rt_run_recipe *r, const rt_split *s)
+{
+    return rt_split_train_token(r, s) + (r->twin ? 1.0 / s->step_tokens_per_s : 0.0);
+}
+
+/* Seconds for training the student when `spent` went to everything before it; its twin sees as many tokens. */
 static double train_seconds(const rt_run_recipe *r, const rt_split *s, double spent)
 {
     const double left = usable_seconds(r, s) - audit_seconds(r, s) - spent;
-    return fmax(left, 0.1 * r->budget) / (r->twin ? 2.0 : 1.0);
+    return fmax(left, 0.1 * r->budget) * rt_split_train_token(r, s) / both_token(r, s);
 }
 
 /* As many tokens as can be both collected and trained on; fewer where the texts have fewer. */
@@ -119,8 +134,7 @@ static rt_status choose_collection(rt_flow *f, rt_err *err)
     const rt_run_recipe *r = &f->recipe;
     rt_split *s = &f->split;
     if (s->collect_tokens == 0) {
-        const double per_step_token = STEP_OVERHEAD / s->step_tokens_per_s;
-        const double per_token = 1.0 / s->teacher_tokens_per_s + (r->twin ? 2.0 : 1.0) * per_step_token;
+        const double per_token = 1.0 / s->teacher_tokens_per_s + STEP_OVERHEAD * both_token(r, s);
         const double left = usable_seconds(r, s) - EARLY_SECONDS - s->answer_seconds - audit_seconds(r, s);
         s->collect_tokens = (int64_t)(fmax(left, 0.2 * r->budget) / per_token) + 1;
     }

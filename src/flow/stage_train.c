@@ -149,18 +149,23 @@ static rt_status open_source(const training *t, const rt_cache *cache, rt_source
         err);
 }
 
-/* Which of the teacher's layers the student's were, where it was cut out of the teacher. */
-static rt_status load_layer_map(training *t, rt_err *err)
+/* Which of the teacher's layers the student's were, where it was cut out of the teacher and a loss asks for it. */
+static rt_status load_layer_map(training *t, const rt_model *student, rt_err *err)
 {
     rt_status st = RT_OK;
     char *path = NULL;
     json_t *choice = NULL;
+    const rt_own_text_spec *own = &t->f->recipe.own_text;
+    if (!rt_losses_compare_layers(t->losses, t->n_losses) &&
+        !(t->writes && rt_losses_compare_layers(own->losses, own->n_losses))) {
+        return RT_OK;
+    }
     RT_TRY(rt_flow_path_to(t->f, "student/init.json", &path, err));
     RT_TRY(rt_json_load(&choice, path, err));
     const json_t *keep = json_object_get(choice, "keep");
     const size_t n = json_array_size(keep);
     t->mapped = strcmp(rt_json_str(choice, "init", ""), "prune") == 0 && json_object_get(choice, "from") == NULL &&
-                n > 0 && n <= RT_MAX_LAYERS;
+                (int64_t)n == student->hp.n_layer && n <= RT_MAX_LAYERS;
     for (size_t i = 0; t->mapped && i < n; i++) {
         t->layer_map[i] = (int)json_integer_value(json_array_get(keep, i));
     }
@@ -205,7 +210,7 @@ static rt_status train(training *t, rt_err *err)
     if (t->retains) {
         RT_TRY(rt_flow_retain_open(&t->retain, f, err));
     }
-    RT_TRY(load_layer_map(t, err));
+    RT_TRY(load_layer_map(t, student, err));
     const rt_train_options o = options_of(t, dir);
     RT_TRY(rt_train_run(student, source, f->teacher, &o, &res, err));
     if (t->writes) {

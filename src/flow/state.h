@@ -101,6 +101,8 @@ RT_MUST_USE rt_status rt_flow_settle(rt_flow *f, rt_err *err);
 /* What the student will be, told from the headers of the model it begins with: its parameters without memory behind
  * them. RT_RECIPE where the recipe's sizes are none of a student. The teacher is open. */
 RT_MUST_USE rt_status rt_flow_outline(const rt_flow *f, rt_model **out, rt_err *err);
+/* Seconds a token of the student's training; of terms that fade the end is what counts. */
+double rt_split_train_token(const rt_run_recipe *r, const rt_split *s);
 json_t *rt_split_json(const rt_split *s);
 bool rt_split_parse(const json_t *o, rt_split *out);
 

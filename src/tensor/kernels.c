@@ -31,12 +31,15 @@ const rt_kernels *rt_kernels_for(rt_isa isa)
     return present ? &sets[isa]->ops : NULL;
 }
 
-/* The larger of what attn_body.h and attn_pair_body.h lay out. */
+/* The largest of what attn_body.h lays out for blocks of queries and for one query of a group of heads, and
+ * attn_pair_body.h. */
 size_t rt_attn_scratch_floats(int64_t n_kv, int width)
 {
     enum { ROWS = RT_ATTN_PAIR_ROWS, KEYS = RT_ATTN_PAIR_KEYS, ALIGN = 32 };
     const size_t keys = ((size_t)n_kv + ALIGN - 1) / ALIGN * ALIGN, d = ((size_t)width + ALIGN - 1) / ALIGN * ALIGN;
-    const size_t plain = ((size_t)n_kv + (size_t)width) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
+    const size_t together = (size_t)n_kv < RT_ATTN_KEYS ? (size_t)n_kv : RT_ATTN_KEYS;
+    const size_t block = (together + (size_t)width) * 2 * RT_ATTN_ROWS + 4 * RT_ATTN_ROWS;
+    const size_t group = (size_t)n_kv * RT_ATTN_MAX_GROUP, plain = block > group ? block : group;
     const size_t pairs = keys * d / 2 * 3 + 3 * d * ROWS + (size_t)KEYS * ROWS * 4;
     return plain > pairs ? plain : pairs;
 }

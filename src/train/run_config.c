@@ -3,6 +3,7 @@
 
 #include "tensor/gemm.h"
 #include "train/run.h"
+#include "train/step_layers.h"
 
 static json_t *losses_to_json(const rt_train_options *o)
 {
@@ -42,16 +43,18 @@ static void student_hash(const rt_model *m, char hex[17])
     snprintf(hex, 17, "%016llx", (unsigned long long)hash);
 }
 
-/* {"layer_map": [...]} where a term between layers has one. */
+/* {"layer_map": [...]} where there is a term between layers. */
 static json_t *map_to_json(const rt_run *r)
 {
     const rt_train_options *o = &r->o;
-    if (o->layer_map == NULL || !rt_losses_compare_layers(o->losses, o->n_losses)) {
+    const int64_t n = r->student->hp.n_layer;
+    if (!rt_losses_compare_layers(o->losses, o->n_losses)) {
         return json_object();
     }
     json_t *list = json_array();
-    for (int64_t i = 0; list && i < r->student->hp.n_layer; i++) {
-        if (json_array_append_new(list, json_integer(o->layer_map[i])) != 0) {
+    for (int64_t i = 0; list && i < n; i++) {
+        const int of = o->layer_map != NULL ? o->layer_map[i] : rt_step_layer_evenly(i, n, r->teacher->hp.n_layer);
+        if (json_array_append_new(list, json_integer(of)) != 0) {
             json_decref(list);
             list = NULL;
         }

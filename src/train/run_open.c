@@ -272,6 +272,9 @@ static rt_status start_afresh(rt_run *r, rt_err *err)
         rt_on_policy_describe(r->o.on_policy, &text);
     }
     rt_log(RT_LOG_INFO, "minimises %s%s%s", rt_str_cstr(&formula), text.n ? " on " : "", rt_str_cstr(&text));
+    if (rt_losses_compare_layers(r->o.losses, r->o.n_losses) && r->o.layer_map == NULL) {
+        rt_log(RT_LOG_INFO, "layers of the student stand beside evenly spaced ones of the teacher: no map was given");
+    }
     json_t *header = json_pack("{s:i, s:s, s:s*, s:O, s:O, s:I}", "retort_metrics", 1, "formula", rt_str_cstr(&formula),
                                "text", text.n ? rt_str_cstr(&text) : NULL, "config", r->config, "machine", r->machine,
                                "predicted_bytes", (json_int_t)r->predicted_bytes);

@@ -5,6 +5,11 @@
 
 #include "tensor/kernels.h"
 
+int rt_step_layer_evenly(int64_t layer, int64_t n_layer, int64_t n_teacher)
+{
+    return (int)(layer * n_teacher / n_layer);
+}
+
 rt_status rt_step_layers_check(const rt_model *m, const rt_step_options *o, rt_err *err)
 {
     const rt_model *t = o->teacher;
@@ -14,6 +19,10 @@ rt_status rt_step_layers_check(const rt_model *m, const rt_step_options *o, rt_e
     if (t == NULL) {
         return rt_fail(err, RT_USAGE, 0,
                        "a loss between layers (layers=1) needs the teacher's weights: give the teacher model");
+    }
+    if (m->hp.n_layer < 2) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "a loss between layers (layers=1) compares all layers but the first: the student has no other");
     }
     if (rt_net_width(m) != m->hp.d_model || rt_net_width(t) != t->hp.d_model) {
         return rt_fail(err, RT_UNSUPPORTED, 0,
@@ -49,11 +58,11 @@ rt_status rt_step_layers_init(rt_step_layers *s, const rt_model *m, const rt_ste
     s->d = d;
     RT_TRY(RT_NEW(&s->of, (size_t)n, "map of layers", err));
     for (int i = 0; i < (int)n; i++) {
-        s->of[i] = o->layer_map != NULL ? o->layer_map[i] : (int)(i * t->hp.n_layer / n);
-        s->last = s->of[i] > s->last ? s->of[i] : s->last;
+        s->of[i] = o->layer_map != NULL ? o->layer_map[i] : rt_step_layer_evenly(i, n, t->hp.n_layer);
+        s->last = i > 0 && s->of[i] > s->last ? s->of[i] : s->last;
     }
     RT_TRY(rt_step_states_init(&s->states, o->losses, o->n_losses, true, o->projections, d, t->hp.d_model, err));
-    s->states.share = n > 1 ? 1.0 / (double)(n - 1) : 0;
+    s->states.share = 1.0 / (double)(n - 1);
     RT_TRY(rt_acts_new(&s->acts, t, max_rows, max_span, RT_NET_FORWARD, err));
     RT_TRY(RT_NEW(&s->gradient, (size_t)((n - 1) * max_rows * d), "gradients by the inputs of layers", err));
     RT_TRY(RT_NEW(&s->own, (size_t)(RT_HEAD_GRAD_CHUNK * d), "inputs of a layer", err));

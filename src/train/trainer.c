@@ -67,7 +67,7 @@ static rt_status write_line(rt_run *r, const step_line *l, rt_err *err)
         rt_metrics_num(m, "ce_norm", l->s.ce_norm);
     }
     rt_metrics_num(m, "ce", l->s.ce);
-    if (!isnan(l->s.state)) {
+    if (rt_losses_compare_states(r->o.losses, r->o.n_losses) || rt_losses_compare_layers(r->o.losses, r->o.n_losses)) {
         rt_metrics_num(m, "state", l->s.state);
     }
     if (l->retained.rows > 0) {

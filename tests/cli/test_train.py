@@ -53,11 +53,33 @@ class Train(ProgramTest):
         header = self.train("layers", "--teacher", self.teacher, *loss)
         self.assertIn("teacher's input of each layer", header["formula"])
         self.assertEqual(header["config"]["loss"][1]["layers"], True)
-        self.assertNotIn("layers=", plain["formula"])
+        self.assertEqual(header["config"]["layer_map"], list(range(len(header["config"]["layer_map"]))))
+        self.assertNotIn("layer_map", plain["config"])
+        self.refused(USAGE, "train", self.teacher, "--cache", "cache", "--steps", 3, "-o", "none", "--layer-map", "0,1",
+                     says="--layer-map says nothing about this loss")
         self.assertNotEqual(self.weights("layers"), self.weights("plain"))
         with open(self.dir / "layers/metrics.jsonl", encoding="utf-8") as lines:
             steps = [line for line in map(json.loads, lines) if "loss" in line]
         self.assertGreater(steps[-1]["state"], 0)
+
+    def test_a_recipe_compares_the_layers_it_kept(self):
+        self.tiny_model("tiny", tokenizer=whole_tokenizer())
+        self.texts("text.jsonl", 30)
+        self.texts("valid.jsonl", 6)
+        recipe = """
+            teacher: {model: tiny}
+            data: {text: [text.jsonl], valid: [valid.jsonl]}
+            student: {keep: [0, 2]}
+            train: {tokens: 1k, batch_tokens: 256, sequence: 128,
+                    loss: [{kind: forward_kl}, {kind: hidden_cosine, layers: true}]}
+            export: [{type: f32}]
+            audit: {tokens: 400, twin: none}
+            """
+        self.ok("run", self.write("deep.yaml", recipe))
+        with open(self.dir / "runs/deep/metrics.jsonl", encoding="utf-8") as lines:
+            header, *rest = map(json.loads, lines)
+        self.assertEqual(header["config"]["layer_map"], [0, 2])
+        self.assertGreater([line for line in rest if "loss" in line][0]["state"], 0)
 
     def test_muon_moves_the_student_elsewhere_and_is_recorded(self):
         self.collected("--draws", 4)

@@ -146,7 +146,7 @@ static void attn_rows(const rt_attn *a, const attn_block *b)
     for (int64_t j = 0; j < b->nk; j += RT_ATTN_KEYS) {
         const attn_block part = keys_from(*b, j);
         scores(a, &part);
-        for (int lane = 0; lane < ROWS; lane += MICRO_VECS * RT_W) {
+        for (int lane = 0; lane < b->nq; lane += MICRO_VECS * RT_W) {
             softmax_columns(&part, a->scale * LOG2_E, lane, top, sum, shrink);
         }
         for (int64_t i = 0; j > 0 && i < b->nq; i++) {

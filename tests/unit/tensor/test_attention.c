@@ -178,6 +178,7 @@ static void check_sinks(const rt_kernels *k)
         check_attention(k, 45, 45, 0, 64, 64, 1, &sinks[i]);
         check_attention(k, 70, 150, 33, 24, 24, 4, &sinks[i]);
         check_attention(k, 3, 70, 0, 64, 48, 1, &sinks[i]);
+        check_attention(k, 70, 700, 240, 32, 32, 1, &sinks[i]);
         check_attention(k, 1, 150, 16, 32, 32, 4, &sinks[i]);
     }
 }
@@ -228,7 +229,7 @@ static void check_chunks(const rt_kernels *k)
     check_head(k, 40, 600, 70, 64, 1);
     check_head(k, 70, 700, 280, 48, 1);
     check_head(k, 300, 600, 0, 32, 40); /* one key takes all, early or late */
-    check_head(k, 32, 32, 0, 512, 1); /* keys are fewer than the least chunk */
+    check_head(k, 32, 32, 0, 512, 1);   /* keys are fewer than the least chunk */
 }
 
 /* One key takes all: the other probabilities are exact zeros. */
