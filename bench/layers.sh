@@ -16,8 +16,15 @@ tokens=${TOKENS:-24k}
 batch=${BATCH:-1k}
 keep=${KEEP:-0,1,24,27,28,29}
 work=${WORK:-build/bench-layers}
-fifth=$((${tokens%k} / ${batch%k} / 5))
-[ "$fifth" -ge 1 ] || { echo "TOKENS and BATCH are thousands with k, and five steps the least" >&2; exit 1; }
+# count 24k: in tokens
+count() {
+    case $1 in
+    *k) echo $((${1%k} * 1000)) ;;
+    *) echo "$1" ;;
+    esac
+}
+fifth=$(($(count "$tokens") / $(count "$batch") / 5))
+[ "$fifth" -ge 1 ] || { echo "TOKENS must be five steps of BATCH at least" >&2; exit 1; }
 
 mkdir -p "$work"
 [ -f "$work/cut/config.json" ] || "$retort" init "$teacher" -o "$work/cut" --keep "$keep" --quiet
