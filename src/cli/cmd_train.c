@@ -246,7 +246,7 @@ int rt_cmd_train(int argc, char **argv)
         {"teacher", 0, RT_OPT_STR, &a.teacher, "MODEL",
          "the teacher: for --text, a cache of hidden states, or a loss between layers"},
         {"layer-map", 0, RT_OPT_STR, &a.map, "0,1,4,...",
-         "of a loss between layers: the teacher's beside each of STUDENT's, as `init` says (default: evenly)"},
+         "loss between layers: the teacher's beside each of STUDENT's (default: evenly)"},
         {"text", 0, RT_OPT_STRS, &a.text, "FILE...", "documents on which --teacher answers now, .jsonl or .txt"},
         {"sequence", 0, RT_OPT_INT, &a.sequence, "T", "longest sequence of --text (default 512, or the context)"},
         {"on-policy", 0, RT_OPT_NUM, &a.fraction, "SHARE", "of a step's tokens that the student writes (default 0)"},
