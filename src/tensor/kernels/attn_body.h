@@ -85,44 +85,62 @@ static void scores(const rt_attn *a, const attn_block *b)
     hide(b->s, ROWS, b->nk, b->offset, a->window);
 }
 
+/* What MICRO_VECS vectors of lanes keep of the keys before: the largest scaled score and the sum of exponentials. */
+typedef struct running {
+    vf top[MICRO_VECS], sum[MICRO_VECS], shrink[MICRO_VECS];
+} running;
+
+/* Takes the maximum of n more scores s [n][ld] in; `sum` becomes relative to it, as whatever is multiplied with
+ * `shrink` does. */
+VEC void raise_top(running *r, const float *s, int64_t ld, int64_t n, float scale, const float *top, const float *sum)
+{
+    vf m[MICRO_VECS];
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        m[v] = vf_load(s + v * RT_W, RT_W);
+    }
+    for (int64_t j = 1; j < n; j++) {
+        UNROLL
+        for (int v = 0; v < MICRO_VECS; v++) {
+            m[v] = vf_max(vf_load(s + j * ld + v * RT_W, RT_W), m[v]);
+        }
+    }
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        const vf before = vf_load(top + v * RT_W, RT_W);
+        r->top[v] = vf_max(m[v] * scale, before);
+        r->shrink[v] = vf_exp2(before - r->top[v]);
+        r->sum[v] = vf_load(sum + v * RT_W, RT_W) * r->shrink[v];
+    }
+}
+
+VEC void store_running(const running *r, float *top, float *sum, float *shrink)
+{
+    UNROLL
+    for (int v = 0; v < MICRO_VECS; v++) {
+        vf_store(top + v * RT_W, r->top[v], RT_W);
+        vf_store(sum + v * RT_W, r->sum[v], RT_W);
+        vf_store(shrink + v * RT_W, r->shrink[v], RT_W);
+    }
+}
+
 /* S^T becomes P^T relative to the new maximum `top`, in powers of 2; `shrink` is what turns sums relative to the old
  * one into such. */
 VEC void softmax_columns(const attn_block *b, float scale, int64_t lane, float *top, float *sum, float *shrink)
 {
     float *s = b->s + lane;
-    vf m[MICRO_VECS], total[MICRO_VECS], less[MICRO_VECS];
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        m[v] = vf_load(s + v * RT_W, RT_W);
-    }
-    for (int64_t j = 1; j < b->nk; j++) {
-        UNROLL
-        for (int v = 0; v < MICRO_VECS; v++) {
-            m[v] = vf_max(vf_load(s + j * ROWS + v * RT_W, RT_W), m[v]);
-        }
-    }
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        const vf before = vf_load(top + lane + v * RT_W, RT_W);
-        m[v] = vf_max(m[v] * scale, before);
-        less[v] = vf_exp2(before - m[v]);
-        total[v] = vf_load(sum + lane + v * RT_W, RT_W) * less[v];
-    }
+    running r;
+    raise_top(&r, s, ROWS, b->nk, scale, top + lane, sum + lane);
     for (int64_t j = 0; j < b->nk; j++) {
         UNROLL
         for (int v = 0; v < MICRO_VECS; v++) {
             float *at = s + j * ROWS + v * RT_W;
-            const vf p = vf_exp2(vf_fma(vf_load(at, RT_W), vf_set(scale), -m[v]));
+            const vf p = vf_exp2(vf_fma(vf_load(at, RT_W), vf_set(scale), -r.top[v]));
             vf_store(at, p, RT_W);
-            total[v] += p;
+            r.sum[v] += p;
         }
     }
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        vf_store(top + lane + v * RT_W, m[v], RT_W);
-        vf_store(sum + lane + v * RT_W, total[v], RT_W);
-        vf_store(shrink + lane + v * RT_W, less[v], RT_W);
-    }
+    store_running(&r, top + lane, sum + lane, shrink + lane);
 }
 
 /* log-sum-exp of a query with the head's sink among its scores. */

@@ -154,40 +154,19 @@ VEC void store_pairs(pair *rows, pair *pairs, int64_t j, int64_t lane, vf even, 
 VEC void pair_softmax(const pair_work *w, float scale, int64_t n, int64_t lane, float *top, float *sum, float *shrink)
 {
     const float *s = w->s + lane;
-    vf m[MICRO_VECS], total[MICRO_VECS], less[MICRO_VECS];
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        m[v] = vf_load(s + v * RT_W, RT_W);
-    }
-    for (int64_t j = 1; j < n; j++) {
-        UNROLL
-        for (int v = 0; v < MICRO_VECS; v++) {
-            m[v] = vf_max(vf_load(s + j * PAIR_ROWS + v * RT_W, RT_W), m[v]);
-        }
-    }
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        const vf before = vf_load(top + lane + v * RT_W, RT_W);
-        m[v] = vf_max(m[v] * scale, before);
-        less[v] = vf_exp2(before - m[v]);
-        total[v] = vf_load(sum + lane + v * RT_W, RT_W) * less[v];
-    }
+    running r;
+    raise_top(&r, s, PAIR_ROWS, n, scale, top + lane, sum + lane);
     for (int64_t j = 0; j < n; j += 2) {
         UNROLL
         for (int v = 0; v < MICRO_VECS; v++) {
             const float *at = s + j * PAIR_ROWS + v * RT_W;
-            const vf even = vf_exp2(vf_fma(vf_load(at, RT_W), vf_set(scale), -m[v]));
-            const vf odd = vf_exp2(vf_fma(vf_load(at + PAIR_ROWS, RT_W), vf_set(scale), -m[v]));
+            const vf even = vf_exp2(vf_fma(vf_load(at, RT_W), vf_set(scale), -r.top[v]));
+            const vf odd = vf_exp2(vf_fma(vf_load(at + PAIR_ROWS, RT_W), vf_set(scale), -r.top[v]));
             store_pairs(NULL, w->p_pairs, j, lane + v * RT_W, even, odd);
-            total[v] += even + odd;
+            r.sum[v] += even + odd;
         }
     }
-    UNROLL
-    for (int v = 0; v < MICRO_VECS; v++) {
-        vf_store(top + lane + v * RT_W, m[v], RT_W);
-        vf_store(shrink + lane + v * RT_W, less[v], RT_W);
-        vf_store(sum + lane + v * RT_W, total[v], RT_W);
-    }
+    store_running(&r, top + lane, sum + lane, shrink + lane);
 }
 
 static void pair_attend(const rt_attn *a, const pair_work *w, const pair_block *b)
