@@ -53,7 +53,7 @@ static json_t *map_to_json(const rt_run *r)
     }
     json_t *list = json_array();
     for (int64_t i = 0; list && i < n; i++) {
-        const int of = o->layer_map != NULL ? o->layer_map[i] : rt_step_layer_evenly(i, n, r->teacher->hp.n_layer);
+        const int of = rt_step_layer_of(o->layer_map, i, n, r->teacher->hp.n_layer);
         if (json_array_append_new(list, json_integer(of)) != 0) {
             json_decref(list);
             list = NULL;

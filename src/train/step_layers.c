@@ -5,9 +5,9 @@
 
 #include "tensor/kernels.h"
 
-int rt_step_layer_evenly(int64_t layer, int64_t n_layer, int64_t n_teacher)
+int rt_step_layer_of(const int *map, int64_t layer, int64_t n_layer, int64_t n_teacher)
 {
-    return (int)(layer * n_teacher / n_layer);
+    return map != NULL ? map[layer] : (int)(layer * n_teacher / n_layer);
 }
 
 rt_status rt_step_layers_check(const rt_model *m, const rt_step_options *o, rt_err *err)
@@ -58,7 +58,7 @@ rt_status rt_step_layers_init(rt_step_layers *s, const rt_model *m, const rt_ste
     s->d = d;
     RT_TRY(RT_NEW(&s->of, (size_t)n, "map of layers", err));
     for (int i = 0; i < (int)n; i++) {
-        s->of[i] = o->layer_map != NULL ? o->layer_map[i] : rt_step_layer_evenly(i, n, t->hp.n_layer);
+        s->of[i] = rt_step_layer_of(o->layer_map, i, n, t->hp.n_layer);
         s->last = i > 0 && s->of[i] > s->last ? s->of[i] : s->last;
     }
     RT_TRY(rt_step_states_init(&s->states, o->losses, o->n_losses, true, o->projections, d, t->hp.d_model, err));

@@ -23,8 +23,8 @@ typedef struct rt_step_layers {
     int64_t n_rows, n_tokens;
 } rt_step_layers;
 
-/* The teacher's layer beside one of the student's where nobody says which. */
-int rt_step_layer_evenly(int64_t layer, int64_t n_layer, int64_t n_teacher);
+/* The teacher's layer beside one of the student's: what `map` says, NULL: evenly spaced. */
+int rt_step_layer_of(const int *map, int64_t layer, int64_t n_layer, int64_t n_teacher);
 /* Refuses teachers whose stack cannot stand beside the student's. */
 RT_MUST_USE rt_status rt_step_layers_check(const rt_model *m, const rt_step_options *o, rt_err *err);
 /* For micro-batches of max_rows tokens in spans of max_span; where no term is inside the stack, nothing. */
