@@ -11,6 +11,15 @@ enum {
 
 /* --- what a level does with four codes a lane ------------------------------------------------------------------- */
 
+#if RT_W > 4
+VEC int32_t load_four(const int8_t *x) /* where x lies: copies of the block would pass through the stack */
+{
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    return four;
+}
+#endif
+
 #if RT_W == 16
 typedef __m512i vq;
 VEC vq vq_load(const uint8_t *p)
@@ -25,9 +34,9 @@ VEC vq vq_high(vq a)
 {
     return vq_low(_mm512_srli_epi16(a, 4));
 }
-VEC vq vq_spread(int32_t four)
+VEC vq vq_spread(const int8_t *x)
 {
-    return _mm512_set1_epi32(four);
+    return _mm512_set1_epi32(load_four(x));
 }
 VEC vf vf_from_half(const uint16_t *h)
 {
@@ -57,9 +66,9 @@ VEC vq vq_high(vq a)
 {
     return vq_low(_mm256_srli_epi16(a, 4));
 }
-VEC vq vq_spread(int32_t four)
+VEC vq vq_spread(const int8_t *x)
 {
-    return _mm256_set1_epi32(four);
+    return _mm256_set1_epi32(load_four(x));
 }
 VEC vf vf_from_half(const uint16_t *h)
 {
@@ -90,10 +99,6 @@ VEC vq vq_high(vq a)
 {
     return a >> 4;
 }
-VEC vq vq_spread(int32_t four)
-{
-    return (vq)(four - (vi){0});
-}
 VEC vf vf_from_half(const uint16_t *h)
 {
     return (vf){rt_half_decode(h[0]), rt_half_decode(h[1]), rt_half_decode(h[2]), rt_half_decode(h[3])};
@@ -101,11 +106,10 @@ VEC vf vf_from_half(const uint16_t *h)
 #endif
 
 /* Sums over a block, a lane an output. Without an instruction for it codes go in four bits: eight products of pairs,
- * each at most 2 x 15 x 127, fit into sixteen bits. */
+ * each at most 2 x 15 x 127, fit into sixteen bits. They are added one after the other (the empty statements tell the
+ * compiler to): as a tree they would need more registers than AVX2 has. */
 VEC vi q_block(const int bits, const vq *codes, const int8_t *x)
 {
-    int32_t four[Q_GROUPS];
-    memcpy(four, x, RT_Q_BLOCK);
 #if RT_W == 4
     (void)bits;
     vi sum = {0};
@@ -120,16 +124,20 @@ VEC vi q_block(const int bits, const vq *codes, const int8_t *x)
     vq sum = {0};
     UNROLL
     for (int g = 0; g < Q_GROUPS; g++) {
-        sum = _mm512_dpbusd_epi32(sum, codes[g], vq_spread(four[g]));
+        sum = _mm512_dpbusd_epi32(sum, codes[g], vq_spread(x + 4 * g));
     }
     return (vi)sum;
 #else
     vq low = {0}, high = {0};
     UNROLL
     for (int g = 0; g < Q_GROUPS; g++) {
-        const vq xg = vq_spread(four[g]);
+        const vq xg = vq_spread(x + 4 * g);
         low = vq_pairs(bits == 8 ? vq_low(codes[g]) : codes[g], xg, low);
-        high = bits == 8 ? vq_pairs(vq_high(codes[g]), xg, high) : high;
+        __asm__("" : "+v"(low));
+        if (bits == 8) {
+            high = vq_pairs(vq_high(codes[g]), xg, high);
+            __asm__("" : "+v"(high));
+        }
     }
     return bits == 8 ? vq_lanes(low) + vq_lanes(high) * 16 : vq_lanes(low);
 #endif
