@@ -11,7 +11,7 @@ PEERS = Path(os.environ.get("RETORT_PEERS", ROOT / "build/interop-venv"))
 LLAMA = Path(os.environ.get("RETORT_LLAMA_CHROOT", ROOT / "build/llama"))
 TEACHER = ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXT = ROOT / "examples/data/books.jsonl"
-PROGRAM_SECONDS = 240  # no program of a round may take longer
+PROGRAM_SECONDS = 600  # no program of a round may take longer
 
 
 class Failed(Exception):

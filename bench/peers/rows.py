@@ -13,6 +13,7 @@ KEEP = "0,1,2,8,9,11,20,21,24,27,28,29"  # the student's 12 layers
 SEQUENCE = 512
 WARMUP, STEPS = 1, 3  # of a turn: steps that do not count, all steps
 THREADS = 2
+ROW_SECONDS = 1500  # no round of a row begins later
 
 HELD = {  # level: how retort, and how PyTorch's libraries, are held to it
     "avx512": {"RETORT_ISA": "avx512", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512",
@@ -38,15 +39,28 @@ class Row:
     sides: dict  # name: function that returns {key: value} of one round, or a list of them, of several
     lines: list
     needs: dict  # side: script of tools/ that sets its program up
-    seconds: int = 300  # no round begins later
     rounds: int = 1000  # at most
+    absent: str = ""  # why this processor has no such row
 
 
 @dataclass
 class Work:
-    """What is made once, and where the sides write."""
+    """What is made once, where the sides write, and what the machine is."""
     folder: object
+    doctor: dict  # what retort doctor says
     versions: dict = field(default_factory=dict)
+
+    @property
+    def precision(self):
+        """Of products, where it is free: the faster one."""
+        return self.doctor["matrix_inputs"]
+
+    def without(self, level):
+        """Why nothing can be held to an instruction set below the processor's own."""
+        levels = [entry["name"] for entry in self.doctor["isa"]["levels"] if entry["available"]]
+        if level not in levels:
+            return f"the processor has no {level}"
+        return f"{level} is all the processor has: see f32" if level == levels[-1] else ""
 
     def path(self, name):
         return self.folder / name
@@ -98,7 +112,7 @@ def retort_step(w, cache, sequences, precision="auto", environment=None, threads
     return {"tokens_per_s": statistics.median(rates[WARMUP:]), "peak_bytes": peak}
 
 
-def cached_row(w, name, about, precision, goal, memory_goal, sequences=8, environment=None):
+def cached_row(w, name, about, precision, goal, memory_goal=None, sequences=8, environment=None, absent=""):
     ours, theirs = "retort", "PyTorch"
     lines = [Line(f"{about}: tokens/s", (ours, "tokens_per_s"), (theirs, "tokens_per_s"), goal)]
     if memory_goal:
@@ -107,7 +121,7 @@ def cached_row(w, name, about, precision, goal, memory_goal, sequences=8, enviro
         ours: lambda: retort_step(w, w.cache(), sequences, "auto" if precision == "bf16" else "f32", environment),
         theirs: lambda: w.python("torch_kd.py", "--targets", w.targets(), "--precision", precision, "--batch", sequences,
                                  environment=environment),
-    }, lines, {theirs: "setup-peers.sh"})
+    }, lines, {theirs: "setup-peers.sh"}, absent=absent)
 
 
 def online_row(w):
@@ -123,16 +137,21 @@ def online_row(w):
         return Line(f"teacher + student, beside {side}: tokens/s", ("retort", "tokens_per_s"), (side, "tokens_per_s"),
                     ">= 3.5 with AMX")
 
-    return Row("online", "teacher and student, bf16", {
+    return Row("online", f"teacher and student, {w.precision}", {
         "retort": retort,
-        "PyTorch online": lambda: w.python("torch_kd.py", "--batch", sequences),
-        "TRL GKDTrainer": lambda: w.python("trl_gkd.py", "--batch", sequences),
+        "PyTorch online": lambda: w.python("torch_kd.py", "--batch", sequences, "--precision", w.precision),
+        "TRL GKDTrainer": lambda: w.python("trl_gkd.py", "--batch", sequences, "--precision", w.precision),
     }, [line("PyTorch online"), line("TRL GKDTrainer")],
-        {"PyTorch online": "setup-peers.sh", "TRL GKDTrainer": "setup-trl.sh"}, seconds=420)
+        {"PyTorch online": "setup-peers.sh", "TRL GKDTrainer": "setup-trl.sh"})
 
 
-def bench(part, *options):
-    return programs.retort("bench", TEACHER, "--only", part, "--threads", THREADS, *options)[0]
+def bench(part, *options, threads=THREADS):
+    return programs.retort("bench", TEACHER, "--only", part, "--threads", threads, *options)[0]
+
+
+def bare(threads=THREADS):
+    """Multiply-adds in registers a second, by type of the inputs."""
+    return {kind: rate["median"] for kind, rate in bench("bare", threads=threads)["bare_flops"].items() if rate}
 
 
 def llama_bench(w, *options):
@@ -152,7 +171,7 @@ def scoring_row(w):
         "retort": lambda: {"tokens_per_s": bench("teacher", "--quick")["teacher_tokens_per_s"]},
         "llama.cpp": lambda: {"tokens_per_s": llama_bench(w, "-p", 512, "-n", 0)},
     }, [Line("teacher scoring: tokens/s", ("retort", "tokens_per_s"), ("llama.cpp", "tokens_per_s"),
-             ">= 4 with AMX, 1.2 without")], {"llama.cpp": "setup-llama-cpp.sh"}, seconds=120)
+             ">= 4 with AMX, 1.2 without")], {"llama.cpp": "setup-llama-cpp.sh"})
 
 
 def decode_row(w):
@@ -161,15 +180,18 @@ def decode_row(w):
         "llama.cpp": lambda: {"1": llama_bench(w, "-p", 0, "-n", 34), "32": llama_streams()},
     }, [Line("writing, 1 stream: tokens/s", ("retort", "1"), ("llama.cpp", "1"), ">= 1"),
         Line("writing, 32 streams: tokens/s", ("retort", "32"), ("llama.cpp", "32"), ">= 3")],
-        {"llama.cpp": "setup-llama-cpp.sh"}, seconds=180)
+        {"llama.cpp": "setup-llama-cpp.sh"})
 
 
 def threads_row(w):
-    return Row("threads", "a step by 1 and by 2 threads", {
-        "2 threads": lambda: retort_step(w, w.cache(), 8, threads=2),
-        "1 thread": lambda: retort_step(w, w.cache(), 8, threads=1),
-    }, [Line("step by 2 threads over 1: tokens/s", ("2 threads", "tokens_per_s"), ("1 thread", "tokens_per_s"), ">= 1.8")],
-        {}, seconds=180)
+    """Beside it what a second thread gives at all: processors may be two threads of one core."""
+    def by(threads):
+        return {"bare": bare(threads)["F32"], **retort_step(w, w.cache(), 8, threads=threads)}
+
+    two, one = "2 threads", "1 thread"
+    return Row("threads", "a step by 1 and by 2 threads", {two: lambda: by(2), one: lambda: by(1)}, [
+        Line("step by 2 threads over 1: tokens/s", (two, "tokens_per_s"), (one, "tokens_per_s"), ">= 1.8"),
+        Line("bare f32 multiply-adds by 2 threads over 1: GFLOP/s", (two, "bare"), (one, "bare"), "", 1e-9)], {})
 
 
 def flops_a_token(length):
@@ -192,7 +214,7 @@ def growth_row(w):
         {}, rounds=5)
 
 
-def gemm_row(w, precision, goal):
+def gemm_row(w, precision, goal, absent=""):
     """Both sides come from one run, which takes its steps and its bare products in turn: each of its turns is a round."""
     found = {}
 
@@ -202,21 +224,25 @@ def gemm_row(w, precision, goal):
 
     return Row(f"gemm-{precision}", "a step over its matrix products", {
         "step": step, "products": lambda: [{"ms": turn["gemm_seconds"] * 1e3} for turn in found["step_turns"]],
-    }, [Line(f"step over its products, {precision}: ms", ("step", "ms"), ("products", "ms"), goal)], {}, rounds=1)
+    }, [Line(f"step over its products, {precision}: ms", ("step", "ms"), ("products", "ms"), goal)], {}, rounds=1,
+        absent=absent)
 
 
 def all_rows(w):
+    no_bf16 = "" if w.precision == "bf16" else "the processor has no fast bf16 products"
     return [
-        cached_row(w, "step-bf16", "cached step, bf16", "bf16", ">= 3 with AMX", "<= 0.33"),
+        cached_row(w, "step-bf16", "cached step, bf16", "bf16", ">= 3 with AMX", "<= 0.33", absent=no_bf16),
         cached_row(w, "step-f32", "cached step, f32", "f32", ">= 1.15", "<= 0.33"),
-        cached_row(w, "step-avx512", "cached step, held to AVX-512 without bf16", "f32", ">= 1", None, 4, HELD["avx512"]),
-        cached_row(w, "step-avx2", "cached step, held to AVX2", "f32", ">= 1", None, 4, HELD["avx2"]),
+        cached_row(w, "step-avx512", "cached step, held to AVX-512 without bf16", "f32", ">= 1", sequences=4,
+                   environment=HELD["avx512"], absent=w.without("avx512")),
+        cached_row(w, "step-avx2", "cached step, held to AVX2", "f32", ">= 1", sequences=4, environment=HELD["avx2"],
+                   absent=w.without("avx2")),
         online_row(w),
         scoring_row(w),
         decode_row(w),
         threads_row(w),
         growth_row(w),
-        gemm_row(w, "bf16", "<= 1.4 with AMX"),
+        gemm_row(w, "bf16", "<= 1.4 with AMX", no_bf16),
         gemm_row(w, "f32", "<= 1.2 with AVX-512"),
     ]
 
@@ -231,7 +257,7 @@ def measure(row, rounds, look):
             failed[side] = str(error)
     begin = time.monotonic()
     for i in range(min(rounds, row.rounds)):
-        if time.monotonic() - begin > row.seconds:
+        if time.monotonic() - begin > ROW_SECONDS:
             break
         look()
         for side, turn in row.sides.items():

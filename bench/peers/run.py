@@ -3,12 +3,14 @@
 
 A row's figure is the median over the rounds, its ratio that of the medians. The load and bare multiply-adds are sampled
 before every round. A side that cannot be set up or fails is named in the table with the reason, and the exit status is
-1. The page is written by a whole run of at least 5 rounds; others only print. All samples: build/bench-peers.json.
+1. A whole run of at least 5 rounds writes the page's section of this kind of machine; others only print. All samples:
+build/bench-peers.json.
 """
 import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import programs
 import rows
 
 PAGE = programs.ROOT / "docs/performance.md"
-BEGIN, END = "<!-- bench-peers: begin -->", "<!-- bench-peers: end -->"
+TABLES, END = "<!-- bench-peers: tables -->\n", "<!-- bench-peers: end -->\n"  # the list of sections, and one's end
 ROUNDS_FOR_THE_PAGE = 5
 
 
@@ -27,7 +29,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", ROUNDS_FOR_THE_PAGE)))
     parser.add_argument("--only", metavar="ROW", action="append", help="this row (may be given several times)")
-    parser.add_argument("--list", action="store_true", help="names of the rows")
+    parser.add_argument("--list", action="store_true", help="the rows, and which this processor has not")
     return parser.parse_args()
 
 
@@ -39,7 +41,7 @@ class Witness:
 
     def look(self):
         self.load.append(os.getloadavg()[0])
-        self.bare.append({kind: rate["median"] for kind, rate in rows.bench("bare")["bare_flops"].items() if rate})
+        self.bare.append(rows.bare())
 
 
 def span(values, scale=1.0):
@@ -58,29 +60,47 @@ def table_line(line, samples, failed, witness):
             f"| {span(pairs)} of {len(pairs)} | {line.goal} | {span(witness.load)} |")
 
 
+def kind_of_machine(doctor):
+    """Names like AMD EPYC stand for several generations, which family and model tell apart."""
+    said = dict(re.findall(r"^(cpu family|model)\s*: (\d+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    numbers = f" (family {said['cpu family']}, model {said['model']})" if len(said) == 2 else ""
+    return f"{doctor['cpu']}{numbers}, {doctor['isa']['detected']}"
+
+
+def commit():
+    try:
+        return f" (commit {programs.run(['git', 'rev-parse', '--short=7', 'HEAD'])[0].strip()})"
+    except programs.Failed:  # not in a clone
+        return ""
+
+
 def machine_lines(doctor, versions, bare):
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-    isa = doctor["isa"]["detected"]
-    yield f"{time.strftime('%Y-%m-%d')}, {doctor['cpu']}, {doctor['processors']} processors, {isa}, {platform.system()}."
-    yield f"retort {doctor['version']} with {doctor['libraries']['gemm']}; {libraries}."
+    yield f"{time.strftime('%Y-%m-%d')}, {doctor['processors']} processors, {rows.THREADS} threads, {platform.system()}."
+    yield f"retort {doctor['version']}{commit()} with {doctor['libraries']['gemm']}; {libraries}."
     for kind in sorted({kind for sample in bare for kind in sample}):
         yield f"Bare {kind} multiply-adds beside the rounds: {span([s[kind] for s in bare if kind in s], 1e-9)} GFLOP/s."
 
 
-def table(results, doctor, versions, rounds):
+def table(results, absent, doctor, versions, rounds):
     lines = [*machine_lines(doctor, versions, [bare for _, _, _, witness in results for bare in witness.bare]), "",
              "| figure | retort | peer | ratio | of single rounds | wanted | load |", "|---|---|---|---|---|---|---|"]
     lines += [table_line(line, samples, failed, witness) for row, samples, failed, witness in results for line in row.lines]
+    if absent:
+        lines += ["", "Not here: " + "; ".join(f"{row.name}, for {row.absent}" for row in absent) + "."]
     lines += ["", f"    ROUNDS={rounds} make bench-peers"]
     return "\n".join(lines) + "\n"
 
 
-def write_page(text):
+def write_page(kind, text):
+    """The section of this kind of machine is written anew, or becomes the first."""
     page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    _, tail = rest.split(END)
+    head = f"### {kind}\n"
+    before, _, rest = page.partition(head if head in page else TABLES)
+    after = rest.partition(END)[2] if head in page else rest
+    opening = "" if head in page else f"{TABLES}\n"
     whole = PAGE.with_suffix(".md.new")
-    whole.write_text(f"{head}{BEGIN}\n{text}{END}{tail}", encoding="utf-8")
+    whole.write_text(f"{before}{opening}{head}\n{text}{END}{after}", encoding="utf-8")
     whole.replace(PAGE)
 
 
@@ -90,7 +110,7 @@ def save(results):
     (programs.ROOT / "build/bench-peers.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-def compare(work, chosen, rounds):
+def compare(chosen, rounds):
     results = []
     for row in chosen:
         print(f"== {row.name}: {row.about}", file=sys.stderr, flush=True)
@@ -102,22 +122,34 @@ def compare(work, chosen, rounds):
     return results
 
 
+def chosen_rows(known, names):
+    if unknown := set(names) - set(known):
+        sys.exit(f"no row '{sorted(unknown)[0]}'; there are {', '.join(known)}")
+    if not names:
+        return [row for row in known.values() if not row.absent]
+    for row in map(known.get, names):
+        if row.absent:
+            sys.exit(f"row '{row.name}' cannot be measured here: {row.absent}")
+    return [row for name, row in known.items() if name in names]
+
+
 def main():
     a = arguments()
     (programs.ROOT / "build").mkdir(exist_ok=True)
+    doctor, _ = programs.retort("doctor")
     with tempfile.TemporaryDirectory(prefix="bench-peers-", dir=programs.ROOT / "build") as folder:
-        work = rows.Work(Path(folder))
+        work = rows.Work(Path(folder), doctor)
         known = {row.name: row for row in rows.all_rows(work)}
         if a.list:
-            return print("\n".join(known))
-        if unknown := set(a.only or ()) - set(known):
-            sys.exit(f"no row '{sorted(unknown)[0]}'; there are {', '.join(known)}")
-        doctor, _ = programs.retort("doctor")
-        results = compare(work, [row for name, row in known.items() if not a.only or name in a.only], a.rounds)
-    text = table(results, doctor, work.versions, a.rounds)
-    print(text)
+            for row in known.values():
+                print(f"{row.name:12} {f'not here: {row.absent}' if row.absent else row.about}")
+            return
+        results = compare(chosen_rows(known, a.only or ()), a.rounds)
+    absent = [row for row in known.values() if row.absent and not a.only]
+    text = table(results, absent, doctor, work.versions, a.rounds)
+    print(f"{kind_of_machine(doctor)}\n{text}")
     if not a.only and a.rounds >= ROUNDS_FOR_THE_PAGE:
-        write_page(text)
+        write_page(kind_of_machine(doctor), text)
     sys.exit(1 if any(failed for _, _, failed, _ in results) else 0)
 
 

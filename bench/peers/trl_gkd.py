@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("teacher")
     parser.add_argument("student")
     parser.add_argument("text", help="JSON lines with a text each")
+    parser.add_argument("--precision", choices=("bf16", "f32"), default="bf16")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--warmup", type=int, default=1, help="steps that do not count")
@@ -65,13 +66,14 @@ def main():
     tokenizer = AutoTokenizer.from_pretrained(a.teacher)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token or "<|im_end|>"
     tokenizer.chat_template = tokenizer.chat_template or TURNS
-    teacher = AutoModelForCausalLM.from_pretrained(a.teacher, dtype=torch.bfloat16)
+    fast = a.precision == "bf16"
+    teacher = AutoModelForCausalLM.from_pretrained(a.teacher, dtype=torch.bfloat16 if fast else torch.float32)
     student = AutoModelForCausalLM.from_pretrained(a.student, dtype=torch.float32)
     clock, tokens = Clock(), []
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         settings = GKDConfig(
             output_dir=folder, per_device_train_batch_size=a.batch, max_steps=a.steps, max_length=SEQUENCE, lmbda=0.0,
-            beta=0.0, temperature=1.0, learning_rate=6e-4, use_cpu=True, bf16=True, gradient_checkpointing=False,
+            beta=0.0, temperature=1.0, learning_rate=6e-4, use_cpu=True, bf16=fast, gradient_checkpointing=False,
             save_strategy="no", logging_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False)
         trainer = GKDTrainer(model=student, teacher_model=teacher, args=settings, processing_class=tokenizer,
                              train_dataset=conversations(a, tokenizer), callbacks=[clock])
