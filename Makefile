@@ -23,6 +23,7 @@ bench: all ## how fast this machine distils
 	build/release/retort bench
 
 bench-peers: all ## beside PyTorch, TRL and llama.cpp, in turn; ROUNDS=5, ONLY=ROW; writes docs/performance.md
+	tools/setup.sh packaging/apt-packages-interop.txt
 	bench/peers/run.py $(addprefix --only ,$(ONLY))
 
 format: ## write sources in the house style
