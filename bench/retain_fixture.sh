@@ -9,7 +9,7 @@
 # What is done is not done again: an interrupted script goes on. OUT belongs to one TOKENS.
 set -euo pipefail
 # TOKENS: of a student's training (24k)
-data=$1 out=$2 seeds=${3:-5} tokens=${TOKENS:-24k}
+data=$(realpath "$1") out=$2 seeds=${3:-5} tokens=${TOKENS:-24k}
 here=$(cd "$(dirname "$0")" && pwd)
 retort=${RETORT:-$here/../build/release/retort}
 model=${TEACHER:-$here/../models/SmolLM2-135M-Instruct.Q4_1.gguf}

@@ -16,6 +16,8 @@ if(RETORT_ONEDNN)
 endif()
 
 include(GNUInstallDirs)
+# From the pkg-config file up, so that it holds wherever it is installed.
+file(RELATIVE_PATH RETORT_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(packaging/retort.pc.in retort.pc @ONLY)
 install(TARGETS retort_library ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/retort DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -14,7 +14,8 @@ HEAD = """# Commands
 This page is made from the program's own help by `tools/gen_cli_docs.py`; change the help, not the page.
 
 MODEL is a GGUF file, a safetensors file with its `config.json` beside it, or a folder in the Hugging Face layout. Messages go to
-standard error, results to standard output: for people, or with `--json` one JSON object. A refusal is one line that names file,
+standard error, results to standard output: for people, or with `--json` one JSON object (`eval` with a text and a task: one each, a line
+apiece). A refusal is one line that names file,
 place, cause and, where there is one, the remedy.
 
 | exit code | meaning |
@@ -26,8 +27,8 @@ place, cause and, where there is one, the remedy.
 | 5 | memory, disk, or writing failed |
 | 6 | numbers: not finite, or a training that cannot learn |
 | 7 | a remote teacher failed |
-| 10 | a finding: evidence of lineage, or a cache or audit that does not hold |
-| 11 | too little data to say |
+| 10 | a finding: a cache, an audit, a teacher's fast path or a retained behaviour that does not hold |
+| 11 | too little data to say (of the library's; no command ends with it yet) |
 | 70 | an error of retort itself |
 | 130, 143 | interrupted, after saving |
 """

@@ -7,8 +7,9 @@ cd "$(dirname "$0")/.."
 say() { printf '%s\n' "setup: $*"; }
 
 list=${1:-packaging/apt-packages.txt}
+names=$(sed 's/#.*//' "$list")
 missing=
-for package in $(sed 's/#.*//' "$list"); do
+for package in $names; do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$status" = installed ] || missing="$missing $package"
 done

@@ -15,6 +15,7 @@ import os
 import socket
 import statistics
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -104,6 +105,7 @@ def rows_of(a):
 
 def main():
     a = arguments()
+    programs.set_up("setup-llama-cpp.sh")
     prompts, rows = beginnings(a.text, a.prompts), list(rows_of(a))
     samples = {name: [] for name, _, _ in rows}
     for _ in range(a.rounds):
@@ -131,4 +133,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except programs.Failed as error:
+        sys.exit(f"draft: {error}")

@@ -88,9 +88,10 @@ static rt_status open_task(audited *a, const char *entry, rt_err *err)
     return st;
 }
 
-static bool has_task(const audit *w, const char *name)
+/* Among the first n. */
+static bool has_task(const audit *w, size_t n, const char *name)
 {
-    for (size_t i = 0; i < w->n_tasks; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (strcmp(rt_task_name(w->tasks[i].task), name) == 0) {
             return true;
         }
@@ -124,9 +125,13 @@ static rt_status open_audit(audit *w, rt_cli *c, const audit_args *a)
     RT_TRY(RT_NEW(&w->results, w->n_models * w->n_tasks, "results", &c->err));
     for (size_t i = 0; i < w->n_tasks; i++) {
         RT_TRY(open_task(&w->tasks[i], a->tasks.v[i], &c->err));
+        if (has_task(w, i, rt_task_name(w->tasks[i].task))) {
+            RT_FAIL_OUT(&c->err, RT_USAGE, 0, "option '--task': '%s' is given twice; results are kept by this name",
+                        rt_task_name(w->tasks[i].task));
+        }
     }
     for (size_t i = 0; i < a->seen.n; i++) {
-        if (!has_task(w, a->seen.v[i])) {
+        if (!has_task(w, w->n_tasks, a->seen.v[i])) {
             RT_FAIL_OUT(&c->err, RT_USAGE, 0, "option '--seen': '%s' is not the name of a --task", a->seen.v[i]);
         }
     }

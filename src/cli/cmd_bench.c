@@ -231,7 +231,7 @@ static void print_text(const rt_bench *b, const rt_model *m, const char *model)
     if (b->step_tokens_per_s > 0) {
         print_step(b);
     }
-    for (int i = 0; i < RT_BENCH_LENGTHS && b->lengths[0].tokens_per_s > 0; i++) {
+    for (int i = 0; i < RT_BENCH_LENGTHS; i++) {
         if (b->lengths[i].tokens_per_s > 0) {
             printf("length %4d %7.0f tokens/s, %.1f %% in attention\n", rt_bench_lengths[i], b->lengths[i].tokens_per_s,
                    100 * b->lengths[i].attention_share);

@@ -21,7 +21,7 @@ static const char *const about =
     "FILE, logits that llama-perplexity --kl-divergence-base wrote, in place of TEACHER and --text.\n"
     "\n"
     "example:  retort collect teacher.gguf --text books.jsonl -o cache --tokens 200k\n"
-    "          retort collect teacher.gguf --text books.jsonl --verify cache";
+    "          retort collect teacher.gguf --verify cache";
 
 /* --- what is printed ---------------------------------------------------------------------------------------------- */
 
@@ -203,6 +203,11 @@ static rt_status check_args(const rt_collect_args *a, rt_err *err)
     if (text && a->text.n > 0) {
         return rt_fail(err, RT_USAGE, 0,
                        "--text are documents that the teacher reads: with --targets text it answers --prompts alone");
+    }
+    if (text && a->tokens + a->sequence > 0) {
+        return rt_fail(err, RT_USAGE, 0,
+                       "--tokens and --sequence are about documents: with --targets text --prompts, --answers and "
+                       "--n-predict say how much is written");
     }
     if (text && a->accept_degraded) {
         return rt_fail(err, RT_USAGE, 0,

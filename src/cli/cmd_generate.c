@@ -128,6 +128,9 @@ int rt_cmd_generate(int argc, char **argv)
     if (prompt == NULL) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0, "a prompt is needed: -p TEXT");
     }
+    if (template != NULL && !chat) {
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "--template names the form of a turn: it goes with --chat");
+    }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_tokenizer_open(&t, c.operands.v[0], &c.err));
     if (template != NULL) {

@@ -1,5 +1,6 @@
 /* retort logits: raw answers for other programs to compare with. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "infer/chunks.h"
@@ -74,6 +75,9 @@ int rt_cmd_logits(int argc, char **argv)
     if (ids == NULL || (out == NULL && grad == NULL)) {
         RT_FAIL_OUT(&c.err, RT_USAGE, 0,
                     "--ids FILE.jsonl and one of -o OUT, --grad OUT2 are needed; or --text FILE and --kl-base OUT3");
+    }
+    if (out != NULL && grad != NULL && strcmp(out, grad) == 0) {
+        RT_FAIL_OUT(&c.err, RT_USAGE, 0, "-o and --grad name one file: '%s'", out);
     }
     RT_TRY(rt_cli_check_model(&c, c.operands.v[0]));
     RT_TRY(rt_id_lists_read(&l, ids, &c.err));

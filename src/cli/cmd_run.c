@@ -107,7 +107,7 @@ static rt_status add_overrides(overrides *o, const rt_common *common, rt_opt_lis
         snprintf(o->threads, sizeof o->threads, "threads=%lld", (long long)common->threads);
         RT_TRY(add_set(sets, o->threads, err));
     }
-    if (strcmp(common->precision, "auto") != 0) {
+    if (common->precision_given) {
         snprintf(o->precision, sizeof o->precision, "train.precision=%s", common->precision);
         RT_TRY(add_set(sets, o->precision, err));
     }

@@ -11,8 +11,9 @@
 
 static const char *const about =
     "Trains STUDENT (a folder made by `init`, or any model) on the targets in CACHE. The trained model is\n"
-    "RUN/student/model.safetensors; metrics and checkpoints lie beside it. Give either --tokens or\n"
-    "--budget. STUDENT must have the tokenizer the cache was collected with. The same command goes on\n"
+    "RUN/student/model.safetensors; metrics and checkpoints lie beside it. One of --tokens, --steps,\n"
+    "--budget, --replay says how long. STUDENT must have the tokenizer the cache was collected with. The same command "
+    "goes on\n"
     "where a killed one was, with the same bits; --replay RUN repeats the schedule another run decided by\n"
     "the clock. --lora trains a low-rank pair beside each matrix and leaves the matrices as they are: the\n"
     "pairs alone go to RUN/adapter in PEFT's layout, the merged model to RUN/student.\n"
@@ -87,6 +88,9 @@ static rt_status prepare(rt_cli *c, train_args *a)
     }
     if ((a->o.tokens > 0) + (a->o.steps > 0) + (a->o.budget > 0) + (a->o.replay != NULL) != 1) {
         return rt_fail(&c->err, RT_USAGE, 0, "one of --tokens, --steps, --budget, --replay says how long to train");
+    }
+    if (a->cache != NULL && a->sequence > 0) {
+        return rt_fail(&c->err, RT_USAGE, 0, "--sequence cuts --text: '%s' was cut when it was collected", a->cache);
     }
     if (a->map != NULL && !rt_losses_compare_layers(a->o.losses, a->o.n_losses)) {
         return rt_fail(

@@ -90,14 +90,27 @@ out:
     return st;
 }
 
-rt_status rt_cli_check_apart(rt_cli *c, const char *path, const char *out)
+static bool is_same(const char *one, const char *other)
 {
     struct stat a, b;
-    if (stat(path, &a) == 0 && stat(out, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
-        return rt_fail(&c->err, RT_USAGE, 0,
-                       "'%s' is the model that is read: it would be overwritten; name another with -o", out);
+    return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+rt_status rt_cli_check_apart(rt_cli *c, const char *path, const char *out)
+{
+    rt_status st = RT_OK;
+    char *read = rt_path_join(path, "model.safetensors"), *written = rt_path_join(out, "model.safetensors");
+    if (read == NULL || written == NULL) {
+        RT_FAIL_OUT(&c->err, RT_MEMORY, 0, "out of memory");
     }
-    return RT_OK;
+    if (is_same(path, out) || is_same(path, written) || is_same(read, out)) {
+        RT_FAIL_OUT(&c->err, RT_USAGE, 0,
+                    "'%s' is the model that is read, or holds it: it would be overwritten; name another with -o", out);
+    }
+out:
+    rt_free(read);
+    rt_free(written);
+    return st;
 }
 
 rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out)
@@ -117,13 +130,14 @@ rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char 
 
 rt_status rt_cli_layers(const char *option, const char *list, int *layers, int *n, rt_err *err)
 {
-    char *copy = rt_strdup(list), *save = NULL;
+    char *copy = rt_strdup(list), *next = copy;
     if (copy == NULL) {
         return rt_fail(err, RT_MEMORY, 0, "out of memory");
     }
     rt_status st = RT_OK;
     *n = 0;
-    for (char *p = strtok_r(copy, ",", &save); p != NULL && st == RT_OK; p = strtok_r(NULL, ",", &save)) {
+    while (next != NULL && st == RT_OK) {
+        const char *p = strsep(&next, ",");
         int64_t layer;
         if (*n == RT_MAX_LAYERS || !rt_parse_i64(p, &layer) || layer < 0 || layer >= RT_MAX_LAYERS) {
             st = rt_fail(err, RT_USAGE, 0, "option '%s': '%s' is no layer number; write %s 0,1,2,28,29", option, p,

@@ -34,16 +34,16 @@ int rt_cli_end(rt_cli *c, rt_status st);
 /* Is there a model at `path`, by its first bytes? Refuses what is no model at all in words that say what it is instead.
  */
 RT_MUST_USE rt_status rt_cli_check_model(rt_cli *c, const char *path);
-/* Refuses an output `out` that is the very file or folder `path` a model is read from. */
+/* Refuses an output `out` that is, or whose weights are, the very file or folder `path` a model is read from. */
 RT_MUST_USE rt_status rt_cli_check_apart(rt_cli *c, const char *path, const char *out);
 RT_MUST_USE rt_status rt_cli_open_model(rt_cli *c, const char *path, rt_model **out);
 /* Asks the gate (flow/permit.h) for `uses` of the model; decisions lie in <dir>/decisions.jsonl. accept, reason, grant
  * may be NULL. */
 RT_MUST_USE rt_status rt_cli_permit(rt_cli *c, const char *model, unsigned uses, const char *dir, const char *accept,
                                     const char *reason, const char *grant, rt_permit **out);
-/* Compact JSON and a newline on standard output. */
 /* "0,1,2,28,29", given to `option`, into layers[RT_MAX_LAYERS]. */
 RT_MUST_USE rt_status rt_cli_layers(const char *option, const char *list, int *layers, int *n, rt_err *err);
+/* Compact JSON and a newline on standard output. */
 void rt_cli_print_json(const json_t *j);
 
 #endif

@@ -172,7 +172,7 @@ rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *ab
     struct option longs[MAX_OPTIONS];
     char letters[2 * MAX_OPTIONS + 3];
     rt_opt_list *list = NULL; /* list option whose values are still coming */
-    *common = (rt_common){.seed = NO_SEED, .precision = "auto"};
+    *common = (rt_common){.seed = NO_SEED};
     *done = false;
     const size_t n = merge(all, opts, common);
     to_getopt(all, n, longs, letters);
@@ -211,8 +211,15 @@ rt_status rt_opts_parse(int argc, char **argv, const char *usage, const char *ab
         *done = true;
         return RT_OK;
     }
+    for (int i = 1; common->json && i < argc; i++) {
+        if (!rt_utf8_valid(argv[i], strlen(argv[i]))) {
+            return rt_fail(err, RT_USAGE, 0, "argument %d is no UTF-8 text, which --json cannot repeat", i);
+        }
+    }
     common->seed_given = common->seed != NO_SEED;
     common->seed = common->seed_given ? common->seed : DEFAULT_SEED;
+    common->precision_given = common->precision != NULL;
+    common->precision = common->precision_given ? common->precision : "auto";
     return apply_common(common, err);
 }
 

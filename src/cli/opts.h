@@ -36,6 +36,7 @@ typedef struct rt_common {
     int64_t threads, seed;
     bool seed_given;       /* else seed is the default, 1 */
     const char *precision; /* "auto" or "f32" */
+    bool precision_given;  /* else it is the default, "auto" */
 } rt_common;
 
 /* Parses argv[1..]; operands are left in `operands`. Applies --threads. *done: help was printed, return RT_OK.

@@ -136,6 +136,9 @@ static json_t *cost_facts(const rt_flow *f)
     size_t i;
     json_array_foreach(json_object_get(f->manifest.root, "stages"), i, stage)
     {
+        if (rt_stage_is_aside(stage)) {
+            continue;
+        }
         const double s = rt_json_f64(stage, "active_s", 0), c = rt_json_f64(stage, "cpu_s", 0);
         const int64_t p = rt_json_i64(stage, "peak_rss", 0);
         seconds += s;
@@ -146,6 +149,13 @@ static json_t *cost_facts(const rt_flow *f)
     }
     return json_pack("{s:f, s:f, s:I, s:o}", "seconds", seconds, "cpu_seconds", cpu, "peak_bytes", (json_int_t)peak,
                      "stages", list);
+}
+
+json_t *rt_facts_machine(const rt_flow *f)
+{
+    const rt_cpu *cpu = rt_cpu_get();
+    return json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
+                     rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision);
 }
 
 static json_t *export_files(const rt_flow *f)
@@ -251,7 +261,6 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     rt_str recipe = {0};
     json_t *facts = json_object(), *audit = load(f, "audit/models.json");
     const json_t *models = json_object_get(audit, "models");
-    const rt_cpu *cpu = rt_cpu_get();
     char now[21];
     rt_timestamp(now);
     RT_TRY(rt_flow_need_texts(f, err));
@@ -277,9 +286,8 @@ rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err)
     set(facts, "variety", json_incref(json_object_get(audit, "variety")));
     set(facts, "slices", json_incref(json_object_get(audit, "slices")));
     set(facts, "cost", cost_facts(f));
-    set(facts, "machine",
-        json_pack("{s:s, s:s, s:i, s:s, s:s}", "cpu", cpu->model, "isa", rt_isa_name(cpu->isa), "threads",
-                  rt_team_threads(), "gemm", rt_gemm_backend(), "precision", f->recipe.precision));
+    const json_t *machine = rt_manifest_get(&f->manifest, "machine"); /* the page may be written on another one */
+    set(facts, "machine", machine != NULL ? json_incref((json_t *)machine) : rt_facts_machine(f));
     set(facts, "not_measured", not_measured(f, audit));
     set(facts, "files", export_files(f));
     set(facts, "ledger", json_incref((json_t *)rt_manifest_get(&f->manifest, "ledger")));

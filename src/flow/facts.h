@@ -9,6 +9,8 @@
 RT_MUST_USE rt_status rt_facts_collect(json_t **out, rt_flow *f, rt_err *err);
 /* Entry of facts.models with this id, NULL when there is none. */
 const json_t *rt_facts_model(const json_t *models, const char *id);
+/* {cpu, isa, threads, gemm, precision} of this process. Owned. */
+json_t *rt_facts_machine(const rt_flow *f);
 /* [{name, use, documents, tokens, origin, licence}]; the texts are open. Owned. */
 json_t *rt_facts_data(const rt_flow *f);
 /* Every data set has a stated origin, rows that are only scored aside. */

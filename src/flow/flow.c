@@ -55,10 +55,12 @@ static rt_status run_stage(rt_flow *f, const rt_stage *s, const char *digest, rt
 static rt_status run_stages(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
+    bool changed = false;
     char chain[65] = "";
     for (size_t i = 0; i < N_STAGES; i++) {
         const rt_stage *s = &stages[i];
         if (s->wanted != NULL && !s->wanted(f)) {
+            RT_TRY(rt_manifest_set_aside(&f->manifest, s->name, err));
             continue;
         }
         if (s->settle != NULL) {
@@ -68,6 +70,10 @@ static rt_status run_stages(rt_flow *f, rt_err *err)
         if (rt_manifest_is_current(&f->manifest, s->name, chain)) {
             rt_log(RT_LOG_INFO, "%s: done before, unchanged", s->name);
             continue;
+        }
+        if (!changed) { /* until here the run is what its recipe.yaml says */
+            RT_TRY(rt_flow_keep_recipe(f, err));
+            changed = true;
         }
         RT_TRY(run_stage(f, s, chain, err));
     }
@@ -124,6 +130,9 @@ static json_t *stage_list(const rt_flow *f)
     size_t i;
     json_array_foreach(json_object_get(f->manifest.root, "stages"), i, stage)
     {
+        if (rt_stage_is_aside(stage)) {
+            continue;
+        }
         json_array_append_new(list, json_pack("{s:s, s:s, s:f}", "name", rt_json_str(stage, "name", "?"), "state",
                                               rt_json_str(stage, "state", "?"), "active_s",
                                               rt_json_f64(stage, "active_s", 0)));

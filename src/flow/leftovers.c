@@ -170,6 +170,8 @@ rt_status rt_leftovers_clear(rt_flow *f, const char *stage, const char *inputs, 
     }
     if (strcmp(stage, "train") == 0) {
         (void)json_object_del(f->manifest.root, "ledgers"); /* the marks of training's own */
+    } else if (strcmp(stage, "collect") == 0) {
+        (void)json_object_del(f->manifest.root, "ledger");
     }
     RT_TRY(rt_manifest_save(&f->manifest, err));
     if (strcmp(stage, "answers") == 0) {

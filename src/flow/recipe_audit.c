@@ -74,16 +74,24 @@ static rt_status read_task(rt_run_recipe *r, size_t i, const char *entry, rt_err
     return RT_OK;
 }
 
+/* Among the first n. */
+static bool asks(const rt_run_recipe *r, size_t n, const char *task)
+{
+    bool asked = false;
+    for (size_t k = 0; k < n; k++) {
+        asked |= strcmp(r->tasks[k], task) == 0;
+    }
+    return asked;
+}
+
 static rt_status read_seen(rt_run_recipe *r, const json_t *seen, rt_err *err)
 {
     rt_status st = rt_recipe_strings(seen, "audit.seen", r->seen, RT_MAX_TASKS, &r->n_seen, err);
     r->seen_declared = seen != NULL;
     for (size_t i = 0; st == RT_OK && i < r->n_seen; i++) {
-        bool asked = false;
-        for (size_t k = 0; k < r->n_tasks; k++) {
-            asked |= strcmp(r->seen[i], r->tasks[k]) == 0;
-        }
-        st = asked ? RT_OK : rt_fail(err, RT_RECIPE, 0, "'audit.seen': '%s' is none of 'audit.tasks'", r->seen[i]);
+        st = asks(r, r->n_tasks, r->seen[i])
+                 ? RT_OK
+                 : rt_fail(err, RT_RECIPE, 0, "'audit.seen': '%s' is none of 'audit.tasks'", r->seen[i]);
     }
     return st;
 }
@@ -95,6 +103,10 @@ rt_status rt_recipe_read_audit(rt_run_recipe *r, const json_t *a, rt_err *err)
     rt_status st = rt_recipe_strings(json_object_get(a, "tasks"), "audit.tasks", entries, RT_MAX_TASKS, &n, err);
     for (size_t i = 0; st == RT_OK && i < n; i++) {
         st = read_task(r, i, entries[i], err);
+        if (st == RT_OK && asks(r, i, r->tasks[i])) {
+            st = rt_fail(err, RT_RECIPE, 0, "'audit.tasks': '%s' is given twice; results are kept by this name",
+                         r->tasks[i]);
+        }
     }
     if (st == RT_OK) {
         st = read_seen(r, json_object_get(a, "seen"), err);

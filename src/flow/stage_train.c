@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audit/heldout.h"
+#include "flow/facts.h"
 #include "flow/lineage.h"
 #include "flow/measured.h"
 #include "flow/own_text.h"
@@ -236,7 +237,7 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
 {
     const double seconds = f->split.train_seconds; /* 0: by tokens, and nothing is measured */
     const rt_own_text_spec *own = &f->recipe.own_text;
-    const rt_status st = rt_measured_refuse_files(f, own->prompts, own->n_prompts, err);
+    rt_status st = rt_measured_refuse_files(f, own->prompts, own->n_prompts, err);
     if (st != RT_OK) {
         return st;
     }
@@ -249,7 +250,13 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
                   .n_losses = f->recipe.n_losses,
                   .retains = rt_flow_retains(f),
                   .writes = rt_flow_writes(f)};
-    return train(&t, err);
+    st = train(&t, err);
+    if (st == RT_OK) { /* saved with the stage's end */
+        json_t *machine = rt_facts_machine(f);
+        st = rt_manifest_set(&f->manifest, "machine", machine, err);
+        json_decref(machine);
+    }
+    return st;
 }
 
 rt_status rt_stage_twin(rt_flow *f, rt_err *err)

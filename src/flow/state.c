@@ -75,13 +75,14 @@ out:
 static rt_status load_recipe(rt_flow *f, const char *path, const rt_flow_options *o, rt_err *err)
 {
     const rt_status st = rt_run_recipe_load(&f->recipe, path, o->sets, o->n_sets, err);
+    f->threads_before = rt_team_threads();
     if (st == RT_OK && f->recipe.threads > 0) {
         rt_team_set_threads(f->recipe.threads);
     }
     return st;
 }
 
-static rt_status keep_recipe(const rt_flow *f, rt_err *err)
+rt_status rt_flow_keep_recipe(const rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
     rt_str canonical = {0};
@@ -107,7 +108,6 @@ rt_status rt_flow_open(rt_flow *f, const rt_flow_options *o, bool writes, rt_err
     if (writes) {
         RT_TRY(rt_mkdirs(f->dir, err));
         RT_TRY(open_for_writing(f, err));
-        RT_TRY(keep_recipe(f, err));
     }
 out:
     return st;
@@ -155,5 +155,8 @@ void rt_flow_close(rt_flow *f)
     rt_free(f->dir);
     if (f->locked) {
         close(f->lock_fd);
+    }
+    if (f->threads_before > 0) {
+        rt_team_set_threads(f->threads_before);
     }
 }

@@ -34,6 +34,7 @@ typedef struct rt_flow {
     char *hashes; /* memo of file digests, NULL when nothing may be written */
     int lock_fd;  /* of <run>/.lock */
     bool locked;
+    int threads_before; /* of the process; the recipe's are its own */
     rt_manifest manifest;
 
     rt_evidence evidence;
@@ -76,6 +77,9 @@ rt_status rt_stage_report(rt_flow *f, rt_err *err);
 RT_MUST_USE rt_status rt_flow_open(rt_flow *f, const rt_flow_options *o, bool writes, rt_err *err);
 /* A run that exists, with the recipe it keeps. Otherwise the same. */
 RT_MUST_USE rt_status rt_flow_reopen(rt_flow *f, const char *run_dir, rt_err *err);
+/* recipe.yaml of the run directory, which `retort report` reads: written once a stage begins under it, so that a recipe
+ * that was refused says nothing of what is there. */
+RT_MUST_USE rt_status rt_flow_keep_recipe(const rt_flow *f, rt_err *err);
 void rt_flow_close(rt_flow *f);
 /* Gate: evidence, verdict, permit. Runs before anything else, every time. */
 RT_MUST_USE rt_status rt_flow_gate(rt_flow *f, rt_err *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "infer/id_lists.h"
 
 struct rt_chunks {
     const rt_model *m;
@@ -29,6 +30,10 @@ rt_status rt_chunks_new(rt_chunks **out, const rt_model *m, const rt_tokenizer *
     if (shape->n_ctx > m->rope_rows) {
         RT_FAIL_OUT(err, RT_INPUT, 0, "chunks of %lld tokens do not fit into the model's context of %lld",
                     (long long)shape->n_ctx, (long long)m->rope_rows);
+    }
+    if (rt_tokenizer_adds_bos(t) && rt_tokenizer_bos(t) >= m->hp.n_vocab) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "the tokenizer begins texts with id %d, the model has %lld: another vocabulary",
+                    (int)rt_tokenizer_bos(t), (long long)m->hp.n_vocab);
     }
     RT_TRY(RT_NEW(&c, 1, "chunks", err));
     c->m = m;
@@ -159,6 +164,7 @@ rt_status rt_logits_save_kl_base(rt_kl_base_shape *shape, const rt_model *m, con
     rt_atomic file = {0};
     rt_chunks *c = NULL;
     RT_TRY(read_text(&ids, t, text_path, err));
+    RT_TRY(rt_ids_check(m, ids.p, (int64_t)ids.n, text_path, 0, err));
     *shape = (rt_kl_base_shape){.n_ctx = n_ctx, .n_vocab = m->hp.n_vocab, .n_chunk = (int64_t)ids.n / n_ctx};
     if (shape->n_chunk < 2) { /* llama-perplexity wants two */
         RT_FAIL_OUT(err, RT_INPUT, 0,

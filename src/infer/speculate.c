@@ -208,21 +208,24 @@ static double uniform(const rt_speculator *s, const char *stream, int64_t step)
     return rt_rng_f64(&r);
 }
 
-/* A token of row i by its probabilities. */
+/* A token of row i by its probabilities, whose sum is 1 but for rounding. */
 static int32_t draw(const rt_speculator *s, const side *d, int64_t i, const char *stream, int64_t step)
 {
     if (s->o.temperature == 0) {
         return d->best[i];
     }
     const float *p = d->p + i * s->n;
-    const double u = uniform(s, stream, step);
-    double below = 0;
+    double mass = 0, below = 0;
+    for (int64_t v = 0; v < s->n; v++) {
+        mass += (double)p[v];
+    }
+    const double border = uniform(s, stream, step) * mass;
     int32_t last = d->best[i];
     for (int64_t v = 0; v < s->n; v++) {
         below += (double)p[v];
         if (p[v] > 0) {
             last = (int32_t)v;
-            if (below > u) {
+            if (below > border) {
                 break;
             }
         }

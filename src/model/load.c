@@ -216,7 +216,8 @@ void rt_loader_decode(const rt_loader *ld, const rt_param *p, int thread)
     give_back(&b);
 }
 
-/* Tables that name experts are indices: a damaged one must not lead out of bounds. */
+/* Tables that name experts are indices, and the room of an expert is that of all tokens once: a damaged one must not
+ * lead out of bounds. */
 static rt_status check_tables(const rt_model *m, rt_err *err)
 {
     for (size_t i = 0; i < m->n_params; i++) {
@@ -225,6 +226,12 @@ static rt_status check_tables(const rt_model *m, rt_err *err)
             if (!(p->w[j] >= 0.0f && p->w[j] < (float)m->hp.route.n_expert)) {
                 return rt_fail(err, RT_INPUT, 0, "tensor '%s' names expert %g of %lld", p->name, (double)p->w[j],
                                (long long)m->hp.route.n_expert);
+            }
+            for (int64_t k = j - j % rt_param_cols(p); k < j; k++) {
+                if (p->w[k] == p->w[j]) {
+                    return rt_fail(err, RT_INPUT, 0, "tensor '%s' names expert %g twice for token %lld", p->name,
+                                   (double)p->w[j], (long long)(j / rt_param_cols(p)));
+                }
             }
         }
     }

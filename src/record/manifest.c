@@ -202,7 +202,7 @@ rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs
     if (!s) {
         return no_memory(m, err);
     }
-    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed")) &&
+    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed") || rt_stage_is_aside(s)) &&
                    strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
     bool ok = true;
     if (!goes_on) {
@@ -269,6 +269,20 @@ rt_status rt_manifest_finish(rt_manifest *m, const char *name, rt_status result,
     return ok ? rt_manifest_save(m, err) : no_memory(m, err);
 }
 
+bool rt_stage_is_aside(const json_t *stage)
+{
+    return has_state(stage, "aside");
+}
+
+rt_status rt_manifest_set_aside(rt_manifest *m, const char *name, rt_err *err)
+{
+    json_t *s = find_stage(m, name);
+    if (s == NULL || rt_stage_is_aside(s)) {
+        return RT_OK;
+    }
+    return put(s, "state", json_string("aside")) ? rt_manifest_save(m, err) : no_memory(m, err);
+}
+
 double rt_manifest_active_seconds(const rt_manifest *m)
 {
     double sum = 0;
@@ -276,7 +290,7 @@ double rt_manifest_active_seconds(const rt_manifest *m)
     json_t *s;
     json_array_foreach(json_object_get(m->root, "stages"), i, s)
     {
-        sum += rt_json_f64(s, "active_s", 0);
+        sum += rt_stage_is_aside(s) ? 0 : rt_json_f64(s, "active_s", 0);
         sum += has_state(s, "running") ? rt_now() - m->t_begin : 0;
     }
     return sum;

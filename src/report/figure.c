@@ -2,6 +2,7 @@
 #include "report/figure.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 bool rt_figure_known(rt_figure f)
@@ -165,4 +166,29 @@ void rt_texts_join(rt_str *out, const json_t *texts, const char *between)
             rt_str_puts(out, "?");
         }
     }
+}
+
+static bool is_share(const json_t *row)
+{
+    return strcmp(rt_json_str(row, "unit", "share"), "share") == 0;
+}
+
+rt_num rt_gap_value(const json_t *row, const char *key)
+{
+    const double v = rt_json_f64(row, key, NAN);
+    return is_share(row) ? rt_num_share(v) : rt_num_plain(v);
+}
+
+rt_num rt_gap_change(const json_t *row)
+{
+    const double d = rt_json_f64(row, "estimate", NAN), half = rt_json_f64(row, "half_width", NAN);
+    rt_num size = is_share(row) ? rt_num_points_pm(fabs(d), half) : rt_num_pm(fabs(d), half), out;
+    snprintf(out.s, sizeof out.s, "%s%.90s", d < 0 ? "\u2212" : d > 0 ? "+" : "", size.s);
+    return isfinite(d) ? out : (rt_num){"unknown"};
+}
+
+rt_figure rt_figure_slice(const json_t *slice, const char *measure)
+{
+    const json_t *stat = json_object_get(slice, measure);
+    return (rt_figure){rt_json_f64(stat, "mean", NAN), RT_INTERVAL_95 * rt_json_f64(stat, "stderr", NAN)};
 }

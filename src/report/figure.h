@@ -26,6 +26,12 @@ rt_num rt_figure_size(rt_figure difference);
 /* The same of two shares: 8.5 ± 9.5 points. */
 rt_num rt_figure_points(rt_figure difference);
 
+/* Of a row of the comparison (audit/gap.h): the value under "teacher" or "student", and the change with its interval. */
+rt_num rt_gap_value(const json_t *row, const char *key);
+rt_num rt_gap_change(const json_t *row);
+/* Of a slice: a measure with its interval. */
+rt_figure rt_figure_slice(const json_t *slice, const char *measure);
+
 /* The four models a page compares, in the order in which they are shown. */
 typedef enum rt_role { RT_ROLE_TEACHER, RT_ROLE_STUDENT, RT_ROLE_TWIN, RT_ROLE_CUT, RT_ROLE_COUNT } rt_role;
 const char *rt_role_id(rt_role r);                           /* "cut"; also the CSS class */

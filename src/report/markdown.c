@@ -18,11 +18,6 @@ static void text(rt_str *out, const json_t *o, const char *key, const char *othe
     rt_md_escape(out, rt_json_str(o, key, otherwise));
 }
 
-static bool is_share(const json_t *row)
-{
-    return strcmp(rt_json_str(row, "unit", "share"), "share") == 0;
-}
-
 static void sentences(rt_str *out, const json_t *facts)
 {
     static const char *const labels[RT_SENTENCE_COUNT] = {
@@ -42,13 +37,12 @@ static void sentences(rt_str *out, const json_t *facts)
 
 static void verdict_row(rt_str *out, const json_t *row)
 {
-    const double scale = is_share(row) ? 100 : 1;
     rt_str_puts(out, "| ");
     text(out, row, "name", "unnamed");
     rt_str_puts(out, " | ");
     text(out, row, "metric", "");
-    rt_str_printf(out, " | %.0f | %.3g | %.3g | %+.2g | %.2g | ", number(row, "n"), scale * number(row, "teacher"),
-                  scale * number(row, "student"), scale * number(row, "estimate"), scale * number(row, "half_width"));
+    rt_str_printf(out, " | %s | %s | %s | %s | ", rt_num_exact(number(row, "n")).s, rt_gap_value(row, "teacher").s,
+                  rt_gap_value(row, "student").s, rt_gap_change(row).s);
     text(out, row, "verdict", "unknown");
     rt_str_puts(out, " |\n");
 }
@@ -63,12 +57,12 @@ static void family(rt_str *out, const json_t *f)
     text(out, f, "reference", "reference");
     rt_str_puts(out, " | ");
     text(out, f, "model", "model");
-    rt_str_puts(out, " | change | ± 95 % | verdict |\n|---|---|--:|--:|--:|--:|--:|---|\n");
+    rt_str_puts(out, " | change ± 95 % | verdict |\n|---|---|--:|--:|--:|--:|---|\n");
     json_array_foreach(json_object_get(f, "rows"), i, row)
     {
         verdict_row(out, row);
     }
-    rt_str_puts(out, "\nShares and their changes in percent and points. Verdicts after Holm's correction.\n");
+    rt_str_puts(out, "\nVerdicts after Holm's correction.\n");
 }
 
 static void trained_for(rt_str *out, const json_t *list)
@@ -149,9 +143,10 @@ static void slices(rt_str *out, const json_t *list)
         text(out, s, "slice", "unnamed");
         rt_str_puts(out, " | ");
         text(out, s, "dimension", "");
-        rt_str_printf(out, " | %.0f | %.3g | %.3g | %.1f %% |\n", number(s, "n"),
-                      number(json_object_get(s, "kl"), "mean"), number(json_object_get(s, "gap"), "mean"),
-                      100 * number(json_object_get(s, "top1"), "mean"));
+        const rt_figure kl = rt_figure_slice(s, "kl"), gap = rt_figure_slice(s, "gap"),
+                        top1 = rt_figure_slice(s, "top1");
+        rt_str_printf(out, " | %s | %s | %s | %s |\n", rt_num_exact(number(s, "n")).s, rt_num_pm(kl.mean, kl.half).s,
+                      rt_num_pm(gap.mean, gap.half).s, rt_num_share_pm(top1.mean, top1.half).s);
     }
 }
 

@@ -44,28 +44,14 @@ static void retention_chart(rt_str *out, const json_t *rows)
 
 /* ---- verdicts ---- */
 
-static rt_num value_words(const json_t *row, const char *key)
-{
-    const double v = number(row, key);
-    return is_share(row) ? rt_num_share(v) : rt_num_plain(v);
-}
-
-static rt_num change_words(const json_t *row)
-{
-    const double d = number(row, "estimate"), half = number(row, "half_width");
-    rt_num size = is_share(row) ? rt_num_points_pm(fabs(d), half) : rt_num_pm(fabs(d), half), out;
-    snprintf(out.s, sizeof out.s, "%s%.90s", d < 0 ? "\u2212" : d > 0 ? "+" : "", size.s);
-    return isfinite(d) ? out : (rt_num){"unknown"};
-}
-
 static void verdict_row(rt_str *out, const rt_column c[], const json_t *row)
 {
     const char *verdict = rt_json_str(row, "verdict", "unknown"), *alone = rt_json_str(row, "verdict_alone", verdict);
     rt_page_row(out, rt_json_str(row, "name", "unnamed"), rt_json_str(row, "metric", ""));
     rt_page_cell(out, &c[1], rt_num_exact(number(row, "n")).s);
-    rt_page_cell(out, &c[2], value_words(row, "teacher").s);
-    rt_page_cell(out, &c[3], value_words(row, "student").s);
-    rt_page_cell(out, &c[4], change_words(row).s);
+    rt_page_cell(out, &c[2], rt_gap_value(row, "teacher").s);
+    rt_page_cell(out, &c[3], rt_gap_value(row, "student").s);
+    rt_page_cell(out, &c[4], rt_gap_change(row).s);
     rt_html_put(out, "<td class=\"\" data-c=\"%s\"><b class=\"verdict\">%s</b>", c[5].name, verdict);
     if (strcmp(verdict, alone) != 0) {
         rt_html_put(out, " <small>%s by itself</small>", alone);
@@ -87,7 +73,7 @@ static void loss_chart(rt_str *out, const json_t *rows)
     {
         const double lost = -number(row, "estimate"), half = number(row, "half_width");
         if (n < ROWS_SHOWN && isfinite(lost) && is_share(row)) {
-            words[n] = change_words(row);
+            words[n] = rt_gap_change(row);
             bars[n] = (rt_bar){"student", rt_json_str(row, "name", "unnamed"), words[n].s, lost, half};
             n++;
         }

@@ -7,12 +7,6 @@
 
 enum { SLICES_SHOWN = 40, BARS_SHOWN = 10 };
 
-static rt_figure figure_of(const json_t *slice, const char *measure)
-{
-    const json_t *stat = json_object_get(slice, measure);
-    return (rt_figure){rt_json_f64(stat, "mean", NAN), RT_INTERVAL_95 * rt_json_f64(stat, "stderr", NAN)};
-}
-
 static const char *dimension_of(const json_t *slice)
 {
     return rt_json_str(slice, "dimension", "");
@@ -27,7 +21,7 @@ static size_t chart(rt_str *out, const json_t *slices, size_t from)
     size_t n = 0, i = from;
     for (; i < json_array_size(slices) && strcmp(dimension_of(json_array_get(slices, i)), dimension) == 0; i++) {
         const json_t *slice = json_array_get(slices, i);
-        const rt_figure gap = figure_of(slice, "gap");
+        const rt_figure gap = rt_figure_slice(slice, "gap");
         if (n < BARS_SHOWN && rt_figure_known(gap)) {
             words[n] = rt_num_pm(gap.mean, gap.half);
             bars[n] = (rt_bar){"student", rt_json_str(slice, "slice", "unnamed"), words[n].s, gap.mean, gap.half};
@@ -54,7 +48,8 @@ static void rows(rt_str *out, const json_t *slices)
     rt_page_table(out, c, sizeof c / sizeof *c);
     json_array_foreach(slices, i, s)
     {
-        const rt_figure kl = figure_of(s, "kl"), gap = figure_of(s, "gap"), top1 = figure_of(s, "top1");
+        const rt_figure kl = rt_figure_slice(s, "kl"), gap = rt_figure_slice(s, "gap"),
+                        top1 = rt_figure_slice(s, "top1");
         if (i < SLICES_SHOWN) {
             rt_page_row(out, rt_json_str(s, "slice", "unnamed"), dimension_of(s));
             rt_page_cell(out, &c[1], rt_num_exact(rt_json_f64(s, "n", NAN)).s);

@@ -43,6 +43,7 @@ class Answers(ProgramTest):
             with self.subTest(options):
                 self.refused(USAGE, "collect", self.model, "--text", self.texts(), "-o", "out", *options, says="go with --targets text")
         self.refused(USAGE, *self.command("out"), "--text", self.texts(), says=("--text", "answers --prompts alone"))
+        self.refused(USAGE, *self.command("out"), "--tokens", "10k", says=("--tokens", "about documents"))
 
 
 class Conversations(ProgramTest):

@@ -60,8 +60,10 @@ class BadModels(ProgramTest):
     def test_the_model_that_is_read_is_not_written_over(self):
         folder = self.tiny_model()
         before = (folder / "model.safetensors").read_bytes()
-        for command in (("export", folder, "--type", "safetensors", "-o", folder), ("init", folder, "--keep", "0", "-o", f"{folder}/.")):
-            with self.subTest(command[0]):
+        weights = folder / "model.safetensors"
+        for command in (("export", folder, "--type", "safetensors", "-o", folder), ("init", folder, "--keep", "0", "-o", f"{folder}/."),
+                        ("export", weights, "--type", "safetensors", "-o", folder), ("export", folder, "-o", weights)):
+            with self.subTest(command):
                 self.refused(USAGE, *command, says=("would be overwritten", "another with -o"))
         self.assertEqual((folder / "model.safetensors").read_bytes(), before)
 
@@ -163,6 +165,18 @@ class Recipes(ProgramTest):
             path = self.recipe(f"teacher: {{model: tiny}}\ndata: {{text: [t.jsonl]}}\nstudent: {{layers: 2}}\ntrain:\n{line}\n")
             with self.subTest(line):
                 self.refused(USAGE, "run", path, says=(f"{path}:5:", words))
+
+    def test_a_task_is_asked_once(self):
+        rows = self.write_lines("q.jsonl", [{"question": "a", "passage": "b", "label": 1}])
+        path = self.recipe(f"teacher: {{model: tiny}}\ndata: {{text: [{self.texts()}]}}\nstudent: {{layers: 2}}\n"
+                           f"audit: {{tasks: [boolq={rows}, boolq={rows}]}}\n")
+        self.refused(USAGE, "run", path, says=("'audit.tasks'", "'boolq' is given twice"))
+
+    def test_an_argument_that_json_cannot_repeat(self):
+        r = subprocess.run([RETORT, "export", self.tiny_model(), "-o", b"caf\xe9.gguf", "--json"], cwd=self.dir, capture_output=True)
+        self.assertEqual(r.returncode, USAGE)
+        self.assertIn(b"argument 3 is no UTF-8 text", r.stderr)
+        self.assertEqual(list(self.dir.glob("*.gguf")), [])
 
     def test_required_keys_are_named(self):
         self.refused(USAGE, "run", self.recipe("name: x\n"), says="teacher")

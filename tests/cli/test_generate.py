@@ -48,6 +48,7 @@ class Generate(ProgramTest):
         model = self.tiny_model()
         self.refused(USAGE, "generate", model, says="-p TEXT")
         self.refused(USAGE, "generate", model, "-p", "a", "-n", 0, says="at least one")
+        self.refused(USAGE, "generate", model, "-p", "a", "--template", "gemma", says="goes with --chat")
         self.refused(USAGE, "generate", model, "-p", "", says="empty")
         self.refused(INPUT, "generate", model, "-p", "a" * 300, says="context")
         self.refused(INPUT, "generate", model, "-p", "a", "--chat", says="chat template")

@@ -11,6 +11,12 @@ HEADERS = sorted((SOURCE / "include/retort").glob("*.h"))
 PROMPT = "The capital of France is Paris. The capital of Italy is"
 
 
+def of_the_build(name):
+    """What the build was configured with."""
+    found = re.search(rf"^{name}:\w+=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.M)
+    return found.group(1) if found else ""
+
+
 def run(*args, **more):
     return subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=600, **more)
 
@@ -47,6 +53,19 @@ class Programs(ProgramTest):
         self.assertIn("134515008 parameters", r.stdout)
         logprob = float(re.search(r"log-probability (-?[\d.]+)", r.stdout).group(1))
         self.assertAlmostEqual(logprob, sum(j["logprobs"]), delta=0.01)
+
+    def test_an_installed_library_is_found_by_pkg_config(self):
+        r = run("cmake", "--install", BUILD, "--prefix", self.dir / "here")
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+        (self.dir / "here").rename(self.dir / "elsewhere")
+        found = next((self.dir / "elsewhere").rglob("retort.pc")).parent
+        flags = run("pkg-config", "--cflags", "--libs", "--static", "retort", env={**os.environ, "PKG_CONFIG_PATH": str(found)})
+        self.assertEqual(flags.returncode, 0, flags.stderr)
+        program, sanitizers = self.dir / "embed", of_the_build("RETORT_SANITIZE")
+        r = run(of_the_build("CMAKE_C_COMPILER"), SOURCE / "examples/embed.c", *flags.stdout.split(),
+                *([f"-fsanitize={sanitizers}"] if sanitizers else []), "-o", program)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertIn("usage", run(program).stderr)
 
     def test_distilling_brings_a_student_nearer(self):
         teacher, text = self.tiny_model(), self.texts(n=24)

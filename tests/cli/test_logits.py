@@ -69,6 +69,7 @@ class Logits(ProgramTest):
 
     def test_options_that_are_needed_are_named(self):
         self.refused(USAGE, "logits", GOLDEN / "models/llama", "-o", "x", says="--ids")
+        self.refused(USAGE, "logits", GOLDEN / "models/llama", "--ids", "y", "-o", "x", "--grad", "x", says="one file: 'x'")
 
 
 if __name__ == "__main__":

@@ -215,6 +215,7 @@ audit: {{twin: none, tokens: 300}}
             (USAGE, ("--loss", "kl"), ("option '--loss'", "'kl' is no loss", "forward_kl")),
             (USAGE, ("--loss", "ce:0.1:mix=2"), "'mix=2' says nothing about loss 'ce'"),
             (USAGE, ("--loss", "forward_kl,hidden_mse"), ("'hidden_mse' needs the teacher's states", "collect 'hidden'")),
+            (USAGE, ("--sequence", 64), "'cache' was cut when it was collected"),
             (USAGE, ("--optimizer", "sgd"), ("option '--optimizer'", "'sgd' is not one of adamw, muon")),
         ):
             with self.subTest(options):

@@ -152,6 +152,25 @@ class Run(unittest.TestCase):
         self.assertEqual((before["tasks"][0]["n"], after[0]["tasks"][0]["n"]), (2, 1))
         self.assertNotIn("twin", [m["id"] for m in after])
         self.assertFalse((run / "audit/hellaswag-twin.json").exists())
+        self.assertNotIn("twin", [s["name"] for s in load(run / "report.json")["cost"]["stages"]])
+        back = self.run_recipe("again")
+        self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertIn("twin", [s["name"] for s in load(run / "report.json")["cost"]["stages"]])
+        self.assertEqual(self.fingerprint("again"), self.fingerprint("whole"))
+
+    def test_a_refused_recipe_says_nothing_of_the_run_that_is_there(self):
+        run = self.copy_of_whole("refused")
+        before = sha256(run / "recipe.yaml")
+        refused = self.run_recipe("refused", "--set", "train.lr=1e-5", "--set", "data.valid=none.jsonl")
+        self.assertEqual(refused.returncode, 3, refused.stderr)
+        self.assertEqual(sha256(run / "recipe.yaml"), before)
+        self.assertEqual(subprocess.run([RETORT, "report", str(run)], capture_output=True).returncode, 0)
+
+    def test_a_run_stopped_while_it_collects_again_has_an_honest_ledger(self):
+        run = self.copy_of_whole("stopped")
+        self.assertEqual(self.run_recipe("stopped", "--set", "collect.draws=20", crash="collect.ledger:1").returncode, -9)
+        verify = subprocess.run([RETORT, "ledger", "verify", str(run)], capture_output=True, text=True)
+        self.assertEqual(verify.returncode, 0, verify.stderr)
 
     def test_a_changed_recipe_is_carried_out_in_its_own_directory(self):
         run = self.copy_of_whole("changed")
@@ -177,8 +196,10 @@ class Run(unittest.TestCase):
         command = load(run / "report.json")["command"]
         self.assertIn("--runs", command)
         (run / "report.html").unlink()
-        page = subprocess.run([RETORT, "report", f"{run}/"], capture_output=True, text=True)
+        machine = load(run / "report.json")["machine"]
+        page = subprocess.run([RETORT, "report", f"{run}/"], capture_output=True, text=True, env={**os.environ, "RETORT_ISA": "generic"})
         self.assertEqual(page.returncode, 0, page.stderr)
+        self.assertEqual(load(run / "report.json")["machine"], machine)
         self.assertNotIn("plan:", page.stderr)
         self.assertTrue((run / "report.html").exists())
         self.assertFalse((run / "small").exists())

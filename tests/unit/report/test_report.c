@@ -359,6 +359,7 @@ static void markdown_holds_verdicts_and_no_markup_of_texts(void **state)
     assert_non_null(strstr(rt_str_cstr(&out), "of the kind it was trained on: quiz (declared)."));
     assert_null(strstr(rt_str_cstr(&out), "<b>"));
     assert_null(strstr(rt_str_cstr(&out), " quiz|x"));
+    assert_null(strstr(rt_str_cstr(&out), "nan")); /* no half-width is given */
     rt_str_release(&out);
     json_decref(facts);
 }
