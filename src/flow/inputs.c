@@ -78,14 +78,15 @@ json_t *rt_inputs_filter(const rt_flow *f)
                      (json_int_t)r->sequence);
 }
 
+/* Without a file for it the held-out text comes out of the text, and is not collected. */
 json_t *rt_inputs_collect(const rt_flow *f)
 {
     const char *served = rt_flow_is_served(f) ? f->recipe.server.model : NULL;
-    return json_pack("{s:s, s:s*, s:o*, s:o, s:I, s:I, s:I, s:o, s:s}", "teacher", f->teacher_sha, "served", served,
-                     "retained", taught(f), "collect", part(f, "collect"), "tokens",
+    return json_pack("{s:s, s:s*, s:o*, s:o, s:I, s:I, s:I, s:o, s:b, s:s}", "teacher", f->teacher_sha, "served",
+                     served, "retained", taught(f), "collect", part(f, "collect"), "tokens",
                      (json_int_t)f->split.collect_tokens, "sequence", (json_int_t)f->recipe.sequence, "seed",
-                     (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "precision",
-                     f->recipe.precision);
+                     (json_int_t)f->recipe.seed, "text", file_digests(f, f->recipe.text, f->recipe.n_text), "held_out",
+                     (int)(f->recipe.n_valid == 0), "precision", f->recipe.precision);
 }
 
 json_t *rt_inputs_init(const rt_flow *f)

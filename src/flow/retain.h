@@ -21,7 +21,7 @@ typedef struct rt_flow_retain { /* zero-initialise */
     rt_task *tasks[RT_WATCHED];
     rt_retain_options options; /* for training */
     rt_watched last[RT_WATCHED];
-    size_t n_last; /* found by the latest look */
+    size_t n_last; /* found by the latest look, after training: in the weights that it left */
 } rt_flow_retain;
 /* Opens what was collected. */
 RT_MUST_USE rt_status rt_flow_retain_open(rt_flow_retain *r, rt_flow *f, rt_err *err);

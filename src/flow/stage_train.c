@@ -235,7 +235,7 @@ out:
 
 rt_status rt_stage_train(rt_flow *f, rt_err *err)
 {
-    const double seconds = f->split.train_seconds; /* 0: by tokens, and nothing is measured */
+    const double seconds = f->split.train_seconds; /* 0: by tokens, with a budget too where the recipe gives them */
     const rt_own_text_spec *own = &f->recipe.own_text;
     rt_status st = rt_measured_refuse_files(f, own->prompts, own->n_prompts, err);
     if (st != RT_OK) {
@@ -244,7 +244,7 @@ rt_status rt_stage_train(rt_flow *f, rt_err *err)
     training t = {.f = f,
                   .stage = "train",
                   .dir = "student",
-                  .budget = seconds - rt_flow_own_share(f, seconds, 0).seconds,
+                  .budget = seconds > 0 ? seconds - rt_flow_own_share(f, seconds, 0).seconds : 0,
                   .tokens = seconds > 0 ? 0 : f->split.train_tokens,
                   .losses = f->recipe.losses,
                   .n_losses = f->recipe.n_losses,

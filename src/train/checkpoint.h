@@ -20,7 +20,7 @@ typedef struct rt_train_counts {
     double best_kl, best_top1;
     int64_t validated_step; /* of the latest validation, -1: none */
     double last_kl, last_top1;
-    int64_t stale;                /* validations since the best */
+    int64_t stale;                /* validations of candidates since the best */
     rt_source_cursor retained;    /* of the second source */
     int64_t watched_step;         /* of the latest look at what must be retained, -1: none */
     int64_t passed_step;          /* of the latest at which everything held, -1: none */

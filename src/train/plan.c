@@ -147,6 +147,9 @@ bool rt_plan_done(const rt_plan *p, int64_t step)
 
 /* --- record ----------------------------------------------------------------------------------------------------- */
 
+#define FALL_FROM "fall_from"
+#define OLD_FALL_FROM "decay_from" /* of records that said WSD's of every kind: the others fell from the warm-up on */
+
 static json_t *steps_to_json(int64_t n)
 {
     return n == RT_STEPS_UNKNOWN ? json_null() : json_integer(n);
@@ -157,10 +160,10 @@ json_t *rt_plan_to_json(const rt_plan *p)
     json_t *list = json_array();
     for (int i = 0; list && i < p->n; i++) {
         const rt_decision *d = &p->list[i];
-        json_t *o = json_pack("{s:I, s:I, s:o, s:o, s:f, s:f, s:s}", "step", (json_int_t)d->step, "warmup",
-                              (json_int_t)d->warmup, "decay_from", steps_to_json(d->decay_from), "total",
-                              steps_to_json(d->total), "seconds_per_step", d->seconds_per_step, "active", d->active,
-                              "why", d->why);
+        json_t *o =
+            json_pack("{s:I, s:I, s:o, s:o, s:f, s:f, s:s}", "step", (json_int_t)d->step, "warmup",
+                      (json_int_t)d->warmup, FALL_FROM, steps_to_json(d->decay_from), "total", steps_to_json(d->total),
+                      "seconds_per_step", d->seconds_per_step, "active", d->active, "why", d->why);
         if (!o || json_array_append_new(list, o) != 0) {
             json_decref(list);
             return NULL;
@@ -181,11 +184,15 @@ rt_status rt_plan_from_json(rt_plan *p, const json_t *list, int in_force, const 
         rt_decision *d = &p->list[p->n++];
         *d = (rt_decision){.step = rt_json_i64(o, "step", -1),
                            .warmup = rt_json_i64(o, "warmup", -1),
-                           .decay_from = rt_json_i64(o, "decay_from", RT_STEPS_UNKNOWN),
+                           .decay_from = rt_json_i64(o, FALL_FROM, RT_STEPS_UNKNOWN),
                            .total = rt_json_i64(o, "total", RT_STEPS_UNKNOWN),
                            .seconds_per_step = rt_json_f64(o, "seconds_per_step", 0),
                            .active = rt_json_f64(o, "active", 0)};
         snprintf(d->why, sizeof d->why, "%s", rt_json_str(o, "why", ""));
+        if (json_object_get(o, FALL_FROM) == NULL) {
+            d->decay_from =
+                p->schedule.kind == RT_SCHEDULE_WSD ? rt_json_i64(o, OLD_FALL_FROM, RT_STEPS_UNKNOWN) : d->warmup;
+        }
         if (d->step < (i ? d[-1].step : 0) || d->warmup < 0 || d->total < d->step) {
             return rt_fail(err, RT_INPUT, i, "'%s': schedule decision %zu is out of order or impossible", path, i);
         }

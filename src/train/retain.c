@@ -9,6 +9,7 @@ struct rt_retain {
     const rt_retain_options *o;
     rt_step *step;   /* NULL: nothing is taught */
     rt_watched fell; /* at the latest look by this process; no name: nothing */
+    int64_t seen;    /* step whose weights that was at, -1: there was none */
 };
 
 static rt_step_options step_options(const rt_retain_options *o, const rt_step_options *data)
@@ -68,6 +69,7 @@ rt_status rt_retain_new(rt_retain **out, const rt_model *student, const rt_retai
     rt_retain *r = NULL;
     RT_TRY(RT_NEW(&r, 1, "what is retained", err));
     r->o = o;
+    r->seen = -1;
     if (o->source != NULL) {
         const rt_step_options s = step_options(o, data);
         if (!(o->weight > 0 && o->weight < 1) || o->batch_tokens < 1) {
@@ -155,8 +157,21 @@ rt_status rt_retain_look(rt_retain *r, const rt_model *m, rt_train_counts *n, rt
     }
     rt_metrics_str(metrics, "fell", r->fell.name);
     RT_TRY(rt_metrics_end(metrics, err));
-    n->watched_step = n->step;
+    r->seen = n->watched_step = n->step;
     n->passed_step = n->holds ? n->step : n->passed_step;
+out:
+    return st;
+}
+
+rt_status rt_retain_look_again(rt_retain *r, const rt_model *m, int64_t step, rt_metrics *metrics, bool *holds,
+                               rt_err *err)
+{
+    rt_status st = RT_OK;
+    rt_train_counts n = {.step = step};
+    if (r != NULL && r->o->look != NULL && r->seen != step) {
+        RT_TRY(rt_retain_look(r, m, &n, metrics, err));
+    }
+    *holds = r == NULL || r->fell.name[0] == '\0';
 out:
     return st;
 }

@@ -50,6 +50,10 @@ bool rt_retain_is_due(const rt_retain *r, const rt_train_counts *n);
 /* Looks now and writes a line of metrics. Counts say what was found: `passed_step` moves where everything holds. */
 RT_MUST_USE rt_status rt_retain_look(rt_retain *r, const rt_model *m, rt_train_counts *n, rt_metrics *metrics,
                                      rt_err *err);
+/* Looks at the weights of `step`, unless the latest look by this process saw them. *holds: nothing has fallen in them,
+ * or nobody looks. A run's counts stay as they are. Accepts NULL. */
+RT_MUST_USE rt_status rt_retain_look_again(rt_retain *r, const rt_model *m, int64_t step, rt_metrics *metrics,
+                                           bool *holds, rt_err *err);
 /* RT_FINDING where the latest look found what does not hold, and no weights that held are kept. While a run goes on
  * that is only asked once something has held: what is taught needs time. */
 RT_MUST_USE rt_status rt_retain_judge(const rt_retain *r, const rt_train_counts *n, bool over, rt_err *err);

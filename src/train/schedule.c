@@ -26,23 +26,16 @@ bool rt_schedule_from_name(const char *name, rt_schedule_kind *out)
     return false;
 }
 
-/* Where the fall starts. */
-static int64_t fall_from(const rt_schedule *s)
-{
-    return s->kind == RT_SCHEDULE_WSD ? s->decay_from : s->warmup;
-}
-
 /* Share of the fall that lies behind `step`, 0..1. */
 static double fallen(const rt_schedule *s, int64_t step)
 {
-    int64_t from = fall_from(s);
-    if (s->total == RT_STEPS_UNKNOWN || step <= from) {
+    if (s->total == RT_STEPS_UNKNOWN || step <= s->decay_from) {
         return 0;
     }
     if (step >= s->total) {
         return 1;
     }
-    return (double)(step - from) / (double)(s->total - from);
+    return (double)(step - s->decay_from) / (double)(s->total - s->decay_from);
 }
 
 double rt_schedule_lr(const rt_schedule *s, int64_t step)
@@ -72,7 +65,7 @@ void rt_schedule_move_end(rt_schedule *s, int64_t step, int64_t total, double de
         /* (step - from) / (total - from) = u keeps the rate where it is */
         s->decay_from = (int64_t)floor(((double)step - u * (double)total) / (1 - u));
     } else if (u < 1) {
-        int64_t length = (int64_t)llround((double)total * decay);
-        s->decay_from = total - length > step ? total - length : step;
+        int64_t from = s->kind == RT_SCHEDULE_WSD ? total - (int64_t)llround((double)total * decay) : s->warmup;
+        s->decay_from = from > step ? from : step;
     }
 }

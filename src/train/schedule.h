@@ -20,7 +20,7 @@ typedef struct rt_schedule {
     double lr;          /* peak */
     double floor;       /* share of the peak that is left at the end */
     int64_t warmup;     /* steps of linear rise: step s < warmup has (s + 1) / warmup of the peak */
-    int64_t decay_from; /* WSD: step at which the linear fall begins */
+    int64_t decay_from; /* step at which the fall begins; of one whose end has moved, would have begun */
     int64_t total;      /* steps; RT_STEPS_UNKNOWN keeps the peak after the warm-up */
 } rt_schedule;
 
@@ -28,8 +28,8 @@ typedef struct rt_schedule {
 double rt_schedule_lr(const rt_schedule *s, int64_t step);
 /* 2 % of the run, at least 50 steps, at most a tenth of it. */
 int64_t rt_schedule_warmup(int64_t total);
-/* Moves the end to `total` as seen from `step`: a fall that has not begun takes the last `decay` (0..1) of the run, one
- * that has begun goes on from the rate it has reached. */
+/* Moves the end to `total` as seen from `step`: a fall that has not begun takes the last `decay` (0..1) of the run
+ * (WSD) or all that is left after the warm-up, one that has begun goes on from the rate it has reached. */
 void rt_schedule_move_end(rt_schedule *s, int64_t step, int64_t total, double decay);
 
 #endif

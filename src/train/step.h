@@ -30,7 +30,7 @@ typedef struct rt_step_report {
     double state;          /* mean value of the first term between states, NAN: none */
     int64_t probed;        /* rows on which the next two were measured: a fixed share, 0 without distillation terms */
     double kd_norm,
-        ce_norm; /* root mean square norm of d loss / d logits: distillation terms, and cross-entropy beside it */
+        ce_norm; /* root mean square norm of d loss / d logits at weight 1: distillation terms, and cross-entropy */
 } rt_step_report;
 
 typedef struct rt_step rt_step;

@@ -14,6 +14,17 @@
 
 /* --- one step --------------------------------------------------------------------------------------------------- */
 
+/* A term that has faded to nothing need not teach anything. */
+static bool distils_now(const rt_run *r)
+{
+    bool any = false;
+    for (int i = 0; i < r->o.n_losses; i++) {
+        const rt_train_loss *l = &r->o.losses[i];
+        any = any || (rt_losses_distil(l, 1) && rt_train_loss_weight(l, r->n.step) > 0);
+    }
+    return any;
+}
+
 /* A distillation that does nothing looks like one that works: this is where it is found out. */
 static rt_status look_for_nothing(rt_run *r, const rt_step_report *s, rt_err *err)
 {
@@ -24,7 +35,7 @@ static rt_status look_for_nothing(rt_run *r, const rt_step_report *s, rt_err *er
             "does not belong to this text, or is damaged",
             (long long)r->n.missing, (long long)(r->n.rows + r->n.missing), (long long)r->n.step + 1);
     }
-    if (s->probed == 0) {
+    if (s->probed == 0 || !distils_now(r)) {
         return RT_OK;
     }
     bool negligible = s->kd_norm < NEGLIGIBLE_RATIO * s->ce_norm || s->kd_norm < NEGLIGIBLE_NORM;
@@ -131,9 +142,15 @@ out:
 
 /* --- validation ------------------------------------------------------------------------------------------------- */
 
+static bool watches(const rt_run *r)
+{
+    return r->o.retain != NULL && r->o.retain->look != NULL;
+}
+
+/* By the latest look; before the first one nobody knows of a loss. */
 static bool retained(const rt_run *r)
 {
-    return r->o.retain == NULL || r->o.retain->look == NULL || r->n.holds;
+    return !watches(r) || r->n.watched_step < 0 || r->n.holds;
 }
 
 /* While an alarm sounds nothing is saved. */
@@ -155,12 +172,13 @@ static rt_status validate(rt_run *r, rt_err *err)
                     (long long)n->step);
     }
     /* the start is shown for comparison but is no candidate: training is asked for, and its weights are not saved */
-    if (n->step > 0 && (n->best_step < 0 || n->last_kl < n->best_kl) && is_candidate(r)) {
+    const bool candidate = n->step > 0 && is_candidate(r);
+    if (candidate && (n->best_step < 0 || n->last_kl < n->best_kl)) {
         n->best_step = n->step;
         n->best_kl = n->last_kl;
         n->best_top1 = n->last_top1;
         n->stale = 0;
-    } else if (n->step > 0) {
+    } else if (candidate) {
         n->stale++;
     }
     rt_metrics_begin(&r->metrics, "validation");
@@ -317,7 +335,7 @@ static rt_status finish(rt_run *r, rt_err *err)
     if (r->n.finished) {
         return RT_OK;
     }
-    if (r->o.retain != NULL && r->o.retain->look != NULL && r->n.watched_step != r->n.step) {
+    if (watches(r) && r->n.watched_step != r->n.step) {
         RT_TRY(rt_retain_look(r->retain, r->student, &r->n, &r->metrics, err));
     }
     if (r->o.validate && r->n.validated_step != r->n.step) {
@@ -348,28 +366,44 @@ static int64_t step_of_choice(const rt_run *r)
     return n->best_step >= 0 && n->best_kl < n->last_kl ? n->best_step : n->step;
 }
 
+static rt_status restore_weights(const rt_run *r, int64_t step, rt_err *err)
+{
+    char *path = rt_checkpoint_path(r->dir, step);
+    if (!path) {
+        return rt_fail(err, RT_MEMORY, 0, "no memory for the path of a checkpoint");
+    }
+    const rt_status st = rt_checkpoint_restore_weights(path, r->student, err);
+    rt_free(path);
+    return st;
+}
+
+/* What is reported as retained was found in the weights that are left, which no look need have seen yet. */
 static rt_status choose_weights(rt_run *r, rt_train_result *out, rt_err *err)
 {
     rt_status st = RT_OK;
     const rt_train_counts *n = &r->n;
-    char *path = NULL;
-    out->weights_step = n->step;
-    out->final_kl = n->validated_step == n->step ? n->last_kl : NAN;
-    out->final_top1 = n->validated_step == n->step ? n->last_top1 : NAN;
-    const int64_t step = step_of_choice(r);
-    if (step == n->step) {
-        return RT_OK;
+    int64_t step = step_of_choice(r);
+    bool holds;
+    if (step != n->step) {
+        RT_TRY(restore_weights(r, step, err));
     }
-    path = rt_checkpoint_path(r->dir, step);
-    if (!path) {
-        RT_FAIL_OUT(err, RT_MEMORY, 0, "no memory for the path of a checkpoint");
+    RT_TRY(rt_retain_look_again(r->retain, r->student, step, &r->metrics, &holds, err));
+    if (!holds && retained(r) && step != n->step) {
+        rt_log(RT_LOG_WARN, "the best validated weights, of step %lld, lost what is to be retained: the last are left",
+               (long long)step);
+        step = n->step;
+        RT_TRY(restore_weights(r, step, err));
+        RT_TRY(rt_retain_look_again(r->retain, r->student, step, &r->metrics, &holds, err));
     }
-    RT_TRY(rt_checkpoint_restore_weights(path, r->student, err));
     out->weights_step = step;
-    out->final_kl = step == n->best_step ? n->best_kl : NAN;
-    out->final_top1 = step == n->best_step ? n->best_top1 : NAN;
+    if (step == n->validated_step) {
+        out->final_kl = n->last_kl;
+        out->final_top1 = n->last_top1;
+    } else if (step == n->best_step) {
+        out->final_kl = n->best_kl;
+        out->final_top1 = n->best_top1;
+    }
 out:
-    rt_free(path);
     return st;
 }
 

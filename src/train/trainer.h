@@ -65,7 +65,7 @@ typedef struct rt_train_result {
     rt_train_counts counts;      /* steps, tokens, seconds, best validation, why it stopped */
     rt_step_report last;         /* of the last step made by this call */
     double final_kl, final_top1; /* validation of the weights left in the student; NAN: none */
-    int64_t weights_step;        /* step those weights are from: the last, or the best validated */
+    int64_t weights_step;        /* step those weights are from: the last, the best validated, the last that held */
     rt_ledger_mark ledger;       /* the end of an online teacher's; zero: there was none */
     double tokens_per_s;         /* recent pace of this call; of a very short one, the mean of the run */
     size_t predicted_bytes;      /* model, optimiser, activations, head; of an online teacher and of a student that

@@ -81,6 +81,24 @@ class Retain(ProgramTest):
         self.run_recipe("retain.watch.0.min=1000", "retain.fail=keep", code=FINDING)
         self.assertNotIn("export/model.gguf", self.files("runs/safe"))
 
+    def test_what_is_reported_was_found_in_the_student(self):
+        self.run_recipe()
+        first, *_, last = [line["advbench margin"] for line in self.lines() if line.get("event") == "watch"]
+        bound = "max" if last > first else "min"  # between the two: the first look holds, the last does not
+        self.run_recipe(f"retain.watch.0.{bound}={(first + last) / 2}", "retain.fail=keep")
+        train, looks = self.train_json(), [line for line in self.lines() if line.get("event") == "watch"]
+        self.assertEqual([w["holds"] for w in train["retain"]["watch"]], [True])
+        self.assertEqual({line["advbench margin"] for line in looks if line["step"] == train["weights_step"]},
+                         {train["retain"]["watch"][0]["value"]})
+
+    def test_killed_before_it_is_reported_it_is_looked_at_again(self):
+        r = self.run_program("run", self.recipe, env={"RETORT_CRASH_AT": "train.after_checkpoint:1"})
+        self.assertEqual(r.returncode, -9, r.stderr.decode())
+        self.assertNotIn("student/train.json", self.files("runs/safe"))
+        before = [line["advbench margin"] for line in self.lines() if line.get("event") == "watch"]
+        self.run_recipe()
+        self.assertEqual([w["value"] for w in self.train_json()["retain"]["watch"]], before[-1:])
+
     def test_a_metric_that_no_look_can_have_is_refused_before_training(self):
         for metric in ("refused", "over_refused", "rules_agree"):
             self.assertIn("is about answers, and none is written", self.run_recipe(f"retain.watch.0.metric={metric}", code=USAGE))

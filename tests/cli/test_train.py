@@ -184,6 +184,14 @@ audit: {{twin: none, tokens: 300}}
         self.assertEqual([(j["ledger"].rsplit("/", 1)[1], j["matches_run"]) for j in changed["others"]], [("ledger-1.jsonl", False), ("ledger.jsonl", True)])
         self.assertEqual(changed["others"][0]["positions"], positions)
 
+    def test_a_budget_leaves_lengths_that_the_recipe_gives(self):
+        self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
+        self.ok("run", self.recipe("tokens: 600, prompt_tokens: 8, new_tokens: 16"), "--set", "budget=1m")
+        run = self.dir / "runs/own"
+        self.assertGreater(json.loads((run / "run.json").read_text())["plan"]["own_token_seconds"], 0)
+        config = [self.metrics(folder)[0]["config"] for folder in (run, run / "on_policy")]
+        self.assertEqual([(c["tokens"], c["budget"]) for c in config], [(800, 0), (600, 0)])
+
     def test_the_dry_run_counts_the_phase(self):
         self.teacher = self.tiny_model("teacher", tokenizer=whole_tokenizer())
         dry = ("run", self.recipe("tokens: 600, prompt_tokens: 8, new_tokens: 16"), "--dry-run")

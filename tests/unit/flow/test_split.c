@@ -42,6 +42,19 @@ static void test_more_layers_than_the_teacher_has_are_refused(void **state)
     assert_says(err.msg, "a student cannot have 31 layers: its teacher has 30");
 }
 
+/* A cache of all documents is none of those that are left when some are held out. */
+static void test_what_is_collected_depends_on_where_held_out_text_comes_from(void **state)
+{
+    (void)state;
+    rt_model teacher;
+    rt_flow f = flow_with(&teacher, 64);
+    char out_of_text[65], from_file[65];
+    assert_ok(rt_inputs_digest("", "collect", rt_inputs_collect(&f), out_of_text, &err));
+    f.recipe.valid[f.recipe.n_valid++] = "valid.jsonl";
+    assert_ok(rt_inputs_digest("", "collect", rt_inputs_collect(&f), from_file, &err));
+    assert_string_not_equal(out_of_text, from_file);
+}
+
 static void digest_of(const rt_flow *f, char hex[65])
 {
     assert_ok(rt_inputs_digest("", "plan", rt_inputs_plan(f), hex, &err));
@@ -118,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_sequence_longer_than_the_teachers_context_is_refused),
         cmocka_unit_test(test_more_layers_than_the_teacher_has_are_refused),
+        cmocka_unit_test(test_what_is_collected_depends_on_where_held_out_text_comes_from),
         cmocka_unit_test(test_a_plan_depends_on_budget_and_lengths_but_not_on_the_size_of_the_audit),
         cmocka_unit_test(test_a_phase_on_own_text_takes_its_part_of_the_time_that_training_has),
         cmocka_unit_test(test_a_plan_in_json_is_read_back_as_it_was),

@@ -114,6 +114,24 @@ static void the_rate_never_jumps_while_it_falls(void **state)
     }
 }
 
+/* Nor does it rise where the machine turns out faster than it was. */
+static void a_rate_that_falls_from_the_warmup_on_never_rises_again(void **state)
+{
+    (void)state;
+    static const pace_fn machines[] = {slowing, quickening, disturbed};
+    static const rt_schedule_kind kinds[] = {RT_SCHEDULE_COSINE, RT_SCHEDULE_LINEAR};
+    for (size_t i = 0; i < 2 * sizeof machines / sizeof machines[0]; i++) {
+        rt_plan p = new_plan(RT_STEPS_UNKNOWN, 100);
+        p.schedule.kind = kinds[i % 2];
+        outcome o = simulate(&p, machines[i / 2]);
+        assert_true(p.n > 1);
+        for (int64_t s = p.schedule.warmup + 1; s < o.steps; s++) {
+            assert_true(o.lr[s] <= o.lr[s - 1]);
+            assert_true(o.lr[s - 1] - o.lr[s] < 0.1);
+        }
+    }
+}
+
 static void a_tiny_budget_makes_one_step(void **state)
 {
     (void)state;
@@ -137,6 +155,24 @@ static void a_recorded_list_repeats_every_rate(void **state)
     outcome again = simulate(&q, steady);
     assert_int_equal(again.steps, first.steps);
     assert_memory_equal(again.lr, first.lr, sizeof first.lr);
+    json_decref(list);
+}
+
+/* Recorded was where WSD would have begun to fall. */
+static void a_cosine_run_of_before_is_repeated_as_it_was(void **state)
+{
+    (void)state;
+    rt_err err;
+    json_t *list;
+    static const char old[] = "[{\"step\":0,\"warmup\":4,\"decay_from\":30,\"total\":40}]";
+    rt_plan p = new_plan(40, 0), q;
+    rt_schedule s = {.kind = RT_SCHEDULE_COSINE, .lr = 1};
+    rt_plan_init(&q, &s, 0.25, -1, 40, 0);
+    assert_ok(rt_json_parse(&list, old, strlen(old), "list", &err));
+    assert_ok(rt_plan_from_json(&p, list, 1, "schedule.json", &err));
+    assert_ok(rt_plan_from_json(&q, list, 1, "schedule.json", &err));
+    assert_int_equal(p.schedule.decay_from, 30);
+    assert_int_equal(q.schedule.decay_from, 4);
     json_decref(list);
 }
 
@@ -178,10 +214,16 @@ static void damaged_lists_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_given_length_is_one_decision),      cmocka_unit_test(a_budget_is_used_and_kept),
-        cmocka_unit_test(a_steady_machine_is_planned_once),    cmocka_unit_test(the_rate_never_jumps_while_it_falls),
-        cmocka_unit_test(a_tiny_budget_makes_one_step),        cmocka_unit_test(a_recorded_list_repeats_every_rate),
-        cmocka_unit_test(a_stop_ends_the_run_and_is_recorded), cmocka_unit_test(damaged_lists_are_refused),
+        cmocka_unit_test(a_given_length_is_one_decision),
+        cmocka_unit_test(a_budget_is_used_and_kept),
+        cmocka_unit_test(a_steady_machine_is_planned_once),
+        cmocka_unit_test(the_rate_never_jumps_while_it_falls),
+        cmocka_unit_test(a_rate_that_falls_from_the_warmup_on_never_rises_again),
+        cmocka_unit_test(a_tiny_budget_makes_one_step),
+        cmocka_unit_test(a_recorded_list_repeats_every_rate),
+        cmocka_unit_test(a_cosine_run_of_before_is_repeated_as_it_was),
+        cmocka_unit_test(a_stop_ends_the_run_and_is_recorded),
+        cmocka_unit_test(damaged_lists_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

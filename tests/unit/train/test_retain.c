@@ -145,17 +145,40 @@ static void a_share_that_is_none_is_refused(void **state)
  */
 
 typedef struct looker {
-    int64_t calls, until; /* looks that find everything */
+    int64_t calls, until; /* looks that find everything; weights seen before are found as they were */
     float seen[16];
+    bool held[16];
 } looker;
 
 static rt_status look(void *ud, const rt_model *m, rt_watched list[RT_WATCHED], size_t *n, rt_err *err)
 {
     looker *l = ud;
+    const int64_t at = l->calls++;
     (void)err;
-    l->seen[l->calls] = m->weights[1000];
-    list[0] = (rt_watched){"refusals", l->calls++ < l->until ? 0.9 : 0.4, 0.8, NAN};
+    l->seen[at] = m->weights[1000];
+    l->held[at] = at < l->until;
+    for (int64_t i = 0; i < at; i++) {
+        l->held[at] = l->seen[i] == l->seen[at] ? l->held[i] : l->held[at];
+    }
+    list[0] = (rt_watched){"refusals", l->held[at] ? 0.9 : 0.4, 0.8, NAN};
     *n = 1;
+    return RT_OK;
+}
+
+typedef struct judge {
+    double kl[STEPS]; /* by call */
+    int64_t calls, patience;
+} judge;
+
+static judge *validates; /* every second step of a test's runs; NULL: nobody does */
+
+static rt_status judge_run(void *ud, const rt_model *m, double *kl, double *top1, rt_err *err)
+{
+    judge *j = ud;
+    (void)m;
+    (void)err;
+    *kl = j->kl[j->calls++];
+    *top1 = 0.5;
     return RT_OK;
 }
 
@@ -175,6 +198,12 @@ static rt_status train(const char *dir, const rt_retain_options *retain, float *
     o.checkpoint_seconds = 0;
     o.checkpoint_steps = 4;
     o.retain = &own;
+    if (validates != NULL) {
+        o.validate = judge_run;
+        o.validate_ud = validates;
+        o.eval_every = 2;
+        o.patience = validates->patience;
+    }
     const rt_status st = rt_train_run(student, first, NULL, &o, r, err);
     if (weights != NULL) {
         memcpy(weights, student->weights, (size_t)student->n_elements * sizeof(float));
@@ -276,13 +305,70 @@ static void the_last_weights_that_held_are_left(void **state)
     assert_int_equal(r.counts.passed_step, HELD_UNTIL);
     assert_int_equal(r.weights_step, HELD_UNTIL);
     assert_true(weights[1000] == l.seen[HELD_UNTIL / 2 - 1]);
-    assert_true(weights[1000] != l.seen[l.calls - 1]);
-    /* the same call again says the same, without a look */
+    assert_true(weights[1000] != l.seen[STEPS / 2 - 1]);
+    /* the latest look was at what is left, and so it is where the same call says the same again */
+    assert_int_equal(l.calls, STEPS / 2 + 1);
+    assert_true(weights[1000] == l.seen[STEPS / 2] && l.held[STEPS / 2]);
     assert_ok(train(dir, &o, weights, &r, &err));
-    assert_int_equal(l.calls, STEPS / 2);
+    assert_int_equal(l.calls, STEPS / 2 + 2);
     assert_int_equal(r.weights_step, HELD_UNTIL);
+    assert_true(weights[1000] == l.seen[STEPS / 2 + 1]);
     rt_free(weights);
     rt_test_scratch_drop(dir);
+}
+
+/* Until the first look nobody knows of a loss, and what could not be the best is not stale. */
+static void a_run_stops_for_patience_with_candidates_alone(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_train_result r;
+    for (int64_t every = 0; every <= 2; every += 2) {
+        char *dir = rt_test_scratch();
+        looker l = {.until = 1};
+        judge j = {.kl = {5, 4, 3, 2.5, 2, 1.5, 1}, .patience = 2};
+        rt_retain_options o = retain_of(NULL);
+        o.look = look;
+        o.ud = &l;
+        o.every = every;
+        o.keep = true;
+        validates = &j;
+        assert_ok(train(dir, &o, NULL, &r, &err));
+        validates = NULL;
+        assert_int_equal(r.counts.step, STEPS);
+        assert_int_equal(r.counts.best_step, every == 0 ? STEPS : 2);
+        assert_int_equal(r.weights_step, every == 0 ? STEPS : 2);
+        assert_int_equal(l.calls, every == 0 ? 1 : STEPS / 2 + 1);
+        rt_test_scratch_drop(dir);
+    }
+}
+
+static void the_best_weights_are_looked_at_before_they_are_left(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_train_result r;
+    float *weights = rt_calloc((size_t)toy_elements(), sizeof(float));
+    for (int64_t until = 1; until <= 2; until++) {
+        char *dir = rt_test_scratch();
+        looker l = {.until = until};
+        judge j = {.kl = {5, 3, 2, 2.5, 2.6, 2.7, 2.8}};
+        rt_retain_options o = retain_of(NULL);
+        o.look = look;
+        o.ud = &l;
+        validates = &j;
+        for (int again = 0; again < 2; again++) {
+            assert_ok(train(dir, &o, weights, &r, &err));
+            assert_int_equal(r.counts.best_step, 4);
+            assert_int_equal(r.weights_step, until == 1 ? STEPS : 4); /* where they lost it, the last are left */
+            assert_true(r.final_kl == (until == 1 ? 2.8 : 2));
+            assert_true(weights[1000] == l.seen[l.calls - 1] && l.held[l.calls - 1]);
+        }
+        validates = NULL;
+        assert_true(l.seen[0] != l.seen[1]);
+        rt_test_scratch_drop(dir);
+    }
+    rt_free(weights);
 }
 
 static void remove_checkpoint(const char *dir, int64_t step)
@@ -328,6 +414,8 @@ int main(void)
         cmocka_unit_test(a_share_that_is_none_is_refused),
         cmocka_unit_test(what_fell_fails_the_run),
         cmocka_unit_test(the_last_weights_that_held_are_left),
+        cmocka_unit_test(a_run_stops_for_patience_with_candidates_alone),
+        cmocka_unit_test(the_best_weights_are_looked_at_before_they_are_left),
         cmocka_unit_test(going_on_gives_the_same_bits),
     };
     return cmocka_run_group_tests_name("retain", tests, NULL, NULL);

@@ -16,7 +16,8 @@ static void follows_reference(rt_schedule_kind kind)
     assert_non_null(t);
     assert_int_equal(t->dtype, RT_F64);
     assert_int_equal(rt_tensor_info_elements(t), STEPS);
-    rt_schedule s = {.kind = kind, .lr = 1, .floor = 0.1, .warmup = 10, .decay_from = 80, .total = STEPS};
+    const int64_t from = kind == RT_SCHEDULE_WSD ? 80 : 10;
+    rt_schedule s = {.kind = kind, .lr = 1, .floor = 0.1, .warmup = 10, .decay_from = from, .total = STEPS};
     for (int i = 0; i < STEPS; i++) {
         assert_true(fabs(rt_schedule_lr(&s, i) - ((const double *)t->data)[i]) < 1e-12);
     }
@@ -79,6 +80,37 @@ static void a_fall_begun_goes_on_from_its_rate(void **state)
     assert_int_equal(s.total, 1100);
 }
 
+/* Cosine and linear too, whose fall begins with the end of the warm-up. */
+static void a_long_fall_goes_on_from_its_rate(void **state)
+{
+    (void)state;
+    static const int64_t ends[] = {725, 1400};
+    for (int k = 0; k < 2 * RT_SCHEDULE_COUNT; k++) {
+        rt_schedule s = {.kind = (rt_schedule_kind)(k / 2), .lr = 1, .total = RT_STEPS_UNKNOWN, .warmup = 50};
+        s.decay_from = RT_STEPS_UNKNOWN;
+        rt_schedule_move_end(&s, 0, 1000, 0.95);
+        assert_int_equal(s.decay_from, 50);
+        const double before = rt_schedule_lr(&s, 525);
+        assert_true(fabs(before - 0.5) < 1e-12);
+        rt_schedule_move_end(&s, 525, ends[k % 2], 0.95);
+        assert_true(fabs(rt_schedule_lr(&s, 525) - before) < 0.005);
+        assert_true(rt_schedule_lr(&s, ends[k % 2] - 1) < 0.01);
+    }
+}
+
+/* The end of a run by the clock is not known at first. */
+static void a_fall_begins_at_the_peak_where_its_end_becomes_known(void **state)
+{
+    (void)state;
+    for (int k = 0; k < RT_SCHEDULE_COUNT; k++) {
+        rt_schedule s = {.kind = (rt_schedule_kind)k, .lr = 1, .total = RT_STEPS_UNKNOWN, .warmup = 10};
+        s.decay_from = RT_STEPS_UNKNOWN;
+        rt_schedule_move_end(&s, 40, 80, 0.5);
+        assert_int_equal(s.decay_from, 40);
+        assert_true(rt_schedule_lr(&s, 40) == 1);
+    }
+}
+
 static void names_read_back(void **state)
 {
     (void)state;
@@ -96,6 +128,8 @@ int main(void)
         cmocka_unit_test(the_fall_without_floor_ends_above_zero),
         cmocka_unit_test(a_fall_not_begun_keeps_its_share_of_the_run),
         cmocka_unit_test(a_fall_begun_goes_on_from_its_rate),
+        cmocka_unit_test(a_long_fall_goes_on_from_its_rate),
+        cmocka_unit_test(a_fall_begins_at_the_peak_where_its_end_becomes_known),
         cmocka_unit_test(names_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -396,6 +396,24 @@ static void a_distillation_that_does_nothing_aborts(void **state)
     toy_close(&t);
 }
 
+/* One that is to end leaves a run that goes on without it. */
+static void a_distillation_that_fades_away_goes_on(void **state)
+{
+    (void)state;
+    rt_err err;
+    rt_train_result r;
+    double norm;
+    toy t = toy_open(RT_SOURCE_SAMPLE);
+    t.o.losses[0].over = 10;
+    t.o.losses[1] = (rt_train_loss){.loss = {.kind = RT_LOSS_CE, .temperature = 1}, .weight = 0, .to = 1, .over = 10};
+    t.o.n_losses = 2;
+    t.o.steps = 70;
+    assert_ok(train(&t, &r, &err));
+    assert_int_equal(count_lines(&t, NULL, "kd_norm", &norm), 70);
+    assert_true(norm > 1e-3);
+    toy_close(&t);
+}
+
 static void a_prediction_above_the_machine_is_refused(void **state)
 {
     (void)state;
@@ -478,6 +496,7 @@ int main(void)
         cmocka_unit_test(divergence_keeps_the_last_checkpoint),
         cmocka_unit_test(missing_targets_abort),
         cmocka_unit_test(a_distillation_that_does_nothing_aborts),
+        cmocka_unit_test(a_distillation_that_fades_away_goes_on),
         cmocka_unit_test(a_prediction_above_the_machine_is_refused),
         cmocka_unit_test(short_memory_halves_micro_batches_then_recomputes),
         cmocka_unit_test(impossible_settings_are_refused_by_name),
