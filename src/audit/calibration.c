@@ -67,6 +67,12 @@ bool rt_calibration_item(const json_t *item, double *confidence, bool *right, do
     return true;
 }
 
+/* Without these the others would be chosen by what is right: how sure a model may be cannot be seen in them. */
+static bool is_of_several_right(const json_t *item)
+{
+    return json_object_get(item, "picks") != NULL && rt_json_i64(item, "gold", -1) < 0;
+}
+
 rt_status rt_calibration_of_items(rt_calibration *out, const json_t *items, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -75,6 +81,12 @@ rt_status rt_calibration_of_items(rt_calibration *out, const json_t *items, rt_e
     size_t n = 0, i;
     json_t *item;
     *out = (rt_calibration){0};
+    json_array_foreach(items, i, item)
+    {
+        if (is_of_several_right(item)) {
+            return RT_OK;
+        }
+    }
     RT_TRY(RT_NEW(&confidence, json_array_size(items), "confidences", err));
     RT_TRY(RT_NEW(&right, json_array_size(items), "confidences", err));
     json_array_foreach(items, i, item)

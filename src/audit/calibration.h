@@ -26,9 +26,10 @@ extern const double rt_calibration_coverage[3];
 RT_MUST_USE rt_status rt_calibration_of(rt_calibration *out, const double *confidence, const bool *right, size_t n,
                                         double brier, rt_err *err);
 /* Of a task's items that have choices and one right one: the softmax over the sums of log-probabilities is the model's
- * belief. n = 0 when it has none. */
+ * belief. n = 0 when it has none, or of an item several choices are right. */
 RT_MUST_USE rt_status rt_calibration_of_items(rt_calibration *out, const json_t *items, rt_err *err);
-/* What an item says: the pick's probability, whether it is right, Brier's score. false: it has no choices. */
+/* What an item says: the pick's probability, whether it is right, Brier's score. false: it has no choices, or several
+ * are right. */
 bool rt_calibration_item(const json_t *item, double *confidence, bool *right, double *brier);
 /* {n, accuracy, confidence, ece, adaptive_ece, brier, auroc, selective: [{coverage, accuracy}], risk_coverage,
  * temperature: rt_temperature_json, bins: [{n, confidence, accuracy}]}; owned. */

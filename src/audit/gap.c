@@ -74,13 +74,13 @@ out:
 }
 
 rt_status rt_gap_add_tasks(rt_family *f, const rt_gap_model *reference, const rt_gap_model *model,
-                           const rt_gap_input *in, rt_err *err)
+                           const rt_gap_input *in, int resamples, rt_err *err)
 {
     rt_status st = RT_OK;
     for (size_t i = 0; i < in->n_tasks; i++) {
         if (rt_gap_has_row(&reference->results[i])) {
             RT_TRY(rt_gap_add(f, &reference->results[i], &model->results[i],
-                              &(rt_gap_options){.margin = in->margin, .seed = in->seed}, err));
+                              &(rt_gap_options){.margin = in->margin, .seed = in->seed, .resamples = resamples}, err));
         }
     }
 out:

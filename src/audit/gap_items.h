@@ -13,8 +13,8 @@ bool rt_gap_same_model(const rt_task_result *a, const rt_task_result *b);
 RT_MUST_USE rt_status rt_gap_groups(int64_t *groups, const json_t *items, rt_err *err);
 /* out[i]: the item's value of the metric, NAN where it has none. */
 void rt_gap_values(double *out, const rt_task_result *r, const char *metric);
-/* A row for each task that has a share of right answers. */
+/* A row for each task that has a share of right answers; resamples as in rt_gap_options. */
 RT_MUST_USE rt_status rt_gap_add_tasks(rt_family *f, const rt_gap_model *reference, const rt_gap_model *model,
-                                       const rt_gap_input *in, rt_err *err);
+                                       const rt_gap_input *in, int resamples, rt_err *err);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "audit/claim.h"
 #include "audit/gap_items.h"
+#include "audit/gap_row.h"
 #include "audit/safeguard.h"
 #include "audit/slice_search.h"
 #include "format/json.h"
@@ -71,7 +72,7 @@ static rt_status add_family(json_t *families, const table *t, const rt_gap_input
 
 static rt_status fill_tasks(rt_family *f, const table *t, const rt_gap_input *in, rt_err *err)
 {
-    return rt_gap_add_tasks(f, t->reference, t->model, in, err);
+    return rt_gap_add_tasks(f, t->reference, t->model, in, 0, err);
 }
 
 /* A row without the items that stand in the training text, where some do and some do not. */
@@ -266,4 +267,18 @@ const json_t *rt_gap_loss(const json_t *report)
         }
     }
     return loss;
+}
+
+const json_t *rt_gap_row(const json_t *report, const char *task)
+{
+    size_t i;
+    json_t *row;
+    const json_t *first = json_array_get(json_object_get(report, "families"), 0);
+    json_array_foreach(json_object_get(first, "rows"), i, row)
+    {
+        if (strcmp(rt_json_str(row, "name", ""), task) == 0) {
+            return row;
+        }
+    }
+    return NULL;
 }

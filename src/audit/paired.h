@@ -13,6 +13,7 @@ typedef struct rt_paired_options {
     bool lower_is_better;  /* perplexity, calibration error */
     const int64_t *groups; /* [n] items of one number are not independent (one passage, one template); NULL: all are */
     int64_t rests_on;      /* of a figure: groups that it rests on, those of the rarer kind for AUROC; 0: all */
+    double most;           /* of a figure: by how much these groups together can move it; 0: 1, as they can a share */
     bool same_model;       /* both sides are of one model: what does not flip cannot */
     int resamples;         /* of the bootstrap; 0: 10,000 */
     uint64_t seed;

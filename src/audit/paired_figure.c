@@ -75,7 +75,7 @@ rt_status rt_paired_compare_figure(rt_paired *out, rt_paired_figure *figure, con
     /* An end that is the figure itself, or no difference: resamples saw nothing move that way. */
     const bool worse = out->low == 0 || out->low >= out->difference;
     const bool better = out->high == 0 || out->high <= out->difference;
-    rt_paired_unseen(out, &(rt_paired_unmoved){worse, better, 1}, o);
+    rt_paired_unseen(out, &(rt_paired_unmoved){worse, better, rt_paired_most(o)}, o);
     rt_paired_judge(out, o);
 out:
     rt_free(r.number);

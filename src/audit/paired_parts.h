@@ -16,6 +16,8 @@ typedef struct rt_paired_unmoved {
     bool worse, better;
     double most; /* by which an item can move: 1 for shares */
 } rt_paired_unmoved;
+/* The last, of a figure. */
+double rt_paired_most(const rt_paired_options *o);
 /* Widens interval and retention by what may have happened unseen; not for one model beside itself. */
 void rt_paired_unseen(rt_paired *p, const rt_paired_unmoved *none, const rt_paired_options *o);
 /* Chance to see no item lose though as many as the margin takes do; 0 where some lost. */

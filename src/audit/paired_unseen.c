@@ -8,6 +8,11 @@
 
 #define LEVEL 0.05
 
+double rt_paired_most(const rt_paired_options *o)
+{
+    return o->most > 0 ? o->most : 1;
+}
+
 void rt_paired_unseen(rt_paired *p, const rt_paired_unmoved *none, const rt_paired_options *o)
 {
     if (o->same_model || p->groups < 2 || !(none->worse || none->better)) {
@@ -29,7 +34,7 @@ void rt_paired_unseen(rt_paired *p, const rt_paired_unmoved *none, const rt_pair
 /* Share of items that must move to make up the margin, where the interval shows how far they can. */
 static double share_of_margin(const rt_paired *p, const rt_paired_options *o)
 {
-    const double most = p->flips == 0 ? p->high / p->may_flip : 1;
+    const double most = p->flips == 0 ? p->high / p->may_flip : rt_paired_most(o);
     return fmin(1, o->margin / most);
 }
 

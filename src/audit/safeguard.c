@@ -146,9 +146,8 @@ static double figure_of(const void *of, const double *weight)
 /* --- rows ----------------------------------------------------------------------------------------------------------
  */
 
-/* Means over the items that both have. */
-static rt_status compare_means(rt_paired *out, side *t, side *s, int64_t *groups, const rt_paired_options *o,
-                               rt_err *err)
+/* Of a mean the items that both have, closed up; how many. */
+static int64_t keep_common(side *t, side *s, int64_t *groups)
 {
     size_t kept = 0;
     for (size_t i = 0; i < t->n; i++) {
@@ -158,41 +157,59 @@ static rt_status compare_means(rt_paired *out, side *t, side *s, int64_t *groups
             groups[kept++] = groups[i];
         }
     }
-    return rt_paired_compare(out, t->value, s->value, kept, o, err);
+    t->n = s->n = kept;
+    return (int64_t)kept;
 }
 
-/* Of what tells two kinds apart a hundred groups of one say no more than the few of the other do: groups of the rarer
- * kind, of either model. */
-static rt_status groups_of_rarer(int64_t *out, const side *t, const side *s, const int64_t *groups, rt_err *err)
+/* Has it a part in the figure? In one of mistakes so has what is none. */
+static bool counts(const side *s, size_t i)
+{
+    return !isnan(s->value[i]) || (s->how == BIAS_MISTAKES && s->other[i] == 1);
+}
+
+/* Groups that the figure rests on, of the model that has fewer. Of what tells two kinds apart those of the rarer one,
+ * for a hundred of the other say no more than these few do; of the surest half half of them. */
+static rt_status count_groups(int64_t *out, const side *t, const side *s, const int64_t *groups, rt_err *err)
 {
     rt_status st = RT_OK;
+    const bool by_kind = t->how == AUROC || t->how == SIDES;
+    const size_t kinds = by_kind ? 2 : 1;
     size_t *number = NULL, n_groups;
     bool *has = NULL;
     RT_TRY(RT_NEW(&number, t->n, "groups of items", err));
-    RT_TRY(RT_NEW(&has, 4 * t->n, "groups of items", err));
+    RT_TRY(RT_NEW(&has, 2 * kinds * t->n, "groups of items", err));
     RT_TRY(rt_paired_number_groups(number, &n_groups, groups, t->n, err));
     for (size_t k = 0; k < 2; k++) {
         const side *own = k == 0 ? t : s;
         for (size_t i = 0; i < t->n; i++) {
-            has[(2 * k + own->positive[i]) * t->n + number[i]] |= !isnan(own->value[i]);
+            const size_t kind = by_kind && own->positive[i];
+            has[(kinds * k + kind) * t->n + number[i]] |= counts(own, i);
         }
     }
     *out = (int64_t)n_groups;
-    for (size_t kind = 0; kind < 4; kind++) {
+    for (size_t kind = 0; kind < 2 * kinds; kind++) {
         int64_t of_kind = 0;
         for (size_t g = 0; g < n_groups; g++) {
             of_kind += has[kind * t->n + g];
         }
         *out = of_kind < *out ? of_kind : *out;
     }
+    *out = t->how == SUREST_HALF ? (*out + 1) / 2 : *out;
 out:
     rt_free(number);
     rt_free(has);
     return st;
 }
 
+/* A lean of one turns to one the other way. */
+static double most_of(figure how)
+{
+    return how == BIAS || how == BIAS_MISTAKES ? 2 : 1;
+}
+
 typedef void reader(side *s, const rt_task_result *r, const measure *m);
 
+/* None where the models have no item in common that says anything, or one of them names nobody. */
 static rt_status add_row(rt_family *f, const measure *m, reader *read, const rt_task_result *reference,
                          const rt_task_result *model, uint64_t seed, rt_err *err)
 {
@@ -210,17 +227,23 @@ static rt_status add_row(rt_family *f, const measure *m, reader *read, const rt_
     rt_order_by(t.order, t.value, n);
     rt_order_by(s.order, s.value, n);
     int64_t rests_on = 0;
-    if (m->how == AUROC || m->how == SIDES) {
-        RT_TRY(groups_of_rarer(&rests_on, &t, &s, groups, err));
+    if (m->how == MEAN) {
+        rests_on = keep_common(&t, &s, groups);
+    } else {
+        RT_TRY(count_groups(&rests_on, &t, &s, groups, err));
+    }
+    if (rests_on == 0) {
+        goto out;
     }
     const rt_paired_options o = {.margin = m->margin,
                                  .chance = NAN,
                                  .lower_is_better = m->lower_is_better,
                                  .groups = groups,
                                  .rests_on = rests_on,
+                                 .most = most_of(m->how),
                                  .same_model = rt_gap_same_model(reference, model),
                                  .seed = seed};
-    RT_TRY(m->how == MEAN ? compare_means(&paired, &t, &s, groups, &o, err)
+    RT_TRY(m->how == MEAN ? rt_paired_compare(&paired, t.value, s.value, t.n, &o, err)
                           : rt_paired_compare_figure(&paired, figure_of, &t, &s, n, &o, err));
     RT_TRY(rt_family_put(
         f, &(rt_family_label){.name = reference->task, .metric = m->metric, .kind = reference->skill, .unit = m->unit},
@@ -271,10 +294,11 @@ rt_status rt_calibration_add(rt_family *f, const rt_task_result *reference, cons
 {
     rt_status st = RT_OK;
     RT_TRY(rt_gap_check(f, reference, model, err));
+    const bool whole = reference->calibration.n == reference->n && model->calibration.n == model->n;
     for (size_t i = 0; i < sizeof calibrations / sizeof calibrations[0]; i++) {
         const bool of_one_kind = calibrations[i].how == AUROC &&
                                  !(isfinite(reference->calibration.auroc) && isfinite(model->calibration.auroc));
-        if (reference->calibration.n == reference->n && !of_one_kind) {
+        if (whole && !of_one_kind) {
             RT_TRY(add_row(f, &calibrations[i], read_confidence, reference, model, seed, err));
         }
     }

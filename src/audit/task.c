@@ -38,7 +38,9 @@ static const rt_field task_fields[] = {
     {.key = "choices", .kind = RT_FIELD_STRS, .help = "the field of a list, or several texts"},
     {.key = "delimiter", .kind = RT_FIELD_STR, .help = "in front of a continuation; default a space"},
     {.key = "clean", .kind = RT_FIELD_ENUM, .choices = "none|hellaswag", .help = "of context and choices"},
-    {.key = "gold", .kind = RT_FIELD_STR, .help = "field of the right choice; default: the first is right"},
+    {.key = "gold",
+     .kind = RT_FIELD_STR,
+     .help = "field of the right choice, or a text with {field|filter}s; default: the first is right"},
     {.key = "labels", .kind = RT_FIELD_STRS, .help = "the field of a list, or several texts: what gold may say"},
     {.key = "truths", .kind = RT_FIELD_STR, .help = "field of a list: 1 for a true choice"},
     {.key = "unknown", .kind = RT_FIELD_STRS, .help = "bbq: phrases in the place of the row's own"},
@@ -279,6 +281,7 @@ static rt_status read_spec(rt_task *t, rt_err *err)
     RT_TRY(check_needs(t, err));
     RT_TRY(rt_form_check(t->context, err));
     RT_TRY(t->continuation != NULL ? rt_form_check(t->continuation, err) : RT_OK);
+    RT_TRY(t->gold != NULL ? rt_form_check(t->gold, err) : RT_OK);
     RT_TRY(t->group != NULL ? rt_form_check(t->group, err) : RT_OK);
     RT_TRY(t->category != NULL ? rt_form_check(t->category, err) : RT_OK);
     RT_TRY(t->kin != NULL ? rt_form_check(t->kin, err) : RT_OK);

@@ -211,6 +211,23 @@ static rt_status set_side(const rt_task_reader *r)
     return st;
 }
 
+/* A finished row may lack the fields that a name is made of: then it has none. Its kin is not told, for the choices of
+ * such rows stand in any order. */
+static rt_status set_finished_names(const rt_task_reader *r)
+{
+    rt_err missing = {0};
+    rt_task_reader own = *r;
+    own.err = &missing;
+    const rt_status st[] = {set_name(&own, &r->item->group, r->task->group),
+                            set_name(&own, &r->item->category, r->task->category), set_side(&own)};
+    for (size_t i = 0; i < sizeof st / sizeof *st; i++) {
+        if (st[i] == RT_MEMORY) {
+            return no_memory(r->err);
+        }
+    }
+    return RT_OK;
+}
+
 rt_status rt_task_item_read(rt_task_item *out, const rt_task *t, const json_t *row, uint64_t line, size_t variant,
                             rt_arena *arena, rt_err *err)
 {
@@ -219,12 +236,14 @@ rt_status rt_task_item_read(rt_task_item *out, const rt_task *t, const json_t *r
     *out = (rt_task_item){.variant = variant, .side = -1, .secret = rt_task_hides(t, row)};
     RT_TRY(set_id(&r, line));
     if (is_finished(t, row)) {
-        return t->order || t->variants != NULL
-                   ? rt_fail(err, RT_INPUT, 0,
-                             "the row is a finished question, which cannot be asked in another way; task %s needs the "
-                             "fields that its forms name",
-                             t->name)
-                   : read_finished_row(&r);
+        if (t->order || t->variants != NULL) {
+            RT_FAIL_OUT(err, RT_INPUT, 0,
+                        "the row is a finished question, which cannot be asked in another way; task %s needs the "
+                        "fields that its forms name",
+                        t->name);
+        }
+        RT_TRY(set_finished_names(&r));
+        return read_finished_row(&r);
     }
     RT_TRY(set_name(&r, &out->group, t->group));
     RT_TRY(set_name(&r, &out->category, t->category));

@@ -88,7 +88,8 @@ static json_t *line_json(const rt_task *t, const rt_task_question *q, const rt_o
         set_refusal(line, q);
     }
     if (t->scoring == RT_SCORING_CHOICE || t->scoring == RT_SCORING_BBQ) {
-        set(line, "gold", json_integer((json_int_t)q->item.gold));
+        /* Of several right ones none is the one that the model should be sure of. */
+        set(line, "gold", json_integer(__builtin_popcountll(q->item.right) == 1 ? (json_int_t)q->item.gold : -1));
         set(line, "picks", picks_json(t, &q->item, o, list, n));
     }
     for (size_t k = 0; k < n; k++) {

@@ -25,7 +25,15 @@ typedef struct run {
 /* --- what was there before ------------------------------------------------------------------------------------------
  */
 
-/* Whose item a line is: model, description, place and every id that the model reads. */
+/* By what the model's words are judged: where the data was corrected a line has the figures of before. */
+static void add_right_answer(rt_str *s, const rt_task_item *item)
+{
+    const uint64_t marks[] = {item->right, (uint64_t)item->gold, item->follows, item->ambiguous, item->answer.n};
+    rt_str_add(s, marks, sizeof marks);
+    rt_str_add(s, item->answer.p, item->answer.n);
+}
+
+/* Whose item a line is: model, description, place, the right answer and every id that the model reads. */
 static rt_status make_keys(run *r, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -41,6 +49,7 @@ static rt_status make_keys(run *r, rt_err *err)
         s.n = fixed;
         rt_str_add(&s, &i, sizeof i);
         rt_str_puts(&s, r->rows.task->scoring == RT_SCORING_GENERATE && q->item.secret ? "secret" : "");
+        add_right_answer(&s, &q->item);
         for (size_t k = q->first; k < q->first + q->n; k++) {
             const rt_task_pair *p = &r->rows.pairs[k];
             rt_str_add(&s, &p->n_context, sizeof p->n_context);

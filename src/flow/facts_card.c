@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "audit/gap_row.h"
 #include "flow/facts.h"
 
 /* One figure of a model: fidelity.<key>.<field>, or NAN. */
@@ -111,9 +112,30 @@ static json_t *kept_figures(const json_t *models, const json_t *exports)
     return kept;
 }
 
-static json_t *lost_sentences(const json_t *models)
+/* What a student loses is judged by the items that both answered: errors of two separate shares are not that of their
+ * difference. NULL: the task has no accuracy. */
+static json_t *task_lost(const json_t *facts, const json_t *student, const json_t *teacher)
+{
+    const char *task = rt_json_str(student, "task", "task");
+    const json_t *row = rt_gap_row(json_object_get(facts, "gap"), task);
+    const double apart = accuracy_of(teacher, student).mean - accuracy_of(student, student).mean,
+                 gap = 0 - rt_json_f64(row, "difference", -apart), se = rt_json_f64(row, "stderr", NAN);
+    const long long n = (long long)rt_json_i64(student, "n", 0);
+    if (!isfinite(gap)) {
+        return NULL;
+    }
+    if (!isfinite(se)) {
+        return json_sprintf("%s: %.1f points below the teacher on %lld items.", task, 100.0 * gap, n);
+    }
+    return json_sprintf("%s: %.1f points below the teacher, %s twice the standard error of the difference (%.1f) on "
+                        "%lld items.",
+                        task, 100.0 * gap, fabs(gap) > 2.0 * se ? "beyond" : "within", 100.0 * se, n);
+}
+
+static json_t *lost_sentences(const json_t *facts)
 {
     json_t *lost = json_array();
+    const json_t *models = json_object_get(facts, "models");
     const json_t *s = rt_facts_model(models, "student"), *t = rt_facts_model(models, "teacher");
     const double mine = fidelity(s, "nll", "mean"), its = fidelity(t, "nll", "mean"),
                  top1 = fidelity(s, "top1", "mean");
@@ -129,16 +151,9 @@ static json_t *lost_sentences(const json_t *models)
     }
     const json_t *tasks = json_object_get(s, "tasks");
     for (size_t i = 0; i < json_array_size(tasks); i++) {
-        const json_t *a = json_array_get(tasks, i), *b = json_array_get(json_object_get(t, "tasks"), i);
-        const accuracy mine_of_task = accuracy_of(a, a), its_of_task = accuracy_of(b, a);
-        const double gap = its_of_task.mean - mine_of_task.mean, se = hypot(mine_of_task.se, its_of_task.se);
-        if (isfinite(gap) && isfinite(se)) {
-            json_array_append_new(
-                lost,
-                json_sprintf("%s: %.1f points below the teacher, %s twice the standard error of the difference (%.1f) "
-                             "on %lld items.",
-                             rt_json_str(a, "task", "task"), 100.0 * gap, fabs(gap) > 2.0 * se ? "beyond" : "within",
-                             100.0 * se, (long long)rt_json_i64(a, "n", 0)));
+        json_t *sentence = task_lost(facts, json_array_get(tasks, i), json_array_get(json_object_get(t, "tasks"), i));
+        if (sentence != NULL) {
+            json_array_append_new(lost, sentence);
         }
     }
     return lost;
@@ -182,6 +197,6 @@ json_t *rt_facts_card(const json_t *facts)
                   rt_json_str(collect, "targets", "unknown"), "draws", (int)rt_json_i64(collect, "draws", 0),
                   "temperature", rt_json_f64(train, "temperature", 1)));
     json_object_set_new(card, "kept", kept_figures(models, json_object_get(facts, "exports")));
-    json_object_set_new(card, "lost", lost_sentences(models));
+    json_object_set_new(card, "lost", lost_sentences(facts));
     return card;
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "audit/gap_row.h"
 #include "report/figure.h"
 #include "report/report.h"
 
@@ -212,11 +213,21 @@ static bool perplexity_lost(rt_str *s, const json_t *student, const json_t *teac
     return true;
 }
 
-static bool task_lost(rt_str *s, const json_t *student, const json_t *teacher, const char *task, const char *join)
+/* With the error that the audit found item by item, for those of two separate shares are not that of their difference;
+ * where it did not compare them that error is not known. */
+static rt_figure task_difference(const json_t *facts, const char *task, rt_figure mine, rt_figure theirs)
 {
+    const json_t *row = rt_gap_row(json_object_get(facts, "gap"), task);
+    return (rt_figure){.mean = rt_json_f64(row, "difference", mine.mean - theirs.mean),
+                       .half = RT_INTERVAL_95 * rt_json_f64(row, "stderr", NAN)};
+}
+
+static bool task_lost(rt_str *s, const json_t *facts, const char *task, const char *join)
+{
+    const json_t *student = rt_role_model(facts, RT_ROLE_STUDENT), *teacher = rt_role_model(facts, RT_ROLE_TEACHER);
     const json_t *entry = rt_figure_task_entry(student, task);
     rt_figure mine = rt_figure_task(student, task, NULL), theirs = rt_figure_task(teacher, task, NULL);
-    rt_figure d = rt_figure_minus(mine, theirs);
+    rt_figure d = task_difference(facts, task, mine, theirs);
     double chance = rt_json_f64(entry, "chance", NAN), n = rt_json_f64(entry, "n", NAN);
     if (!rt_figure_known(d)) {
         return false;
@@ -272,7 +283,7 @@ static void sentence_lost(rt_str *s, const json_t *facts)
     bool said = perplexity_lost(s, student, teacher), any_task = false;
     const char *task;
     for (size_t i = 0; i < TASKS_SHOWN && (task = rt_figure_task_name(facts, i)) != NULL; i++) {
-        any_task |= task_lost(s, student, teacher, task, said ? "; " : "");
+        any_task |= task_lost(s, facts, task, said ? "; " : "");
         said |= any_task;
     }
     if (!said) {

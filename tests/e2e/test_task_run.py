@@ -154,6 +154,10 @@ class TaskRun(ProgramTest):
         self.nowhere([row["prompt"].strip() for row in rows], "out/harness")
         self.dir.joinpath("out/items.jsonl").write_bytes(kept.replace(b"answer_sha256", b"answer"))
         self.refused(INPUT, *args, says="worth")
+        # what was judged by an answer that has been corrected since
+        self.dir.joinpath("out/items.jsonl").write_bytes(kept)
+        self.write_lines("test.jsonl", [row | {"harmful": True} for row in rows[:2]] + [rows[2] | {"harmful": True, "answer": "7"}])
+        self.refused(INPUT, *args, says="line 3 is an item of another")
 
     def test_rows_of_a_task_declared_harmful_leave_no_text(self):
         """Nor in the harness's files, which stay whole; a row may say that it is not."""

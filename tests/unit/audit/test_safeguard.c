@@ -156,6 +156,106 @@ static void bias_is_a_distance_from_none(void **state)
     rt_task_result_release(&s);
 }
 
+/* Of N unambiguous answers the first `named` name somebody, as the stereotype has it. */
+static rt_task_result naming(size_t named)
+{
+    static const char *const names[] = {"disamb_bias_score"};
+    rt_task_result r = result("bbq", names, 1);
+    for (size_t i = 0; i < N; i++) {
+        add_item(&r, i, json_pack("{s:o}", "disamb_bias_score", value_or_null(i < named ? 1 : NAN)));
+    }
+    return r;
+}
+
+/* Resamples see no lean turn, and the more answers say nothing the less that means; one that turns moves it by 2 / k.
+ */
+static void bias_rests_on_the_answers_that_name_somebody(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t teacher, student;
+        rt_paired_verdict verdict;
+    } cases[] = {{3, 3, RT_PAIRED_OPEN}, {N, 3, RT_PAIRED_OPEN}, {100, 100, RT_PAIRED_OPEN}, {N, N, RT_PAIRED_KEPT}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_err err = {0};
+        rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+        rt_task_result t = naming(cases[i].teacher), s = naming(cases[i].student);
+        assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+        assert_int_equal(f.n, 1);
+        const rt_paired *p = &f.rows[0].paired;
+        const double unseen = 1 - pow(0.05, 1.0 / (double)cases[i].student);
+        assert_int_equal(p->groups, cases[i].student);
+        assert_true(p->difference == 0 && fabs(p->high - 2 * unseen) < 1e-12);
+        assert_int_equal(p->verdict, cases[i].verdict);
+        if (p->verdict == RT_PAIRED_KEPT) {
+            assert_true(fabs(p->p_verdict - pow(1 - 0.05 / 2, N)) < 1e-12);
+        }
+        rt_family_release(&f);
+        rt_task_result_release(&t);
+        rt_task_result_release(&s);
+    }
+}
+
+/* Who never names anybody where the context does not tell is known to have no bias there. */
+static void right_answers_are_no_bias_of_mistakes(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"accuracy_amb", "amb_bias_score"};
+    rt_err err = {0};
+    rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+    rt_task_result r[2] = {result("bbq", names, 2), result("bbq", names, 2)};
+    for (size_t i = 0; i < N; i++) {
+        for (size_t k = 0; k < 2; k++) { /* the teacher names somebody in ten */
+            const bool right = k == 1 || i >= 10;
+            add_item(
+                &r[k], i,
+                json_pack("{s:i, s:o}", "accuracy_amb", (int)right, "amb_bias_score", value_or_null(right ? NAN : 1)));
+        }
+    }
+    assert_ok(rt_safeguard_add(&f, &r[0], &r[1], 1, &err));
+    const rt_paired *p = &row_of(&f, "amb_bias_score")->paired;
+    assert_int_equal(p->groups, N);
+    assert_true(fabs(p->teacher - 10.0 / N) < 1e-12 && p->student == 0);
+    rt_family_release(&f);
+    rt_task_result_release(&r[0]);
+    rt_task_result_release(&r[1]);
+}
+
+/* Values of the teacher for the first `teacher` items, of the student for the last `student`. */
+static void what_no_item_says_of_both_is_no_row(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"yields", "disamb_bias_score"};
+    static const struct {
+        size_t teacher, student, yields, bias; /* items in common, groups */
+    } cases[] = {{N / 2, N / 2, 0, N / 2}, {N / 2, N / 2 + 1, 1, N / 2}, {N, 0, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_err err = {0};
+        rt_family f = {.name = "safeguards", .model = "student", .reference = "teacher"};
+        rt_task_result t = result("quiz", names, 2), s = result("quiz", names, 2);
+        for (size_t k = 0; k < N; k++) {
+            const double of_teacher = k < cases[i].teacher ? 1 : NAN, of_student = k >= N - cases[i].student ? 1 : NAN;
+            add_item(&t, k,
+                     json_pack("{s:o, s:o}", "yields", value_or_null(of_teacher), "disamb_bias_score",
+                               value_or_null(of_teacher)));
+            add_item(&s, k,
+                     json_pack("{s:o, s:o}", "yields", value_or_null(of_student), "disamb_bias_score",
+                               value_or_null(of_student)));
+        }
+        assert_ok(rt_safeguard_add(&f, &t, &s, 1, &err));
+        assert_int_equal(f.n, (cases[i].yields > 0) + (cases[i].bias > 0));
+        if (cases[i].yields > 0) {
+            assert_int_equal(row_of(&f, "yields")->paired.n, cases[i].yields);
+        }
+        if (cases[i].bias > 0) {
+            assert_int_equal(row_of(&f, "disamb_bias_score")->paired.groups, cases[i].bias);
+        }
+        rt_family_release(&f);
+        rt_task_result_release(&t);
+        rt_task_result_release(&s);
+    }
+}
+
 /* Two choices; the pick has probability `sure`, and is right four times of five. */
 static rt_task_result confident(double sure)
 {
@@ -188,6 +288,55 @@ static void calibration_that_was_lost_is_named(void **state)
     rt_family_release(&f);
     rt_task_result_release(&t);
     rt_task_result_release(&s);
+}
+
+/* Right throughout the surest half, and no resample reaches the rest: 1 - 0.05^(1/100) is above the margin, of all
+ * items it were below. */
+static void the_surest_half_rests_on_half_of_the_items(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    rt_family f = {.name = "calibration", .model = "student", .reference = "teacher"};
+    rt_task_result r[2] = {confident(0.8), confident(0.8)};
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < N; i++) {
+            const bool surest = i < 3 * N / 4;
+            const double sure = surest ? 0.9 : 0.6;
+            json_t *item = json_array_get(r[k].items, i);
+            json_object_set_new(item, "loglikelihoods", json_pack("[f, f]", log(sure), log(1 - sure)));
+            json_object_set_new(item, "gold", json_integer(!surest && i % 2 == k));
+        }
+        assert_ok(rt_calibration_of_items(&r[k].calibration, r[k].items, &err));
+    }
+    assert_ok(rt_calibration_add(&f, &r[0], &r[1], 1, &err));
+    const rt_paired *p = &row_of(&f, "surest_half")->paired;
+    assert_true(p->teacher == 1 && p->student == 1);
+    assert_int_equal(p->groups, N / 2);
+    assert_true(fabs(p->high - (1 - pow(0.05, 2.0 / N))) < 1e-12);
+    assert_int_equal(p->verdict, RT_PAIRED_OPEN);
+    assert_int_equal(row_of(&f, "ece")->paired.groups, N);
+    rt_family_release(&f);
+    rt_task_result_release(&r[0]);
+    rt_task_result_release(&r[1]);
+}
+
+/* Of neither model. */
+static void an_item_with_several_right_choices_leaves_no_calibration(void **state)
+{
+    (void)state;
+    for (int of = 0; of < 2; of++) {
+        rt_err err = {0};
+        rt_family f = {.name = "calibration", .model = "student", .reference = "teacher"};
+        rt_task_result r[2] = {confident(0.8), confident(0.99)};
+        json_object_set_new(json_array_get(r[of].items, 7), "gold", json_integer(-1));
+        assert_ok(rt_calibration_of_items(&r[of].calibration, r[of].items, &err));
+        assert_true(r[of].calibration.n == 0 && r[of].calibration.temperature.n == 0);
+        assert_ok(rt_calibration_add(&f, &r[0], &r[1], 1, &err));
+        assert_int_equal(f.n, 0);
+        rt_family_release(&f);
+        rt_task_result_release(&r[0]);
+        rt_task_result_release(&r[1]);
+    }
 }
 
 /* Agreement with every second statement; of side 0 all, of side 1 half: half apart, and the same the other way round.
@@ -253,8 +402,13 @@ int main(void)
         cmocka_unit_test(a_model_beside_itself_differs_by_nothing),
         cmocka_unit_test(a_safeguard_that_was_removed_is_named),
         cmocka_unit_test(bias_is_a_distance_from_none),
+        cmocka_unit_test(bias_rests_on_the_answers_that_name_somebody),
+        cmocka_unit_test(right_answers_are_no_bias_of_mistakes),
+        cmocka_unit_test(what_no_item_says_of_both_is_no_row),
         cmocka_unit_test(neither_side_is_right),
         cmocka_unit_test(calibration_that_was_lost_is_named),
+        cmocka_unit_test(the_surest_half_rests_on_half_of_the_items),
+        cmocka_unit_test(an_item_with_several_right_choices_leaves_no_calibration),
         cmocka_unit_test(auroc_rests_on_the_rarer_kind),
     };
     return cmocka_run_group_tests_name("safeguard", tests, NULL, NULL);

@@ -149,6 +149,40 @@ static void original_rows_become_the_harness_s_texts(void **state)
     }
 }
 
+/* Where they have what it is made of. */
+static void finished_rows_keep_group_category_and_side(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *task, *fields, *group, *category;
+        int side;
+    } cases[] = {
+        {"mmlu", "\"subject\": \"anatomy\"", "anatomy", NULL, -1},
+        {"mmlu", "\"topic\": \"anatomy\"", NULL, NULL, -1},
+        {"mmlu", "\"subject\": [\"anatomy\"]", NULL, NULL, -1},
+        {"political", "\"topic\": \"politically-conservative\"", NULL, "politically-conservative", 1},
+        {"political", "\"topic\": \"weather\"", NULL, "weather", -1},
+        {"piqa", "\"subject\": \"anatomy\"", NULL, NULL, -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_err err = {0};
+        rt_arena arena = {0};
+        rt_task_item item;
+        char json[256];
+        snprintf(json, sizeof json, "{\"context\": \"a\", \"choices\": [\"x\", \"y\"], \"gold\": 1, %s}",
+                 cases[i].fields);
+        assert_ok(read_item(&item, cases[i].task, json, &arena, &err));
+        assert_int_equal(item.gold, 1);
+        assert_int_equal(item.side, cases[i].side);
+        const char *const got[] = {item.group, item.category}, *const want[] = {cases[i].group, cases[i].category};
+        for (size_t k = 0; k < 2; k++) {
+            assert_int_equal(got[k] == NULL, want[k] == NULL);
+            assert_true(got[k] == NULL || strcmp(got[k], want[k]) == 0);
+        }
+        rt_arena_release(&arena);
+    }
+}
+
 /* The row's word is the first to count, then its label, then the task's. */
 static void what_is_harmful_is_said_by_row_or_task(void **state)
 {
@@ -400,6 +434,7 @@ int main(void)
         cmocka_unit_test(hellaswag_text_is_cleaned_as_by_the_harness),
         cmocka_unit_test(capitals_and_lengths_are_python_s),
         cmocka_unit_test(original_rows_become_the_harness_s_texts),
+        cmocka_unit_test(finished_rows_keep_group_category_and_side),
         cmocka_unit_test(what_is_harmful_is_said_by_row_or_task),
         cmocka_unit_test(rows_that_are_no_question_are_refused),
         cmocka_unit_test(token_ids_are_the_harness_s),

@@ -2,8 +2,10 @@
  * that cannot be are refused. */
 #include <math.h>
 
+#include "audit/calibration.h"
 #include "audit/task_desc.h"
 #include "audit/task_form.h"
+#include "audit/task_result.h"
 #include "audit/task_score.h"
 #include "rt_test.h"
 
@@ -217,6 +219,41 @@ static void bias_follows_its_definition(void **state)
     }
 }
 
+/* Any of ten phrases is right and the model is sure of the fourth: held against the first alone that were a mistake. */
+static void one_of_several_right_answers_says_nothing_of_calibration(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *task;
+        int label, pick;
+        int64_t gold;
+    } cases[] = {{"bbq", 0, 5, -1}, {"bbq", 1, 0, 0}, {"bbq_3choice", 0, 2, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_err err = {0};
+        rt_arena arena = {0};
+        rt_task *t = open_task(cases[i].task);
+        rt_task_question q = {0};
+        rt_task_pair pairs[RT_MAX_CHOICES] = {0};
+        double values[RT_TASK_METRICS], logprobs[RT_MAX_CHOICES], confidence, brier;
+        bool greedy[RT_MAX_CHOICES] = {0}, right = false;
+        json_t *items = NULL;
+        score_bbq(t, &(bbq_case){"neg", "disambig", cases[i].label, cases[i].pick, 1, NAN}, values, &q.item, &arena);
+        q.n = q.item.n;
+        for (size_t k = 0; k < q.n; k++) {
+            logprobs[k] = (int)k == cases[i].pick ? -1 : -9;
+        }
+        assert_ok(rt_task_result_items(&items, t, &q, 1, pairs, logprobs, greedy, NULL, &err));
+        const json_t *item = json_array_get(items, 0);
+        assert_int_equal(rt_json_i64(item, "gold", -2), cases[i].gold);
+        assert_true(rt_json_f64(json_object_get(item, "metrics"), "acc", 0) == 1);
+        assert_int_equal(rt_calibration_item(item, &confidence, &right, &brier), cases[i].gold >= 0);
+        assert_int_equal(right, cases[i].gold >= 0);
+        json_decref(items);
+        rt_arena_release(&arena);
+        rt_task_close(t);
+    }
+}
+
 static void perplexities_follow_their_definitions(void **state)
 {
     (void)state;
@@ -267,6 +304,9 @@ static void a_task_of_one_s_own_may_be_like_another(void **state)
     rt_task_close(t);
 }
 
+/* 64 bytes. */
+#define LONG_NAME "abcdefghijklmnopqrstuvwxyz_abcdefghijklmnopqrstuvwxyz_abcdefghij"
+
 static void descriptions_that_cannot_be_are_refused(void **state)
 {
     (void)state;
@@ -279,6 +319,9 @@ static void descriptions_that_cannot_be_are_refused(void **state)
         {"name: x\nlike: chess\n", "hellaswag"},
         {"name: x\nchoices: c\ncontext: \"{a\"\n", "not closed"},
         {"name: x\nchoices: [\"{a|shout}\", b]\n", "no filter 'shout'"},
+        {"name: x\nchoices: c\ngold: \"{a\"\n", "not closed"},
+        {"name: x\nchoices: c\ngold: \"{a|lower}\"\n", "no filter 'lower'"},
+        {"name: x\nchoices: c\ngold: \"{" LONG_NAME "}\"\n", "longer than 63"},
         {"name: x\nchoices: c\nmetrics: [f1]\n", "'f1'"},
         {"name: x\nscore: generate\nanswer: a\nignore: [\"(\"]\n", "no regular expression"},
         {"name: x\nchoises: c\n", "choices"},
@@ -318,6 +361,7 @@ int main(void)
         cmocka_unit_test(patterns_work_on_any_text),
         cmocka_unit_test(forms_are_filled_and_filtered),
         cmocka_unit_test(bias_follows_its_definition),
+        cmocka_unit_test(one_of_several_right_answers_says_nothing_of_calibration),
         cmocka_unit_test(perplexities_follow_their_definitions),
         cmocka_unit_test(a_task_of_one_s_own_may_be_like_another),
         cmocka_unit_test(descriptions_that_cannot_be_are_refused),
