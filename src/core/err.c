@@ -53,6 +53,19 @@ int rt_status_exit_code(rt_status s)
     return row ? row->exit_code : rt_status_exit_code(RT_INTERNAL);
 }
 
+/* What a file or a server says may stand in a message, but must not be an order to the terminal that shows it. */
+static void make_plain(char *msg)
+{
+    for (unsigned char *p = (unsigned char *)msg; *p; p++) {
+        if (*p < ' ' || *p == 127) {
+            *p = '?';
+        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* a C1 control, which some terminals obey */
+            *p++ = '?';
+            *p = '?';
+        }
+    }
+}
+
 rt_status rt_fail(rt_err *err, rt_status code, uint64_t pos, const char *fmt, ...)
 {
     int saved_errno = errno;
@@ -64,6 +77,7 @@ rt_status rt_fail(rt_err *err, rt_status code, uint64_t pos, const char *fmt, ..
         va_start(ap, fmt);
         vsnprintf(err->msg, sizeof err->msg, fmt, ap);
         va_end(ap);
+        make_plain(err->msg);
     }
     return code;
 }
@@ -100,6 +114,7 @@ rt_status rt_err_wrap(rt_err *err, rt_status st, const char *fmt, ...)
         end = put_text(err, end, ": ");
         put_text(err, end, inner);
     }
+    make_plain(err->msg);
     return err->code;
 }
 

@@ -8,7 +8,7 @@
 #define RT_MUST_USE __attribute__((warn_unused_result))
 #define RT_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* Fill `err` (may be NULL) and return `code`. RT_IO records errno. */
+/* Fill `err` (may be NULL) and return `code`. RT_IO records errno. Control characters become '?'. */
 rt_status rt_fail(rt_err *err, rt_status code, uint64_t pos, const char *fmt, ...) RT_PRINTF(4, 5);
 /* Put "context: " before the message already there; returns err's code (or `st` when err is NULL). */
 rt_status rt_err_wrap(rt_err *err, rt_status st, const char *fmt, ...) RT_PRINTF(3, 4);

@@ -139,8 +139,7 @@ rt_status rt_fwrite(FILE *f, const void *data, size_t n, const char *path, rt_er
 
 /* --- atomic replacement --- */
 
-/* Makes the directory entry durable, without which a rename may be forgotten at power loss. */
-static rt_status sync_directory(const char *path, rt_err *err)
+rt_status rt_dir_sync(const char *path, rt_err *err)
 {
     rt_status st = RT_OK;
     char *dir = rt_path_dir(path);
@@ -215,7 +214,7 @@ rt_status rt_atomic_commit(rt_atomic *a, rt_err *err)
     rt_free(a->tmp); /* it has become the file: discard must not look for it */
     a->tmp = NULL;
     rt_crash_point("atomic_renamed");
-    RT_TRY(sync_directory(a->path, err));
+    RT_TRY(rt_dir_sync(a->path, err));
 out:
     rt_atomic_discard(a);
     return st;

@@ -36,6 +36,8 @@ RT_MUST_USE rt_status rt_file_write(const char *path, const void *data, size_t n
 /* write with every short write and error reported (full disk) */
 RT_MUST_USE rt_status rt_fwrite(FILE *f, const void *data, size_t n, const char *path, rt_err *err);
 
+/* Stores the directory that `path` stands in, without which a new or renamed file may be forgotten at power loss. */
+RT_MUST_USE rt_status rt_dir_sync(const char *path, rt_err *err);
 RT_MUST_USE rt_status rt_mkdirs(const char *path, rt_err *err); /* like mkdir -p */
 bool rt_path_exists(const char *path);
 bool rt_path_is_dir(const char *path);

@@ -31,9 +31,7 @@ static rt_status ask_gate(rt_online *n, const rt_online_ask *a, rt_err *err)
 static void name_speaker(rt_online *n, const rt_permit *p)
 {
     rt_cache_header *h = &n->speaker;
-    snprintf(h->teacher_name, sizeof h->teacher_name, "%s", rt_path_base(rt_permit_model(p)));
-    snprintf(h->licence, sizeof h->licence, "%s", rt_permit_licence(p));
-    snprintf(h->verdict, sizeof h->verdict, "%s", rt_verdict_name(rt_permit_verdict(p)));
+    rt_cache_header_name(h, p);
     (void)rt_digest_parse(rt_permit_model_sha256(p), &h->teacher);
 }
 

@@ -63,19 +63,23 @@ static bool as_count(const json_t *j, uint64_t *out)
 static rt_status read_shape(rt_tensor_info *t, const json_t *shape, int bits, uint64_t *bytes, rt_err *err)
 {
     uint64_t product = 1, dim, total;
+    bool empty = false;
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape)) {
         return rt_fail(err, RT_INPUT, 0, "tensor '%s' has no list 'shape'", t->name);
     }
     for (size_t i = 0; i < rank; i++) {
-        if (!as_count(json_array_get(shape, i), &dim) || __builtin_mul_overflow(product, dim, &product)) {
+        /* a zero makes the product zero, yet that of the others must fit all the same */
+        if (!as_count(json_array_get(shape, i), &dim) || __builtin_mul_overflow(product, dim ? dim : 1, &product) ||
+            product > INT64_MAX) {
             return rt_fail(err, RT_INPUT, 0, "shape of tensor '%s' is not a list of sizes whose product fits", t->name);
         }
+        empty = empty || dim == 0;
         if (i < RT_MAX_DIMS) {
             t->dims[i] = (int64_t)dim;
         }
     }
-    if (product > INT64_MAX || __builtin_mul_overflow(product, (uint64_t)bits, &total) || total % 8 != 0) {
+    if (__builtin_mul_overflow(empty ? 0 : product, (uint64_t)bits, &total) || total % 8 != 0) {
         return rt_fail(err, RT_INPUT, 0, "shape of tensor '%s' makes no whole number of bytes", t->name);
     }
     t->n_dims = rank <= RT_MAX_DIMS ? (int)rank : 0;

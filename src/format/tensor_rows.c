@@ -63,6 +63,7 @@ static rt_status join_mxfp4(rt_tensor_rows *t, const rt_tensor_info *b, const rt
     for (int i = 0; fits && i < n; i++) {
         fits = s->dims[i] == b->dims[i];
     }
+    fits = fits && s->dims[n - 1] <= INT64_MAX / MX_BLOCK; /* of no rows it may be more */
     if (!fits) {
         return rt_fail(err, RT_INPUT, 0, "tensors '%s' and '%s' are not U8 blocks of %d bytes and a U8 scale for each",
                        b->name, s->name, MX_BLOCK_BYTES);

@@ -93,6 +93,27 @@ static const char *apply(rt_chain *c, const json_t *entry)
 
 /* ---- writing ---- */
 
+/* A line that no reader would take would close the ledger for good. */
+static rt_status refuse_long(const json_t *entry, size_t n, rt_err *err)
+{
+    const char *key, *longest = "";
+    size_t most = 0;
+    json_t *v;
+    rt_str text = {0};
+    json_object_foreach((json_t *)(uintptr_t)entry, key, v)
+    {
+        rt_str_clear(&text);
+        rt_json_append(&text, v);
+        longest = text.n > most ? key : longest;
+        most = text.n > most ? text.n : most;
+    }
+    rt_str_release(&text);
+    return rt_fail(err, RT_INPUT, 0,
+                   "an entry of %zu bytes, at most %d can be read back: '%s' takes %zu; shorten what it is taken from "
+                   "(doc: the \"id\" of a row)",
+                   n, LINE_BYTES, longest, most);
+}
+
 rt_status rt_chain_seal(rt_chain *c, const json_t *entry, rt_str *lines, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -116,6 +137,10 @@ rt_status rt_chain_seal(rt_chain *c, const json_t *entry, rt_str *lines, rt_err 
     rt_digest_hex(next.at.head, hex);
     line.p[line.n - 1] = ','; /* the closing brace moves behind the hash */
     rt_str_printf(&line, "%s%s\"}\n", tail_head + 1, hex);
+    if (!line.failed && line.n - 1 > LINE_BYTES) {
+        st = refuse_long(entry, line.n - 1, err);
+        goto out;
+    }
     size_t before = lines->n;
     rt_str_add(lines, line.p, line.n);
     if (line.failed || lines->failed) {

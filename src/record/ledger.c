@@ -50,20 +50,6 @@ static rt_status cut_to(int fd, size_t size, const char *path, rt_err *err)
     return ftruncate(fd, (off_t)size) == 0 && fsync(fd) == 0 ? RT_OK : io_fail(path, "cutting", err);
 }
 
-/* A file that was just made is only there for good once its directory is stored. */
-static rt_status store_directory(const char *path, rt_err *err)
-{
-    char *dir = rt_path_dir(path);
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    rt_status st = ok ? RT_OK : io_fail(path, "storing the directory of", err);
-    if (fd >= 0) {
-        close(fd);
-    }
-    rt_free(dir);
-    return st;
-}
-
 static rt_status open_files(rt_ledger *l, rt_err *err)
 {
     l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -80,7 +66,7 @@ static rt_status open_files(rt_ledger *l, rt_err *err)
     if (fchmod(l->salts_fd, 0600) != 0) {
         return io_fail(l->salts_path, "protecting", err);
     }
-    return store_directory(l->path, err);
+    return rt_dir_sync(l->path, err);
 }
 
 /* ---- going on with what is there ---- */
@@ -185,7 +171,7 @@ static rt_status add_entry(rt_ledger *l, json_t *entry, rt_err *err)
     rt_status st = entry ? rt_chain_seal(&l->chain, entry, &l->lines, err)
                          : rt_fail(err, RT_MEMORY, 0, "no memory for a ledger entry (or text that is not UTF-8)");
     json_decref(entry);
-    return st;
+    return st == RT_OK ? st : rt_err_wrap(err, st, "ledger '%s'", l->path);
 }
 
 /* A session begins at the start of a ledger, after a closing entry, and when the permit is another one. */

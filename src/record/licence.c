@@ -11,7 +11,7 @@ static const unsigned char builtin_json[] = {
 #include "record/licences.json.inc"
 };
 
-enum { NAME_MAX_BYTES = 96, TEXT_MAX_BYTES = 1 << 16 };
+enum { NAME_MAX_BYTES = 96, TEXT_MAX_BYTES = 1 << 20 /* as a licence file may have */ };
 
 struct rt_licence_table {
     json_t *root;
@@ -220,10 +220,11 @@ const char *rt_licence_find(const rt_licence_table *t, const char *name)
     return NULL;
 }
 
-/* Lower case, every run of white space one blank: licence texts differ in their line breaks. */
-static void fold_text(rt_str *out, const char *text, size_t n)
+/* Lower case, every run of white space one blank: licence texts differ in their line breaks. false: not all of it. */
+static bool fold_text(rt_str *out, const char *text, size_t n)
 {
-    for (size_t i = 0; i < n && out->n < TEXT_MAX_BYTES; i++) {
+    size_t i = 0;
+    for (; i < n && out->n < TEXT_MAX_BYTES; i++) {
         char c = text[i];
         if (c == '\0' || isspace((unsigned char)c)) {
             if (out->n > 0 && out->p[out->n - 1] != ' ') {
@@ -233,18 +234,19 @@ static void fold_text(rt_str *out, const char *text, size_t n)
             rt_str_putc(out, (char)tolower((unsigned char)c));
         }
     }
+    return i == n && !out->failed;
 }
 
 size_t rt_licence_find_text(const rt_licence_table *t, const char *text, size_t n, const char **ids, size_t max)
 {
     rt_str folded = {0};
-    fold_text(&folded, text, n);
+    const bool whole = fold_text(&folded, text, n); /* of half a text the stricter half may be missing */
     size_t found = 0, i, k;
     json_t *o, *phrase;
     json_array_foreach(t->licences, i, o)
     {
         const json_t *phrases = json_object_get(o, "text");
-        bool all = json_array_size(phrases) > 0 && !folded.failed; /* of half a text the stricter half may be missing */
+        bool all = json_array_size(phrases) > 0 && whole;
         json_array_foreach(phrases, k, phrase)
         {
             all = all && json_is_string(phrase) && strstr(rt_str_cstr(&folded), json_string_value(phrase));

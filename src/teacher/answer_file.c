@@ -15,6 +15,7 @@ enum { RING = RT_ANSWER_BATCH + RT_ANSWER_AHEAD };
 struct rt_answer_file {
     const rt_answer_job *job;
     char *part, *done, *note, *ledger_path;
+    char asked[65]; /* SHA-256 of what the answers are to */
     rt_ledger *ledger;
     FILE *f;
     int64_t rows; /* answers in the file */
@@ -30,38 +31,85 @@ struct rt_answer_file {
 /* --- the note: how far file and ledger belong together --------------------------------------------------------------
  */
 
+/* All an answer depends on but the machine: a folder holds the answers to one asking. */
+static rt_status hash_asked(rt_answer_file *w, rt_err *err)
+{
+    rt_status st = RT_OK;
+    const rt_answer_job *job = w->job;
+    const rt_sampling *s = &job->sampling;
+    rt_str text = {0};
+    rt_digest_hex(job->form, w->asked);
+    rt_str_printf(&text, "%s %s %d %lld %.17g %lld %.17g %.17g %llu\n", rt_permit_model_sha256(job->permit), w->asked,
+                  job->answers, (long long)job->max_new, s->temperature, (long long)s->top_k, s->top_p, s->min_p,
+                  (unsigned long long)s->seed);
+    for (size_t i = 0; i < job->prompts->n; i++) {
+        rt_json_append(&text, job->prompts->rows[i].row);
+        rt_str_putc(&text, '\n');
+    }
+    if (text.failed) {
+        RT_FAIL_OUT(err, RT_MEMORY, 0, "out of memory");
+    }
+    rt_digest_hex(rt_sha256_of(text.p, text.n), w->asked);
+out:
+    rt_str_release(&text);
+    return st;
+}
+
 static rt_status save_note(const rt_answer_file *w, rt_err *err)
 {
     const rt_ledger_mark mark = rt_ledger_at(w->ledger);
-    json_t *j = json_pack("{s:I, s:I, s:I, s:o}", "rows", (json_int_t)w->rows, "bytes", (json_int_t)w->bytes, "tokens",
-                          (json_int_t)w->tokens, "ledger", rt_ledger_mark_json(&mark));
+    json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:o}", "asked", w->asked, "rows", (json_int_t)w->rows, "bytes",
+                          (json_int_t)w->bytes, "tokens", (json_int_t)w->tokens, "ledger", rt_ledger_mark_json(&mark));
     const rt_status st = j != NULL ? rt_json_save(j, w->note, err) : rt_fail(err, RT_MEMORY, 0, "out of memory");
     json_decref(j);
     return st;
 }
 
-static rt_status resume(rt_answer_file *w, rt_err *err)
+/* A note of a version that did not say what was asked for is held against the number alone. */
+static rt_status read_note(rt_answer_file *w, bool finished, int64_t total, rt_ledger_mark *mark, rt_err *err)
 {
     rt_status st = RT_OK;
     json_t *j = NULL;
+    const char *file = finished ? w->done : w->part;
+    RT_TRY(rt_json_load(&j, w->note, err));
+    w->rows = rt_json_i64(j, "rows", 0);
+    w->bytes = rt_json_i64(j, "bytes", 0);
+    w->tokens = rt_json_i64(j, "tokens", 0);
+    if (!rt_ledger_mark_parse(json_object_get(j, "ledger"), mark) || w->bytes < 0 || w->rows < 0 ||
+        rt_path_size(file) < w->bytes) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' does not fit '%s'; remove both to begin anew", w->note, file);
+    }
+    if (finished ? w->rows != total : w->rows > total) {
+        RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' holds %lld answers, these prompts need %lld; choose another folder", file,
+                    (long long)w->rows, (long long)total);
+    }
+    if (strcmp(rt_json_str(j, "asked", w->asked), w->asked) != 0) {
+        RT_FAIL_OUT(err, RT_INPUT, 0,
+                    "'%s' holds answers that were asked for otherwise (other prompts, tokens, sampling, form or "
+                    "teacher); choose another folder, or remove '%s'",
+                    file, w->job->dir);
+    }
+out:
+    json_decref(j);
+    return st;
+}
+
+static rt_status resume(rt_answer_file *w, int64_t total, rt_err *err)
+{
+    rt_status st = RT_OK;
     rt_ledger_mark mark = {0};
-    if (rt_path_exists(w->note)) {
-        RT_TRY(rt_json_load(&j, w->note, err));
-        w->rows = rt_json_i64(j, "rows", 0);
-        w->bytes = rt_json_i64(j, "bytes", 0);
-        w->tokens = rt_json_i64(j, "tokens", 0);
-        if (!rt_ledger_mark_parse(json_object_get(j, "ledger"), &mark) || w->bytes < 0 || w->rows < 0 ||
-            rt_path_size(w->part) < w->bytes) {
-            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' does not fit '%s'; remove both to begin anew", w->note, w->part);
-        }
+    const bool noted = rt_path_exists(w->note);
+    if (noted) {
+        RT_TRY(read_note(w, false, total, &mark, err));
         RT_TRY(rt_ledger_truncate_to(w->ledger, &mark, err));
     }
     w->f = fopen(w->part, w->bytes > 0 ? "r+b" : "wb");
     if (w->f == NULL || ftruncate(fileno(w->f), w->bytes) != 0 || fseek(w->f, 0, SEEK_END) != 0) {
         RT_FAIL_OUT(err, RT_IO, 0, "opening '%s': %s", w->part, strerror(errno));
     }
+    /* Without it what a crash in the first batch leaves in the ledger would stay, and be entered again. */
+    RT_TRY(noted ? RT_OK : save_note(w, err));
 out:
-    json_decref(j);
     return st;
 }
 
@@ -199,7 +247,7 @@ static rt_status open_writer(rt_answer_file *w, const rt_answer_job *job, rt_err
     if (w->part == NULL || w->done == NULL || w->note == NULL || w->ledger_path == NULL) {
         return rt_fail(err, RT_MEMORY, 0, "out of memory");
     }
-    return RT_OK;
+    return hash_asked(w, err);
 }
 
 static void close_writer(rt_answer_file *w)
@@ -224,28 +272,21 @@ rt_status rt_answer_file_write(const rt_answer_job *job, rt_answer_report *repor
 {
     rt_status st = RT_OK;
     rt_answer_file w = {0};
-    json_t *note = NULL;
+    rt_ledger_mark mark;
     const double t0 = rt_now();
     RT_TRY(open_writer(&w, job, err));
     const int64_t total = (int64_t)job->prompts->n * job->answers;
     if (rt_path_exists(w.done)) {
-        RT_TRY(rt_json_load(&note, w.note, err));
-        w.rows = rt_json_i64(note, "rows", 0);
-        w.tokens = rt_json_i64(note, "tokens", 0);
-        if (w.rows != total) {
-            RT_FAIL_OUT(err, RT_INPUT, 0, "'%s' holds %lld answers, these prompts need %lld; choose another folder",
-                        w.done, (long long)w.rows, (long long)total);
-        }
+        RT_TRY(read_note(&w, true, total, &mark, err));
     } else {
         RT_TRY(rt_mkdirs(job->dir, err));
         RT_TRY(rt_ledger_open(&w.ledger, w.ledger_path, job->permit, job->settings, err));
-        RT_TRY(resume(&w, err));
+        RT_TRY(resume(&w, total, err));
         RT_TRY(run_all(&w, total, err));
     }
     *report = (rt_answer_report){
         .prompts = (int64_t)job->prompts->n, .answers = w.rows, .tokens = w.tokens, .seconds = rt_now() - t0};
 out:
-    json_decref(note);
     close_writer(&w);
     return st;
 }

@@ -3,6 +3,7 @@
 #ifndef RT_TEACHER_ANSWER_FILE_H
 #define RT_TEACHER_ANSWER_FILE_H
 
+#include "infer/sample.h"
 #include "record/ledger.h"
 #include "teacher/prompts.h"
 
@@ -26,8 +27,11 @@ typedef rt_status (*rt_answer_fn)(void *ud, rt_answer_file *f, int64_t first, in
 typedef struct rt_answer_job {
     const rt_permit *permit;
     const rt_prompts *prompts;
-    const char *dir;        /* answers.jsonl and ledger.jsonl go here */
-    int answers;            /* a prompt, >= 1; answer number i belongs to prompt i / answers */
+    const char *dir; /* answers.jsonl and ledger.jsonl go here */
+    int answers;     /* a prompt, >= 1; answer number i belongs to prompt i / answers */
+    rt_digest form;  /* of the chat template; zero: the server's own */
+    int64_t max_new;
+    rt_sampling sampling;
     const json_t *settings; /* for the ledger; NULL: none */
     rt_answer_fn answer;
     void *ud;
@@ -39,7 +43,8 @@ typedef struct rt_answer_report {
 } rt_answer_report;
 
 /* Writes <dir>/answers.jsonl: {"id", "prompt" | "messages", "answer", "origin", "stop"} a line, in the order of the
- * prompts. Goes on where an earlier call was stopped; a finished file is left as it is. */
+ * prompts. Goes on where an earlier call was stopped; a finished file is left as it is. RT_INPUT where the folder
+ * holds answers to another asking: other prompts, sampling, form, teacher. */
 RT_MUST_USE rt_status rt_answer_file_write(const rt_answer_job *job, rt_answer_report *report, rt_err *err);
 
 #endif

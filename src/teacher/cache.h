@@ -30,6 +30,9 @@ typedef struct rt_cache_header {
     bool provenance_incomplete;    /* some document states no origin */
 } rt_cache_header;
 
+/* Who answers and on which terms, as the header has room for it: a long name is cut, between characters. */
+void rt_cache_header_name(rt_cache_header *h, const rt_permit *permit);
+
 /* --- writing (collect) --- */
 typedef struct rt_cache_writer rt_cache_writer;
 /* Continues a directory with an equal header at its first missing shard; refuses one with another header, naming the
@@ -81,7 +84,7 @@ typedef struct rt_cache_sequence {
     int32_t *segment_start; /* [n_segments + 1] */
     int32_t *segment_doc;   /* [n_segments] */
     rt_target *targets;     /* [n] kind and views; SAMPLE, TOPK only */
-    float *hidden;          /* HIDDEN: [n][d_model], rows with mask 0 are zero */
+    const float **hidden;   /* HIDDEN: [n] d_model values where mask = 1, else NULL */
     void *storage;
     size_t storage_cap;
 } rt_cache_sequence;

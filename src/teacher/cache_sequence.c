@@ -7,8 +7,8 @@
 
 /* Places of the views in the block. */
 typedef struct layout {
-    size_t ids, label, segment_start, segment_doc, targets, entry_ids, entry_counts, entry_weights, hidden, mask;
-    size_t kind_after, bytes;
+    size_t ids, label, segment_start, segment_doc, targets, entry_ids, entry_counts, entry_weights, hidden;
+    size_t states, mask, kind_after, bytes;
     size_t max_entries;
 } layout;
 
@@ -34,8 +34,9 @@ static bool plan(layout *l, const rt_shard_head *d, const rt_shard_entry *e)
            place(l, &l->entry_ids, l->max_entries, sizeof(int32_t)) &&
            place(l, &l->entry_counts, l->max_entries, sizeof(int32_t)) &&
            place(l, &l->entry_weights, l->max_entries, sizeof(float)) &&
-           place(l, &l->hidden, hidden ? n * (size_t)d->d_model : 0, sizeof(float)) && place(l, &l->mask, n, 1) &&
-           place(l, &l->kind_after, hidden || d->version == 1 ? 0 : (size_t)d->n_vocab, 1);
+           place(l, &l->hidden, hidden ? n : 0, sizeof(float *)) &&
+           place(l, &l->states, hidden ? e->n_targets * (size_t)d->d_model : 0, sizeof(float)) &&
+           place(l, &l->mask, n, 1) && place(l, &l->kind_after, hidden || d->version == 1 ? 0 : (size_t)d->n_vocab, 1);
 }
 
 static rt_status make_room(rt_cache_sequence *out, const rt_shard_head *d, const layout *l, int64_t n, rt_err *err)
@@ -58,7 +59,7 @@ static rt_status make_room(rt_cache_sequence *out, const rt_shard_head *d, const
     out->segment_doc = (int32_t *)(void *)(p + l->segment_doc);
     out->mask = (uint8_t *)(p + l->mask);
     out->targets = d->kind == RT_CACHE_HIDDEN ? NULL : (rt_target *)(void *)(p + l->targets);
-    out->hidden = d->kind == RT_CACHE_HIDDEN ? (float *)(void *)(p + l->hidden) : NULL;
+    out->hidden = d->kind == RT_CACHE_HIDDEN ? (const float **)(void *)(p + l->hidden) : NULL;
     return RT_OK;
 }
 
@@ -194,15 +195,15 @@ static bool get_ids_and_rows(const rt_shard *s, rt_bits_in *in, const layout *l,
     return rt_bits_ok(in);
 }
 
-static bool get_hidden(const rt_shard *s, rt_bits_in *in, const rt_cache_sequence *out)
+static bool get_hidden(const rt_shard *s, rt_bits_in *in, const layout *l, const rt_cache_sequence *out)
 {
     const rt_shard_head *d = &s->head;
     size_t width = (size_t)d->d_model, at = rt_bits_byte(in);
     size_t element = d->hidden_dtype == RT_F32 ? 4 : 2;
+    float *row = (float *)(void *)((char *)out->storage + l->states);
     for (int64_t i = 0; i < out->n; i++) {
-        float *row = out->hidden + (size_t)i * width;
+        out->hidden[i] = out->mask[i] != 0 ? row : NULL;
         if (out->mask[i] == 0) {
-            memset(row, 0, width * sizeof *row);
             continue;
         }
         if (at > in->size || width * element > in->size - at) {
@@ -223,6 +224,7 @@ static bool get_hidden(const rt_shard *s, rt_bits_in *in, const rt_cache_sequenc
                 return false;
             }
         }
+        row += width;
     }
     in->at = (uint64_t)at * 8;
     return true;
@@ -252,7 +254,7 @@ static const char *decode(const rt_shard *s, const layout *l, uint32_t n_targets
     if ((hidden || s->head.version == 1) && !rt_decoder_get_ids(s->decoder, in, out->ids, out->n)) {
         return "bad token ids";
     }
-    if (hidden ? !get_hidden(s, in, out) : !get_ids_and_rows(s, in, l, out)) {
+    if (hidden ? !get_hidden(s, in, l, out) : !get_ids_and_rows(s, in, l, out)) {
         return "bad targets";
     }
     set_labels(out);

@@ -87,9 +87,7 @@ rt_status rt_collect_header(const rt_collect_job *job, rt_cache_header *h, rt_er
     if (*sha256 && rt_digest_parse(sha256, &h->teacher) != 0) {
         return rt_fail(err, RT_INTERNAL, 0, "the permit's model hash is no SHA-256");
     }
-    snprintf(h->teacher_name, sizeof h->teacher_name, "%s", rt_path_base(rt_permit_model(job->permit)));
-    snprintf(h->licence, sizeof h->licence, "%s", rt_permit_licence(job->permit));
-    snprintf(h->verdict, sizeof h->verdict, "%s", rt_verdict_name(rt_permit_verdict(job->permit)));
+    rt_cache_header_name(h, job->permit);
     return rt_cache_header_check(h, err);
 }
 

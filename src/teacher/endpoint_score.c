@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "teacher/cache_codec.h"
 #include "teacher/endpoint_vocab.h"
 #include "teacher/endpoint_way.h"
 
@@ -253,6 +254,12 @@ rt_status rt_endpoint_scorer_new(rt_endpoint_scorer **out, rt_endpoint *e, const
                             .identity = rt_endpoint_identity(e),
                             .answer = answer,
                             .ud = s};
+    if (s->remote.n_vocab > RT_CODEC_MAX_VOCAB) {
+        RT_FAIL_OUT(err, RT_REMOTE, 0,
+                    "'%s' says that its model knows %lld tokens, a cache has room for %d: wrong vocabulary, or another "
+                    "model than the tokenizer is of",
+                    url_of(s), (long long)s->remote.n_vocab, RT_CODEC_MAX_VOCAB);
+    }
     RT_TRY(allocate(s, err));
     RT_TRY(rt_endpoint_row_open(&s->row, url_of(s), t, s->remote.n_vocab, err));
     RT_TRY(rt_endpoint_check_vocab(e, t, err));

@@ -108,6 +108,8 @@ rt_status rt_endpoint_write_answers(const rt_endpoint_text_job *job, rt_answer_r
                                 .prompts = job->prompts,
                                 .dir = job->dir,
                                 .answers = job->answers,
+                                .max_new = job->max_new,
+                                .sampling = job->sampling,
                                 .settings = job->settings,
                                 .answer = answer,
                                 .ud = (void *)job};

@@ -45,7 +45,7 @@ typedef struct rt_source_info {
     int64_t n_vocab, d_model;                 /* d_model: HIDDEN, DENSE; else 0 */
     int sequence;                             /* longest sequence in tokens */
     int draws;                                /* SAMPLE */
-    int64_t max_entries;                      /* SAMPLE, TOPK: most entries one position can have */
+    int64_t max_entries;                      /* SAMPLE, TOPK: most entries one position has, or can be drawn */
     double temperature;                       /* of the targets */
     rt_digest hash;                           /* a checkpoint made on another hash must not go on */
     size_t bytes;                             /* of a teacher that answers while training runs: its activations */

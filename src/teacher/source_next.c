@@ -100,7 +100,7 @@ static void copy_hidden(rt_source *s, int64_t row0)
     float *to = s->hidden + (size_t)row0 * d;
     for (int64_t i = 0; i < s->sequence.n; i++) {
         if (s->sequence.mask[i] != 0) {
-            memcpy(to, s->sequence.hidden + (size_t)i * d, d * sizeof *to);
+            memcpy(to, s->sequence.hidden[i], d * sizeof *to);
             to += d;
         }
     }

@@ -5,10 +5,11 @@
 
 /* ---- memory ---- */
 
-static rt_status make_buffers(rt_source *s, rt_err *err)
+/* For sequences of up to `longest` tokens. */
+static rt_status make_buffers(rt_source *s, int64_t longest, rt_err *err)
 {
     rt_status st = RT_OK;
-    const int64_t least = s->o.max_batch_tokens > s->info.sequence ? s->o.max_batch_tokens : s->info.sequence;
+    const int64_t least = s->o.max_batch_tokens > longest ? s->o.max_batch_tokens : longest;
     size_t n, n_tokens = (size_t)(least + s->o.more_tokens);
     RT_TRY(rt_gather_init(&s->g, (int64_t)n_tokens, err));
     for (int i = 0; i < 2; i++) {
@@ -78,21 +79,26 @@ static void describe_cache(rt_source *s, const rt_cache_header *h)
     s->info.d_model = h->d_model;
     s->info.sequence = h->sequence;
     s->info.draws = h->draws;
-    s->info.max_entries = h->kind == RT_CACHE_SAMPLE ? h->draws : h->kind == RT_CACHE_TOPK ? h->k : 0;
     s->info.temperature = h->temperature;
 }
 
-/* Decodes every sequence once: damage shows now and not hours later, and the reading buffer has its size. */
-static rt_status read_all(rt_source *s, rt_err *err)
+/* Decodes every sequence once: damage shows now and not hours later, the reading buffer has its size, and those of a
+ * batch get theirs from what is there, not from what a header claims. */
+static rt_status read_all(rt_source *s, int64_t *longest, rt_err *err)
 {
     rt_status st = RT_OK;
+    *longest = 0;
     for (int64_t i = 0; i < s->info.n_sequences; i++) {
         int64_t n_targets;
         RT_TRY(rt_cache_read(s->cache, s->o.first + i, &s->sequence, err));
         n_targets = 0;
         for (int64_t k = 0; k < s->sequence.n; k++) {
             n_targets += s->sequence.mask[k];
+            if (s->sequence.targets && s->sequence.targets[k].n > s->info.max_entries) {
+                s->info.max_entries = s->sequence.targets[k].n;
+            }
         }
+        *longest = s->sequence.n > *longest ? s->sequence.n : *longest;
         s->n_tokens[i] = (int32_t)s->sequence.n;
         s->info.n_tokens += s->sequence.n;
         s->info.n_targets += n_targets;
@@ -105,13 +111,14 @@ rt_status rt_source_from_cache(rt_source **out, const rt_cache *c, const rt_sour
 {
     rt_status st = RT_OK;
     rt_source *s = NULL;
+    int64_t longest;
     const rt_cache_header *h = rt_cache_get_header(c);
     RT_TRY(new_source(&s, o, err));
     s->cache = c;
     describe_cache(s, h);
     RT_TRY(choose_part(s, h->n_sequences, err));
-    RT_TRY(make_buffers(s, err));
-    RT_TRY(read_all(s, err));
+    RT_TRY(read_all(s, &longest, err));
+    RT_TRY(make_buffers(s, longest, err));
     s->o.draw_seed = h->seed;
     s->info.hash = hash_source(s, rt_cache_hash(c), "");
     *out = s;
@@ -218,7 +225,7 @@ rt_status rt_source_from_corpus(rt_source **out, const rt_packed *p, rt_source_k
                     (long long)least_vocabulary(p) - 1, (long long)s->info.n_vocab - 1);
     }
     RT_TRY(choose_part(s, (int64_t)p->n_sequences, err));
-    RT_TRY(make_buffers(s, err));
+    RT_TRY(make_buffers(s, s->info.sequence, err));
     count_corpus(s);
     if (kind != RT_SOURCE_LABELS) {
         RT_TRY(make_teacher(s, err));

@@ -51,7 +51,7 @@ static rt_status run_sequence(rt_verify_run *k, const rt_cache *c, int64_t seque
     const rt_batch b = rt_gather_batch(&k->g);
     const size_t d = (size_t)k->h->d_model;
     for (int64_t i = 0; k->hidden && i < *n; i++) {
-        memcpy(k->hidden + (size_t)i * d, k->sequence.hidden + (size_t)k->rows[i] * d, d * sizeof *k->hidden);
+        memcpy(k->hidden + (size_t)i * d, k->sequence.hidden[k->rows[i]], d * sizeof *k->hidden);
     }
     rt_net_forward(k->teacher, k->acts, &b);
     rt_head_run(k->head, &(rt_head_sweep){.model = k->teacher,

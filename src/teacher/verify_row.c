@@ -30,7 +30,7 @@ static double fit_hidden(const rt_verify_run *k, int64_t i, const float *state)
     if (i < 0 || i >= k->sequence.n || k->sequence.mask[i] == 0) {
         return NAN;
     }
-    const float *stored = k->sequence.hidden + i * k->h->d_model;
+    const float *stored = k->sequence.hidden[i];
     double distance = 0, length = 0;
     for (int64_t j = 0; j < k->h->d_model; j++) {
         double d = (double)state[j] - (double)stored[j];

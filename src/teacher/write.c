@@ -97,6 +97,9 @@ rt_status rt_write_answers(const rt_write_job *job, rt_write_report *report, rt_
                                 .prompts = job->prompts,
                                 .dir = job->dir,
                                 .answers = job->answers,
+                                .form = rt_chat_hash(job->tokenizer),
+                                .max_new = job->max_new,
+                                .sampling = job->sampling,
                                 .answer = answer,
                                 .ud = &s};
     RT_TRY(rt_answer_file_write(&file, &report->file, err));

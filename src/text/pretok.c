@@ -94,8 +94,9 @@ rt_status rt_pretok_open(rt_pretok **out, const rt_pre *pre, rt_err *err)
         RT_BUG_IF(p->n == RT_PRE_MAX_STEPS);
         RT_TRY(compile(p, pre->name, *step, err));
     }
-    /* The patterns are linear in the text, so a long run of white space must not meet a limit made for others. */
+    /* The patterns are linear in the text, so a long run must not meet limits made for others. */
     pcre2_set_match_limit(p->limits, UINT32_MAX);
+    pcre2_set_depth_limit(p->limits, UINT32_MAX);
     *out = p;
     p = NULL;
 out:
@@ -138,6 +139,12 @@ void rt_pretok_walk_start(rt_pretok_walk *w, const char *text, size_t n)
     }
 }
 
+static int match(rt_pretok_walk *w, int k, uint32_t options)
+{
+    return pcre2_match(w->rule->code[k], (PCRE2_SPTR)w->step[k].text, w->step[k].n, w->step[k].at,
+                       options | PCRE2_NO_UTF_CHECK, w->match, w->rule->limits);
+}
+
 /* *end = where the next piece of step `k` ends: at the end of a match that begins here, or where the next one begins.
  */
 static rt_status cut(rt_pretok_walk *w, int k, size_t *end, rt_err *err)
@@ -147,8 +154,10 @@ static rt_status cut(rt_pretok_walk *w, int k, size_t *end, rt_err *err)
         *end = w->step[k].match_end;
         return RT_OK;
     }
-    int rc = pcre2_match(w->rule->code[k], (PCRE2_SPTR)w->step[k].text, n, at, PCRE2_NO_UTF_CHECK, w->match,
-                         w->rule->limits);
+    int rc = match(w, k, 0);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) { /* a group that is repeated takes some of it a character */
+        rc = match(w, k, PCRE2_NO_JIT);
+    }
     if (rc == PCRE2_ERROR_NOMATCH) {
         *end = n;
         return RT_OK;

@@ -38,7 +38,7 @@ static rt_status count_tokens(const json_t *vocab, const json_t *added, int64_t 
     json_object_foreach((json_t *)(uintptr_t)vocab, text, value)
     {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0) {
+        if (id < 0 || id >= INT32_MAX) {
             return rt_fail(err, RT_INPUT, 0, "token '%.64s' has no valid id", text);
         }
         *n = id >= *n ? id + 1 : *n;
@@ -46,7 +46,7 @@ static rt_status count_tokens(const json_t *vocab, const json_t *added, int64_t 
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *a = json_array_get(added, i);
         int64_t id = rt_json_i64(a, "id", -1);
-        if (id < 0 || !json_is_string(json_object_get(a, "content"))) {
+        if (id < 0 || id >= INT32_MAX || !json_is_string(json_object_get(a, "content"))) {
             return rt_fail(err, RT_INPUT, 0, "added token %zu has no valid 'id' and 'content'", i);
         }
         *n = id >= *n ? id + 1 : *n;

@@ -9,22 +9,52 @@ class Answers(ProgramTest):
         super().setUp()
         self.model = self.tiny_model(tokenizer=whole_tokenizer())
 
-    def command(self, out, n=70):
-        prompts = self.write_lines("prompts.jsonl", [{"id": f"q{i}", "prompt": f"Name {i} rivers."} for i in range(n)])
+    def command(self, out, n=70, things="rivers"):
+        prompts = self.write_lines("prompts.jsonl", [{"id": f"q{i}", "prompt": f"Name {i} {things}."} for i in range(n)])
         return ["collect", self.model, "--targets", "text", "--prompts", prompts, "-n", 8, "-o", out]
+
+    def outputs(self, out):
+        ledger = (self.dir / out / "ledger.jsonl").read_text().splitlines()
+        return sum(json.loads(line)["kind"] == "output" for line in ledger)
 
     def test_a_killed_run_goes_on_with_the_same_bytes(self):
         self.ok(*self.command("whole"))
         whole = (self.dir / "whole/answers.jsonl").read_bytes()
         self.assertEqual([json.loads(line)["id"] for line in whole.splitlines()], [f"q{i}" for i in range(70)])
-        for point in ("write.ledger:2", "write.file:1"):
+        for point in ("write.ledger:1", "write.ledger:2", "write.file:1"):
             with self.subTest(point):
-                out = point[6:10]
+                out = point.replace(".", "-").replace(":", "-")
                 self.assertEqual(self.run_program(*self.command(out), env={"RETORT_CRASH_AT": point}).returncode, -9)
                 self.assertFalse((self.dir / out / "answers.jsonl").exists())
                 self.ok(*self.command(out))
                 self.assertEqual((self.dir / out / "answers.jsonl").read_bytes(), whole)
                 self.ok("ledger", "verify", f"{out}/ledger.jsonl")
+                self.assertEqual(self.outputs(out), 70)
+
+    def test_a_folder_holds_the_answers_to_one_asking(self):
+        r = self.run_program(*self.command("half"), env={"RETORT_CRASH_AT": "write.file:2"})
+        self.assertEqual(r.returncode, -9)
+        self.ok(*self.command("whole", n=10))
+        for out, n, file in (("half", 70, "answers.part.jsonl"), ("whole", 10, "answers.jsonl")):
+            with self.subTest(out):
+                before = {name: (self.dir / out / name).read_bytes() for name in self.files(out)}
+                says = (f"{out}/{file}", "asked for otherwise", "another folder")
+                self.refused(INPUT, *self.command(out, n=n, things="lakes"), says=says)
+                for option in (("--seed", 7), ("--temperature", 0.5), ("-n", 9)):
+                    self.refused(INPUT, *self.command(out, n=n), *option, says=says)
+                self.refused(INPUT, *self.command(out, n=5), says=(f"{out}/{file}", "these prompts need 5"))
+                self.assertEqual({name: (self.dir / out / name).read_bytes() for name in self.files(out)}, before)
+                self.ok(*self.command(out, n=n))
+                self.assertEqual(self.outputs(out), n)
+
+    def test_a_folder_of_before_that_was_said_goes_on_but_not_beyond_its_end(self):
+        self.assertEqual(self.run_program(*self.command("out"), env={"RETORT_CRASH_AT": "write.ledger:2"}).returncode, -9)
+        note = json.loads((self.dir / "out/answers.json").read_text())
+        del note["asked"]
+        self.write("out/answers.json", note)
+        self.refused(INPUT, *self.command("out", n=10), says=("holds 32 answers", "need 10"))
+        self.ok(*self.command("out"))
+        self.assertEqual(self.outputs("out"), 70)
 
     def test_answers_to_a_prompt_read_it_once(self):
         j = self.ok_json(*self.command("several", n=6), "--answers", 3)

@@ -401,6 +401,8 @@ class Scores(EndpointTest):
         plain = server.models
         server.models = lambda q: {"data": [{**plain(q)["data"][0], "meta": {"n_vocab": N_VOCAB - 1}}]}
         self.refused_remotely(self.scores_command(server), "wrong vocabulary", "256 tokens")
+        server.models = lambda q: {"data": [{**plain(q)["data"][0], "meta": {"n_vocab": 60_000_000_000}}]}
+        self.refused_remotely(self.scores_command(server, out="other"), "60000000000 tokens", "wrong vocabulary")
 
     def test_figures_that_are_no_probabilities_are_refused(self):
         for name, change, words in [("above 1", lambda p: 0.5, "log-probability that is none"), ("too much", lambda p: -0.1, "add up to"),

@@ -101,6 +101,16 @@ static void long_messages_are_cut_not_overrun(void **state)
     assert_string_equal(box.guard, "untouched");
 }
 
+static void a_message_gives_no_orders_to_a_terminal(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    (void)rt_fail(&err, RT_INPUT, 0, "pre-tokenizer '%s'", "\x1b]0;x\x07\x1b[2J\x7f\xc2\x9b\n\u00e9\u4e00");
+    assert_string_equal(err.msg, "pre-tokenizer '?]0;x??[2J????\u00e9\u4e00'");
+    (void)rt_err_wrap(&err, RT_INPUT, "loading '%s'", "a\tb");
+    assert_string_equal(err.msg, "loading 'a?b': pre-tokenizer '?]0;x??[2J????\u00e9\u4e00'");
+}
+
 static rt_status two_steps(int fail_at, int *cleaned, rt_err *err)
 {
     rt_status st = RT_OK;
@@ -137,6 +147,7 @@ int main(void)
         cmocka_unit_test(context_gives_a_silent_failure_its_code),
         cmocka_unit_test(no_record_is_fine),
         cmocka_unit_test(long_messages_are_cut_not_overrun),
+        cmocka_unit_test(a_message_gives_no_orders_to_a_terminal),
         cmocka_unit_test(every_way_out_passes_the_cleanup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,12 +130,28 @@ static void mxfp4_in_two_tensors_is_one_weight(void **state)
     file_drop(&f);
 }
 
+static void a_width_that_cannot_be_counted_is_refused(void **state)
+{
+    static const int64_t block_dims[] = {0, (int64_t)1 << 58, 16}, scale_dims[] = {0, (int64_t)1 << 58};
+    (void)state;
+    file f = file_new();
+    rt_st_add(f.w, "none_blocks", RT_U8, 3, block_dims, NULL);
+    rt_st_add(f.w, "none_scales", RT_U8, 2, scale_dims, NULL);
+    file_open(&f);
+    rt_err err = {0};
+    rt_tensor_rows t;
+    assert_int_equal(rt_tensor_rows_find(&t, f.s, "none", &err), RT_INPUT);
+    assert_says(err.msg, "'none_scales'");
+    file_drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f8_blocks_are_scaled_each_by_its_own_factor),
         cmocka_unit_test(f8_without_fitting_factors_is_refused),
         cmocka_unit_test(mxfp4_in_two_tensors_is_one_weight),
+        cmocka_unit_test(a_width_that_cannot_be_counted_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

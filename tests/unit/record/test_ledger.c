@@ -377,6 +377,31 @@ static void more_than_there_is_cannot_be_repeated(void **state)
     rt_ledger_close(l);
 }
 
+static void an_entry_that_could_not_be_read_back_is_refused(void **state)
+{
+    world *w = *state;
+    rt_err err = {0};
+    rt_ledger *l = open_ledger(w);
+    rt_str id = {0};
+    while (id.n < (size_t)5 << 20) {
+        rt_str_puts(&id, "an id without end, ");
+    }
+    add(l, 0, 1);
+    rt_ledger_output o = {.what = "text", .doc = rt_str_cstr(&id), .positions = 1};
+    assert_int_equal(rt_ledger_add_output(l, &o, &err), RT_INPUT);
+    assert_says(err.msg, "ledger.jsonl");
+    assert_says(err.msg, "'doc' takes 52");
+    assert_int_equal(rt_ledger_at(l).outputs, 1);
+    add(l, 1, 2);
+    assert_ok(rt_ledger_finish(l, NULL, &err));
+    rt_ledger_close(l);
+    rt_ledger_report r;
+    assert_ok(rt_ledger_verify(&r, w->path, &err));
+    assert_int_equal(r.mark.outputs, 2);
+    rt_ledger_report_release(&r);
+    rt_str_release(&id);
+}
+
 static void another_permit_opens_another_session(void **state)
 {
     world *w = *state;
@@ -516,6 +541,7 @@ int main(int argc, char **argv)
         T(a_finished_ledger_can_be_carried_on_in_a_new_session),
         T(what_is_done_over_is_counted_as_repeated),
         T(more_than_there_is_cannot_be_repeated),
+        T(an_entry_that_could_not_be_read_back_is_refused),
         T(another_permit_opens_another_session),
         T(one_writer_at_a_time),
         T(lost_salts_stop_the_writer),

@@ -191,6 +191,29 @@ static void licence_texts_are_recognised_whatever_their_lines(void **state)
     rt_licence_table_close(t);
 }
 
+/* Terms behind long notices count too; of a text that is too long to be read none do. */
+static void a_licence_text_is_judged_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    static const char mit[] = "Permission is hereby granted, free of charge, to any person obtaining a copy\n";
+    const char *ids[4];
+    rt_licence_table *t = open_table();
+    rt_str s = {0};
+    rt_str_puts(&s, mit);
+    while (s.n < (size_t)100 << 10) {
+        rt_str_puts(&s, "A notice of another part.\n");
+    }
+    rt_str_puts(&s, "Llama 2 Community License Agreement\n");
+    assert_int_equal(rt_licence_find_text(t, s.p, s.n, ids, 4), 2);
+    assert_true(strcmp(ids[0], "llama2") == 0 || strcmp(ids[1], "llama2") == 0);
+    while (s.n < (size_t)2 << 20) {
+        rt_str_puts(&s, "A notice of another part.\n");
+    }
+    assert_int_equal(rt_licence_find_text(t, s.p, s.n, ids, 4), 0);
+    rt_str_release(&s);
+    rt_licence_table_close(t);
+}
+
 static void a_broken_table_is_refused_as_a_whole(void **state)
 {
     (void)state;
@@ -244,6 +267,7 @@ int main(void)
         cmocka_unit_test(families_are_told_apart),
         cmocka_unit_test(hosts_match_whole_labels_and_others_are_refused),
         cmocka_unit_test(licence_texts_are_recognised_whatever_their_lines),
+        cmocka_unit_test(a_licence_text_is_judged_whole_or_not_at_all),
         cmocka_unit_test(a_broken_table_is_refused_as_a_whole),
         cmocka_unit_test(export_duties_are_checked),
     };

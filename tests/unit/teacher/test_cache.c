@@ -48,7 +48,8 @@ static void check_sequence(const rt_cache *c, int64_t s, const rt_packed *p, con
         if (h->kind == RT_CACHE_HIDDEN) {
             for (int64_t j = 0; j < h->d_model; j++) {
                 float want = q->mask[i] ? rows->rows[token0 + i].hidden[j] : 0;
-                assert_true(fabsf(q->hidden[i * h->d_model + j] - want) <= 0.0005f * fabsf(want) + 1e-6f);
+                float got = q->mask[i] ? q->hidden[i][j] : 0;
+                assert_true(fabsf(got - want) <= 0.0005f * fabsf(want) + 1e-6f);
             }
         } else if (q->mask[i]) {
             check_same_row(&q->targets[i], &rows->rows[token0 + i], h);
@@ -103,6 +104,36 @@ static void gives_back_what_was_put_in(void **state)
     round_trip(RT_CACHE_TOPK, true, RT_F32);
     round_trip(RT_CACHE_HIDDEN, true, RT_F16);
     round_trip(RT_CACHE_HIDDEN, false, RT_F32);
+}
+
+/* A token without a target costs next to nothing on disk, and must not cost a row of states in memory. */
+static void states_take_room_only_where_they_are_stored(void **state)
+{
+    (void)state;
+    rt_err err = {0};
+    char *dir = rt_test_scratch();
+    rt_packed p = {0};
+    toy_rows rows;
+    rt_cache *c = NULL;
+    rt_cache_sequence q = {0};
+    toy_packed(&p, 60, 128, TOY_VOCAB, false, 1);
+    for (int64_t i = 0; i < p.n_tokens; i++) {
+        p.loss_mask[i] = p.loss_mask[i] && i % 16 == 0;
+    }
+    rt_cache_header h = toy_header(&p, RT_CACHE_HIDDEN, TOY_VOCAB);
+    h.d_model = 256;
+    toy_rows_make(&rows, &p, &h, 2);
+    write_cache(dir, &p, &h, &rows);
+    assert_ok(rt_cache_open(&c, dir, &err));
+    for (int64_t s = 0; s < h.n_sequences; s++) {
+        check_sequence(c, s, &p, &rows, &q);
+    }
+    assert_true(q.storage_cap < (size_t)(h.sequence * h.d_model) * sizeof(float) / 4);
+    rt_cache_sequence_release(&q);
+    rt_cache_close(c);
+    toy_rows_release(&rows);
+    rt_packed_release(&p);
+    rt_test_scratch_drop(dir);
 }
 
 /* An estimate of the KL takes their mean: rounding must not move it. */
@@ -190,6 +221,25 @@ static void refuses_another_header_by_the_field_name(void **state)
     toy_rows_release(&rows);
     rt_packed_release(&p);
     rt_test_scratch_drop(dir);
+}
+
+/* Half a character is none that the index, which is JSON, could hold. */
+static void a_long_name_is_cut_between_characters(void **state)
+{
+    (void)state;
+    for (int n = 124; n < 130; n++) {
+        char name[200] = "models/";
+        rt_cache_header h = {0};
+        memset(name + 7, 'm', (size_t)n);
+        snprintf(name + 7 + n, sizeof name - 7 - (size_t)n, "\u00e9\u00e9\u00e9.gguf");
+        rt_permit *permit = apache_permit(name);
+        rt_cache_header_name(&h, permit);
+        assert_true(rt_utf8_valid(h.teacher_name, strlen(h.teacher_name)));
+        assert_true(strlen(h.teacher_name) >= 126);
+        assert_memory_equal(h.teacher_name, name + 7, strlen(h.teacher_name));
+        assert_string_equal(h.licence, "apache-2.0");
+        rt_permit_free(permit);
+    }
 }
 
 static void writes_nothing_without_a_permit(void **state)
@@ -513,9 +563,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_back_what_was_put_in),
+        cmocka_unit_test(states_take_room_only_where_they_are_stored),
         cmocka_unit_test(entropies_are_rounded_without_bias),
         cmocka_unit_test(reads_caches_of_the_first_version),
         cmocka_unit_test(refuses_another_header_by_the_field_name),
+        cmocka_unit_test(a_long_name_is_cut_between_characters),
         cmocka_unit_test(writes_nothing_without_a_permit),
         cmocka_unit_test(an_interrupted_cache_goes_on_to_the_same_bytes),
         cmocka_unit_test(refuses_numbers_that_are_none),

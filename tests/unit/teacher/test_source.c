@@ -11,16 +11,22 @@ typedef struct toy {
     rt_cache *cache;
 } toy;
 
-static void toy_open(toy *t, rt_cache_kind kind)
+static void toy_open_claiming(toy *t, rt_cache_kind kind, int sequence)
 {
     rt_err err = {0};
     memset(t, 0, sizeof *t);
     t->dir = rt_test_scratch();
     toy_packed(&t->p, 70, 96, TOY_VOCAB, true, 11);
     t->h = toy_header(&t->p, kind, TOY_VOCAB);
+    t->h.sequence = sequence;
     toy_rows_make(&t->rows, &t->p, &t->h, 12);
     write_cache(t->dir, &t->p, &t->h, &t->rows);
     assert_ok(rt_cache_open(&t->cache, t->dir, &err));
+}
+
+static void toy_open(toy *t, rt_cache_kind kind)
+{
+    toy_open_claiming(t, kind, 96);
 }
 
 static void toy_close(toy *t)
@@ -211,6 +217,26 @@ static void a_step_allocates_nothing(void **state)
     }
 }
 
+static size_t bytes_of_a_source(rt_cache_kind kind, int sequence)
+{
+    toy t;
+    toy_open_claiming(&t, kind, sequence);
+    const size_t before = rt_mem_get_stats().live_bytes;
+    rt_source *s = open_source(&t, &(rt_source_options){.max_batch_tokens = 300});
+    const size_t bytes = rt_mem_get_stats().live_bytes - before;
+    rt_source_close(s);
+    toy_close(&t);
+    return bytes;
+}
+
+static void a_length_that_only_a_header_claims_takes_no_memory(void **state)
+{
+    (void)state;
+    for (int kind = RT_CACHE_SAMPLE; kind <= RT_CACHE_HIDDEN; kind++) {
+        assert_int_equal(bytes_of_a_source((rt_cache_kind)kind, 1 << 20), bytes_of_a_source((rt_cache_kind)kind, 96));
+    }
+}
+
 static void a_cursor_outside_the_data_is_refused(void **state)
 {
     (void)state;
@@ -235,6 +261,7 @@ int main(void)
         cmocka_unit_test(validation_sees_a_part_in_stored_order_and_stops_at_its_end),
         cmocka_unit_test(labels_alone_need_no_teacher),
         cmocka_unit_test(a_step_allocates_nothing),
+        cmocka_unit_test(a_length_that_only_a_header_claims_takes_no_memory),
         cmocka_unit_test(a_cursor_outside_the_data_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ static rt_cache *rewrite_shifted(const checked *k, const char *dir, int by)
                 continue;
             }
             const rt_target *t = q.targets ? &q.targets[from] : NULL;
-            rows[i] = (rt_cache_row){.hidden = q.hidden ? q.hidden + from * h.d_model : NULL};
+            rows[i] = (rt_cache_row){.hidden = q.hidden ? q.hidden[from] : NULL};
             if (t) {
                 rows[i] = (rt_cache_row){.n = t->n, .ids = t->ids, .logp = t->weight, .log_tail = t->log_tail};
                 rows[i].entropy = t->entropy;

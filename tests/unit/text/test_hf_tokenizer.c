@@ -104,7 +104,7 @@ static void a_folder_s_tokenizer_goes_into_a_gguf_file(void **state)
 #define SPECIALS "[{\"id\":6,\"content\":\"<eos>\",\"special\":true},{\"id\":8,\"content\":\"[x]\",\"special\":false}]"
 
 typedef struct small {
-    const char *normalizer, *steps, *model_extra, *merges, *added, *config;
+    const char *normalizer, *steps, *model_extra, *merges, *added, *config, *more; /* tokens */
 } small;
 
 static rt_status open_small(rt_tokenizer **t, small s, rt_err *err)
@@ -114,9 +114,9 @@ static rt_status open_small(rt_tokenizer **t, small s, rt_err *err)
     rt_str_printf(
         &text,
         "{\"normalizer\":%s,\"pre_tokenizer\":%s,\"added_tokens\":%s,\"model\":{\"type\":\"BPE\",%s"
-        "\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"abc\":4,\"bc\":5,\"<eos>\":6,\"\u00c3\":7},\"merges\":%s}}",
+        "\"vocab\":{%s\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"abc\":4,\"bc\":5,\"<eos>\":6,\"\u00c3\":7},\"merges\":%s}}",
         s.normalizer ? s.normalizer : "null", s.steps ? s.steps : GPT2_STEPS, s.added ? s.added : SPECIALS,
-        s.model_extra ? s.model_extra : "", s.merges ? s.merges : PLAIN_MERGES);
+        s.model_extra ? s.model_extra : "", s.more ? s.more : "", s.merges ? s.merges : PLAIN_MERGES);
     rt_err json_err = {0};
     if (rt_json_parse(&root, text.p, text.n, "test", &json_err) != RT_OK) {
         fail_msg("%s", json_err.msg);
@@ -323,6 +323,8 @@ static void what_cannot_be_reproduced_is_refused_by_name(void **state)
         {{.merges = "[[\"a\"]]"}, RT_INPUT, "merge 0"},
         {{.added = "[{\"id\":7,\"content\":\"[x]\",\"lstrip\":true}]"}, RT_UNSUPPORTED, "lstrip"},
         {{.added = "[{\"id\":-1,\"content\":\"[x]\"}]"}, RT_INPUT, "added token 0"},
+        {{.added = "[{\"id\":9223372036854775807,\"content\":\"[x]\"}]"}, RT_INPUT, "added token 0"},
+        {{.more = "\"d\":9223372036854775807,"}, RT_INPUT, "token 'd'"},
         {{.added = "[{\"id\":2000000000,\"content\":\"[x]\"}]"}, RT_INPUT, "2000000000"},
         {{.added = "[{\"id\":2,\"content\":\"[x]\"}]"}, RT_INPUT, "given twice"},
         {{.added = "[{\"id\":8,\"content\":\"ab\"}]"}, RT_INPUT, "same text"},

@@ -110,6 +110,22 @@ static void mongolian_vowel_separator_is_no_white_space(void **state)
                   "a|\xC2\xA0|\xC2\xA0|b");
 }
 
+/* Longer than the stack that PCRE2's compiled code has of its own, and than its usual depth. */
+static void a_word_without_end_is_one_piece(void **state)
+{
+    (void)state;
+    static const char *const letters[] = {"a", "A", "\xD8\xA8"};
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
+        rt_str word = {0};
+        for (int k = 0; k < 200000; k++) {
+            rt_str_puts(&word, letters[i]);
+        }
+        assert_pieces("kimi-k2", rt_str_cstr(&word), rt_str_cstr(&word));
+        assert_pieces("gpt-4o", rt_str_cstr(&word), rt_str_cstr(&word));
+        rt_str_release(&word);
+    }
+}
+
 static void aliases_name_the_same_rule(void **state)
 {
     (void)state;
@@ -160,6 +176,7 @@ int main(void)
         cmocka_unit_test(words_of_case_and_han_are_cut_as_published),
         cmocka_unit_test(every_rule_is_recognised_by_its_steps),
         cmocka_unit_test(mongolian_vowel_separator_is_no_white_space),
+        cmocka_unit_test(a_word_without_end_is_one_piece),
         cmocka_unit_test(aliases_name_the_same_rule),
         cmocka_unit_test(special_tokens_match_leftmost_then_longest),
     };
