@@ -1,6 +1,6 @@
 /* A program with a language model in it: continues a text and says how likely the model finds it.
  *
- *   cc embed.c $(pkg-config --cflags --libs --static retort) -o embed
+ *   cc embed.c $(pkg-config --cflags --libs retort) -o embed
  *   ./embed models/SmolLM2-135M-Instruct.Q4_1.gguf "Once upon a time" */
 #include <stdio.h>
 #include <string.h>

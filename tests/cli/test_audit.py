@@ -118,7 +118,7 @@ class Audit(ProgramTest):
                             ("hellaswag", ("--against", TEACHER, "--task", "chess=x")),
                             ("NAME=MODEL", ("--against", TEACHER, "--task", "boolq=x", "--baseline", "cut")),
                             ("already", ("--against", TEACHER, "--task", "boolq=x", "--baseline", f"student={TEACHER}")),
-                            ("'boolq' is given twice", ("--against", TEACHER, "--task", "boolq=x", "boolq=y")),
+                            ("'boolq' is given twice", ("--against", TEACHER, "--task", "boolq=x", "--task", "boolq=y")),
                             ("'piqa'", ("--against", TEACHER, "--task", "boolq=x", "--seen", "piqa"))):
             self.refused(USAGE, "audit", TEACHER, *args, says=words)
 

@@ -59,7 +59,7 @@ class Programs(ProgramTest):
         self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
         (self.dir / "here").rename(self.dir / "elsewhere")
         found = next((self.dir / "elsewhere").rglob("retort.pc")).parent
-        flags = run("pkg-config", "--cflags", "--libs", "--static", "retort", env={**os.environ, "PKG_CONFIG_PATH": str(found)})
+        flags = run("pkg-config", "--cflags", "--libs", "retort", env={**os.environ, "PKG_CONFIG_PATH": str(found)})
         self.assertEqual(flags.returncode, 0, flags.stderr)
         program, sanitizers = self.dir / "embed", of_the_build("RETORT_SANITIZE")
         r = run(of_the_build("CMAKE_C_COMPILER"), SOURCE / "examples/embed.c", *flags.stdout.split(),
