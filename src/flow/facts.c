@@ -136,9 +136,6 @@ static json_t *cost_facts(const rt_flow *f)
     size_t i;
     json_array_foreach(json_object_get(f->manifest.root, "stages"), i, stage)
     {
-        if (rt_stage_is_aside(stage)) {
-            continue;
-        }
         const double s = rt_json_f64(stage, "active_s", 0), c = rt_json_f64(stage, "cpu_s", 0);
         const int64_t p = rt_json_i64(stage, "peak_rss", 0);
         seconds += s;
@@ -160,8 +157,7 @@ json_t *rt_facts_machine(const rt_flow *f)
 
 static json_t *export_files(const rt_flow *f)
 {
-    json_t *stage = rt_manifest_stage((rt_manifest *)&f->manifest, "export");
-    json_t *outputs = json_object_get(stage, "outputs");
+    const json_t *outputs = json_object_get(rt_manifest_find(&f->manifest, "export"), "outputs");
     return outputs != NULL ? json_deep_copy(outputs) : json_array();
 }
 

@@ -56,6 +56,7 @@ static rt_status run_stages(rt_flow *f, rt_err *err)
 {
     rt_status st = RT_OK;
     bool changed = false;
+    size_t n_wanted = 0;
     char chain[65] = "";
     for (size_t i = 0; i < N_STAGES; i++) {
         const rt_stage *s = &stages[i];
@@ -63,6 +64,7 @@ static rt_status run_stages(rt_flow *f, rt_err *err)
             RT_TRY(rt_manifest_set_aside(&f->manifest, s->name, err));
             continue;
         }
+        RT_TRY(rt_manifest_take_back(&f->manifest, s->name, n_wanted++, err));
         if (s->settle != NULL) {
             RT_TRY(s->settle(f, err));
         }
@@ -130,9 +132,6 @@ static json_t *stage_list(const rt_flow *f)
     size_t i;
     json_array_foreach(json_object_get(f->manifest.root, "stages"), i, stage)
     {
-        if (rt_stage_is_aside(stage)) {
-            continue;
-        }
         json_array_append_new(list, json_pack("{s:s, s:s, s:f}", "name", rt_json_str(stage, "name", "?"), "state",
                                               rt_json_str(stage, "state", "?"), "active_s",
                                               rt_json_f64(stage, "active_s", 0)));

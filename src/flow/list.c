@@ -26,9 +26,6 @@ static json_t *entry_of(const char *dir, const json_t *root)
     json_t *stage, *stages = json_object();
     json_array_foreach(json_object_get(root, "stages"), i, stage)
     {
-        if (rt_stage_is_aside(stage)) {
-            continue;
-        }
         active += rt_json_f64(stage, "active_s", 0);
         json_object_set_new(stages, rt_json_str(stage, "name", "?"),
                             json_string(rt_json_str(stage, "state", "pending")));

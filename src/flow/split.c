@@ -311,7 +311,7 @@ rt_status rt_flow_settle(rt_flow *f, rt_err *err)
         return RT_OK;
     }
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
-        spent += rt_json_f64(rt_manifest_stage(&f->manifest, before[i]), "active_s", 0);
+        spent += rt_json_f64(rt_manifest_find(&f->manifest, before[i]), "active_s", 0);
     }
     s->train_seconds = train_seconds(&f->recipe, s, spent);
     s->settled = true;

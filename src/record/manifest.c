@@ -32,14 +32,14 @@ static bool has_state(const json_t *stage, const char *state)
 
 static rt_status check_loaded(rt_manifest *m, rt_err *err)
 {
-    json_t *stages = json_object_get(m->root, "stages"), *s;
+    json_t *stages = json_object_get(m->root, "stages"), *aside = json_object_get(m->root, "aside"), *s;
     int64_t schema = rt_json_i64(m->root, "schema", 0);
     size_t i;
     if (schema > RT_MANIFEST_SCHEMA) {
         return rt_fail(err, RT_UNSUPPORTED, 0, "'%s' has schema %lld, written by a newer retort (this one knows %d)",
                        m->path, (long long)schema, RT_MANIFEST_SCHEMA);
     }
-    if (schema < 1 || !json_is_array(stages)) {
+    if (schema < 1 || !json_is_array(stages) || (aside != NULL && !json_is_array(aside))) {
         return rt_fail(err, RT_INPUT, 0, "'%s' is no run manifest", m->path);
     }
     json_array_foreach(stages, i, s)
@@ -95,17 +95,29 @@ rt_status rt_manifest_save(const rt_manifest *m, rt_err *err)
 
 /* ---- stages ---- */
 
-static json_t *find_stage(const rt_manifest *m, const char *name)
+/* Index in the list, or its size. */
+static size_t place_of(const json_t *list, const char *name)
 {
     size_t i;
     json_t *s;
-    json_array_foreach(json_object_get(m->root, "stages"), i, s)
+    json_array_foreach(list, i, s)
     {
         if (strcmp(rt_json_str(s, "name", ""), name) == 0) {
-            return s;
+            break;
         }
     }
-    return NULL;
+    return i;
+}
+
+static json_t *find_stage(const rt_manifest *m, const char *name)
+{
+    const json_t *stages = json_object_get(m->root, "stages");
+    return json_array_get(stages, place_of(stages, name));
+}
+
+const json_t *rt_manifest_find(const rt_manifest *m, const char *name)
+{
+    return find_stage(m, name);
 }
 
 json_t *rt_manifest_stage(rt_manifest *m, const char *name)
@@ -202,7 +214,7 @@ rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs
     if (!s) {
         return no_memory(m, err);
     }
-    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed") || rt_stage_is_aside(s)) &&
+    bool goes_on = (has_state(s, "interrupted") || has_state(s, "failed")) &&
                    strcmp(rt_json_str(s, "inputs", ""), inputs_sha256) == 0;
     bool ok = true;
     if (!goes_on) {
@@ -269,18 +281,36 @@ rt_status rt_manifest_finish(rt_manifest *m, const char *name, rt_status result,
     return ok ? rt_manifest_save(m, err) : no_memory(m, err);
 }
 
-bool rt_stage_is_aside(const json_t *stage)
+/* Nothing where it does not stand in `from`. */
+static rt_status move_stage(rt_manifest *m, const char *name, const char *from, const char *to, size_t at, rt_err *err)
 {
-    return has_state(stage, "aside");
+    json_t *source = json_object_get(m->root, from), *target = json_object_get(m->root, to);
+    const size_t place = place_of(source, name);
+    if (place == json_array_size(source)) {
+        return RT_OK;
+    }
+    if (target == NULL) {
+        target = json_array();
+        if (!put(m->root, to, target)) {
+            return no_memory(m, err);
+        }
+    }
+    const size_t n = json_array_size(target);
+    if (json_array_insert(target, at < n ? at : n, json_array_get(source, place)) != 0 ||
+        json_array_remove(source, place) != 0) {
+        return no_memory(m, err);
+    }
+    return rt_manifest_save(m, err);
 }
 
 rt_status rt_manifest_set_aside(rt_manifest *m, const char *name, rt_err *err)
 {
-    json_t *s = find_stage(m, name);
-    if (s == NULL || rt_stage_is_aside(s)) {
-        return RT_OK;
-    }
-    return put(s, "state", json_string("aside")) ? rt_manifest_save(m, err) : no_memory(m, err);
+    return move_stage(m, name, "stages", "aside", SIZE_MAX, err);
+}
+
+rt_status rt_manifest_take_back(rt_manifest *m, const char *name, size_t at, rt_err *err)
+{
+    return move_stage(m, name, "aside", "stages", at, err);
 }
 
 double rt_manifest_active_seconds(const rt_manifest *m)
@@ -290,7 +320,7 @@ double rt_manifest_active_seconds(const rt_manifest *m)
     json_t *s;
     json_array_foreach(json_object_get(m->root, "stages"), i, s)
     {
-        sum += rt_stage_is_aside(s) ? 0 : rt_json_f64(s, "active_s", 0);
+        sum += rt_json_f64(s, "active_s", 0);
         sum += has_state(s, "running") ? rt_now() - m->t_begin : 0;
     }
     return sum;

@@ -25,14 +25,16 @@ RT_MUST_USE rt_status rt_manifest_save(const rt_manifest *m, rt_err *err); /* at
 
 /* The stage's object, made when missing; view; NULL when memory is out. */
 json_t *rt_manifest_stage(rt_manifest *m, const char *name);
+/* The same without making it: a view, NULL where there is none. */
+const json_t *rt_manifest_find(const rt_manifest *m, const char *name);
 /* true when the stage is done from exactly these inputs and each output is still there with its bytes:
  * size always, SHA-256 as well (remembered by size, mtime and inode in <dir>/.hashes.json). */
 bool rt_manifest_is_current(rt_manifest *m, const char *name, const char *inputs_sha256);
-/* A stage that the recipe no longer wants: what it did stays, and is taken up if it is wanted again; its time does not
- * count meanwhile. Saves. Nothing where there is no such stage. */
+/* A stage that the recipe no longer wants leaves the list of stages, with its account, and comes back as it was, to
+ * place `at`, when it is wanted again. They save; nothing where there is no such stage. */
 RT_MUST_USE rt_status rt_manifest_set_aside(rt_manifest *m, const char *name, rt_err *err);
-bool rt_stage_is_aside(const json_t *stage);
-/* running; same inputs as an interrupted or failed attempt, or one set aside: its account goes on, else it and the outputs are forgotten.
+RT_MUST_USE rt_status rt_manifest_take_back(rt_manifest *m, const char *name, size_t at, rt_err *err);
+/* running; same inputs as an interrupted or failed attempt: its account goes on, else it and the outputs are forgotten.
  * Saves. */
 RT_MUST_USE rt_status rt_manifest_begin(rt_manifest *m, const char *name, const char *inputs_sha256, rt_err *err);
 /* Adds the time since begin or the last tick. Call at checkpoints, so that a killed run loses little of its account.
@@ -44,7 +46,7 @@ RT_MUST_USE rt_status rt_manifest_add_message(rt_manifest *m, const char *name, 
 /* `result` RT_OK: done; RT_CANCELLED: interrupted; else failed, with rt_status_text among the messages. Saves. */
 RT_MUST_USE rt_status rt_manifest_finish(rt_manifest *m, const char *name, rt_status result, rt_err *err);
 
-/* Active seconds over all stages but those set aside, and restarts, the running one included up to now. */
+/* Active seconds over all stages and restarts, the running one included up to now. */
 double rt_manifest_active_seconds(const rt_manifest *m);
 /* Root key of the caller's own; takes no reference away from `v` (borrows). */
 RT_MUST_USE rt_status rt_manifest_set(rt_manifest *m, const char *key, json_t *v, rt_err *err);

@@ -155,6 +155,7 @@ class Run(unittest.TestCase):
         self.assertNotIn("twin", [s["name"] for s in load(run / "report.json")["cost"]["stages"]])
         back = self.run_recipe("again")
         self.assertEqual(back.returncode, 0, back.stderr)
+        self.assertNotIn("twin: begins", back.stderr)
         self.assertIn("twin", [s["name"] for s in load(run / "report.json")["cost"]["stages"]])
         self.assertEqual(self.fingerprint("again"), self.fingerprint("whole"))
 
@@ -225,6 +226,7 @@ class Run(unittest.TestCase):
         run = self.dir / "timed/timed"
         plan, collected = load(run / "run.json")["plan"], load(run / "collect.json")
         self.assertTrue(plan["settled"])
+        self.assertEqual({s["state"] for s in load(run / "run.json")["stages"]}, {"done"}, "a stage nobody wanted is listed")
         self.assertGreater(plan["train_seconds"], 3)
         self.assertLessEqual(plan["collect_tokens"], collected["tokens"])
         again = self.run_recipe("timed", *options, recipe="timed.yaml")

@@ -45,6 +45,28 @@ static void do_stage(world *w, const char *inputs)
     assert_ok(rt_manifest_finish(&w->m, "init", RT_OK, &err));
 }
 
+static void a_stage_set_aside_comes_back_as_it_was(void **state)
+{
+    world *w = *state;
+    rt_err err = {0};
+    do_stage(w, IN_A);
+    assert_ok(rt_manifest_begin(&w->m, "audit", IN_B, &err));
+    assert_ok(rt_manifest_finish(&w->m, "audit", RT_OK, &err));
+    assert_ok(rt_manifest_set_aside(&w->m, "none", &err));
+    assert_ok(rt_manifest_set_aside(&w->m, "init", &err));
+    assert_ok(rt_manifest_set_aside(&w->m, "init", &err));
+    load(w);
+    assert_null(rt_manifest_find(&w->m, "init"));
+    assert_false(rt_manifest_is_current(&w->m, "init", IN_A));
+    assert_int_equal(json_array_size(json_object_get(w->m.root, "stages")), 1);
+    assert_ok(rt_manifest_take_back(&w->m, "init", 0, &err));
+    assert_ok(rt_manifest_take_back(&w->m, "audit", 7, &err));
+    load(w);
+    assert_true(rt_manifest_is_current(&w->m, "init", IN_A));
+    assert_ptr_equal(json_array_get(json_object_get(w->m.root, "stages"), 0), rt_manifest_find(&w->m, "init"));
+    assert_int_equal(json_array_size(json_object_get(w->m.root, "stages")), 2);
+}
+
 static void a_done_stage_is_current_until_something_changes(void **state)
 {
     world *w = *state;
@@ -164,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+        T(a_stage_set_aside_comes_back_as_it_was),
         T(a_done_stage_is_current_until_something_changes),
         T(a_killed_stage_is_interrupted_and_keeps_its_account),
         T(an_end_that_is_none_is_said),
