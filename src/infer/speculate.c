@@ -181,15 +181,22 @@ bool rt_draft_stays(const float *p, const float *q, int32_t x, double u)
     return u * (double)q[x] < (double)p[x];
 }
 
-int32_t rt_draft_replace(const float *p, const float *q, int64_t n, double u)
+/* What p has above q, NULL: nothing is taken off. */
+static double excess(const float *p, const float *q, int64_t i)
+{
+    const float off = q != NULL ? q[i] : 0;
+    return p[i] > off ? (double)(p[i] - off) : 0;
+}
+
+/* A token by its share of the excess; `last` where there is none. */
+static int32_t by_excess(const float *p, const float *q, int64_t n, double u, int32_t last)
 {
     double sum = 0, below = 0;
     for (int64_t i = 0; i < n; i++) {
-        sum += p[i] > q[i] ? (double)(p[i] - q[i]) : 0;
+        sum += excess(p, q, i);
     }
-    int32_t last = (int32_t)rt_kernels_get()->argmax(p, n); /* p = q up to rounding */
     for (int64_t i = 0; i < n; i++) {
-        const double share = p[i] > q[i] ? (double)(p[i] - q[i]) : 0;
+        const double share = excess(p, q, i);
         below += share;
         if (share > 0) {
             last = (int32_t)i;
@@ -201,6 +208,11 @@ int32_t rt_draft_replace(const float *p, const float *q, int64_t n, double u)
     return last;
 }
 
+int32_t rt_draft_replace(const float *p, const float *q, int64_t n, double u)
+{
+    return by_excess(p, q, n, u, (int32_t)rt_kernels_get()->argmax(p, n)); /* p = q up to rounding */
+}
+
 static double uniform(const rt_speculator *s, const char *stream, int64_t step)
 {
     rt_rng r = rt_rng_init(s->o.seed, stream, s->sequence);
@@ -208,29 +220,13 @@ static double uniform(const rt_speculator *s, const char *stream, int64_t step)
     return rt_rng_f64(&r);
 }
 
-/* A token of row i by its probabilities, whose sum is 1 but for rounding. */
+/* A token of row i by its probabilities. */
 static int32_t draw(const rt_speculator *s, const side *d, int64_t i, const char *stream, int64_t step)
 {
     if (s->o.temperature == 0) {
         return d->best[i];
     }
-    const float *p = d->p + i * s->n;
-    double mass = 0, below = 0;
-    for (int64_t v = 0; v < s->n; v++) {
-        mass += (double)p[v];
-    }
-    const double border = uniform(s, stream, step) * mass;
-    int32_t last = d->best[i];
-    for (int64_t v = 0; v < s->n; v++) {
-        below += (double)p[v];
-        if (p[v] > 0) {
-            last = (int32_t)v;
-            if (below > border) {
-                break;
-            }
-        }
-    }
-    return last;
+    return by_excess(d->p + i * s->n, NULL, s->n, uniform(s, stream, step), d->best[i]);
 }
 
 static bool stays(const rt_speculator *s, int64_t i, int32_t x)
