@@ -197,3 +197,12 @@ bool rt_utf8_valid(const void *p, size_t n)
     }
     return true;
 }
+
+size_t rt_utf8_cut(const char *p, size_t n, size_t most)
+{
+    size_t cut = most < n ? most : n;
+    while (cut > 0 && cut < n && ((unsigned char)p[cut] & 0xC0) == 0x80) {
+        cut--;
+    }
+    return cut;
+}

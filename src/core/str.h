@@ -40,5 +40,7 @@ bool rt_parse_duration(const char *s, double *out);
 int rt_edit_distance(const char *a, const char *b);
 /* true when the bytes are well-formed UTF-8. */
 bool rt_utf8_valid(const void *p, size_t n);
+/* The first `most` of n bytes, fewer where that would cut a character of UTF-8. */
+size_t rt_utf8_cut(const char *p, size_t n, size_t most);
 
 #endif

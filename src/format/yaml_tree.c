@@ -25,9 +25,6 @@ rt_status rt_yaml_fail(const rt_yaml_node *at, rt_err *err, const char *fmt, ...
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    for (char *p = what; *p; p++) { /* quoted texts may hold terminal codes */
-        *p = (unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p;
-    }
     if (at->line == 0) {
         (void)rt_fail(err, RT_RECIPE, 0, "%s: %s", at->source, what);
     } else {

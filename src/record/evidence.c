@@ -12,11 +12,8 @@ enum { VALUE_BYTES = RT_EVIDENCE_VALUE_BYTES, ID_BYTES = 64, MAX_TEXTS = 8 };
 static json_t *safe_text(const char *p, size_t n)
 {
     char buf[VALUE_BYTES];
-    size_t len = n < sizeof buf ? n : sizeof buf;
+    const size_t len = rt_utf8_cut(p, n, sizeof buf);
     memcpy(buf, p, len);
-    while (len > 0 && len < n && ((unsigned char)p[len] & 0xc0) == 0x80) {
-        len--; /* not through the middle of a character */
-    }
     bool utf8 = rt_utf8_valid(buf, len);
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)buf[i] < ' ' || buf[i] == 127) {

@@ -17,9 +17,7 @@ static size_t common_start(const json_t *a, const json_t *b)
     while (n < most && p[n] == q[n]) {
         n++;
     }
-    while (n > 0 && n < json_string_length(a) && ((unsigned char)p[n] & 0xC0) == 0x80) {
-        n--;
-    }
+    n = rt_utf8_cut(p, json_string_length(a), n);
     while (n > 0 && p[n - 1] == ' ') {
         n--;
     }

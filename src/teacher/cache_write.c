@@ -386,10 +386,7 @@ out:
 void rt_cache_header_name(rt_cache_header *h, const rt_permit *permit)
 {
     const char *name = rt_path_base(rt_permit_model(permit));
-    size_t n = strnlen(name, sizeof h->teacher_name - 1);
-    while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80) {
-        n--;
-    }
+    const size_t n = rt_utf8_cut(name, strlen(name), sizeof h->teacher_name - 1);
     snprintf(h->teacher_name, sizeof h->teacher_name, "%.*s", (int)n, name);
     snprintf(h->licence, sizeof h->licence, "%s", rt_permit_licence(permit));
     snprintf(h->verdict, sizeof h->verdict, "%s", rt_verdict_name(rt_permit_verdict(permit)));
