@@ -8,6 +8,8 @@
 
 /* A loss up to this counts as kept, where nobody states another margin. */
 #define RT_GAP_MARGIN 0.02
+/* Resamples where the difference is read and the interval is not. */
+#define RT_GAP_FEW_RESAMPLES 2
 
 typedef struct rt_gap_options {
     double margin;

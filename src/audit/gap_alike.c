@@ -35,8 +35,6 @@ void rt_gap_unlike(json_t *list, const rt_gap_model *a, const rt_gap_model *b, s
 
 /* --- seeds -------------------------------------------------------------------------------------------------------- */
 
-enum { FEW = 2 }; /* resamples: differences are read here, no interval */
-
 /* Row i of the family, and i + n_rows, i + 2 n_rows ...: one a seed. */
 static json_t *spread_json(const rt_family *f, size_t i, size_t n_rows)
 {
@@ -61,9 +59,9 @@ rt_status rt_gap_seeds(json_t **out, const rt_gap_input *in, rt_err *err)
     json_t *rows = json_array();
     rt_family f = {.name = "seeds", .table = "", .model = in->student.name, .reference = in->teacher.name};
     if (in->n_seeds > 0) {
-        RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->student, in, FEW, err));
+        RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->student, in, RT_GAP_FEW_RESAMPLES, err));
         for (size_t k = 0; k < in->n_seeds; k++) {
-            RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->seeds[k], in, FEW, err));
+            RT_TRY(rt_gap_add_tasks(&f, &in->teacher, &in->seeds[k], in, RT_GAP_FEW_RESAMPLES, err));
         }
         const size_t n_rows = f.n / (in->n_seeds + 1);
         for (size_t i = 0; i < n_rows; i++) {

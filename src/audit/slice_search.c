@@ -161,8 +161,9 @@ static rt_status try_slice(found best[RT_SLICES_JUDGED], size_t *searched, const
         return RT_OK;
     }
     ++*searched;
-    RT_TRY(rt_gap_add(&half, &in->teacher.results[one.task], &in->student.results[one.task],
-                      &(rt_gap_options){.margin = in->margin, .seed = in->seed, .use = use, .resamples = 2}, err));
+    RT_TRY(rt_gap_add(
+        &half, &in->teacher.results[one.task], &in->student.results[one.task],
+        &(rt_gap_options){.margin = in->margin, .seed = in->seed, .use = use, .resamples = RT_GAP_FEW_RESAMPLES}, err));
     one.t = half.rows[0].paired.difference / half.rows[0].paired.stderr_;
     if (one.t < 0) {
         keep(best, one);

@@ -168,7 +168,7 @@ void rt_texts_join(rt_str *out, const json_t *texts, const char *between)
     }
 }
 
-static bool is_share(const json_t *row)
+bool rt_gap_is_share(const json_t *row)
 {
     return strcmp(rt_json_str(row, "unit", "share"), "share") == 0;
 }
@@ -176,13 +176,13 @@ static bool is_share(const json_t *row)
 rt_num rt_gap_value(const json_t *row, const char *key)
 {
     const double v = rt_json_f64(row, key, NAN);
-    return is_share(row) ? rt_num_share(v) : rt_num_plain(v);
+    return rt_gap_is_share(row) ? rt_num_share(v) : rt_num_plain(v);
 }
 
 rt_num rt_gap_change(const json_t *row)
 {
     const double d = rt_json_f64(row, "estimate", NAN), half = rt_json_f64(row, "half_width", NAN);
-    rt_num size = is_share(row) ? rt_num_points_pm(fabs(d), half) : rt_num_pm(fabs(d), half), out;
+    rt_num size = rt_gap_is_share(row) ? rt_num_points_pm(fabs(d), half) : rt_num_pm(fabs(d), half), out;
     snprintf(out.s, sizeof out.s, "%s%.90s", d < 0 ? "\u2212" : d > 0 ? "+" : "", size.s);
     return isfinite(d) ? out : (rt_num){"unknown"};
 }

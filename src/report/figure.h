@@ -26,7 +26,9 @@ rt_num rt_figure_size(rt_figure difference);
 /* The same of two shares: 8.5 ± 9.5 points. */
 rt_num rt_figure_points(rt_figure difference);
 
-/* Of a row of the comparison (audit/gap.h): the value under "teacher" or "student", and the change with its interval. */
+/* Of a row of the comparison (audit/gap.h): is it about shares; the value under "teacher" or "student", and the change
+ * with its interval. */
+bool rt_gap_is_share(const json_t *row);
 rt_num rt_gap_value(const json_t *row, const char *key);
 rt_num rt_gap_change(const json_t *row);
 /* Of a slice: a measure with its interval. */

@@ -11,11 +11,6 @@ static double number(const json_t *row, const char *key)
     return rt_json_f64(row, key, NAN);
 }
 
-static bool is_share(const json_t *row)
-{
-    return strcmp(rt_json_str(row, "unit", "share"), "share") == 0;
-}
-
 /* ---- retention ---- */
 
 static void retention_chart(rt_str *out, const json_t *rows)
@@ -72,7 +67,7 @@ static void loss_chart(rt_str *out, const json_t *rows)
     json_array_foreach(rows, i, row)
     {
         const double lost = -number(row, "estimate"), half = number(row, "half_width");
-        if (n < ROWS_SHOWN && isfinite(lost) && is_share(row)) {
+        if (n < ROWS_SHOWN && isfinite(lost) && rt_gap_is_share(row)) {
             words[n] = rt_gap_change(row);
             bars[n] = (rt_bar){"student", rt_json_str(row, "name", "unnamed"), words[n].s, lost, half};
             n++;
@@ -109,7 +104,7 @@ void rt_page_family(rt_str *out, const json_t *family)
         }
     }
     rt_page_table_end(out);
-    const bool share = is_share(first);
+    const bool share = rt_gap_is_share(first);
     rt_html_put(out,
                 "<p class=\"note\">Margin %s, stated before the run. Half-width up to %s: what is smaller cannot be "
                 "seen with these items. Verdicts after Holm\u2019s correction over the table.",
