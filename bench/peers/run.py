@@ -96,11 +96,12 @@ def write_page(kind, text):
     """The section of this kind of machine is written anew, or becomes the first."""
     page = PAGE.read_text(encoding="utf-8")
     head = f"### {kind}\n"
-    before, _, rest = page.partition(head if head in page else TABLES)
-    after = rest.partition(END)[2] if head in page else rest
-    opening = "" if head in page else f"{TABLES}\n"
+    if head not in page:
+        page = page.replace(TABLES, f"{TABLES}\n{head}{END}")
+    before, _, rest = page.partition(head)
+    after = rest.partition(END)[2]
     whole = PAGE.with_suffix(".md.new")
-    whole.write_text(f"{before}{opening}{head}\n{text}{END}{after}", encoding="utf-8")
+    whole.write_text(f"{before}{head}\n{text}{END}{after}", encoding="utf-8")
     whole.replace(PAGE)
 
 
