@@ -178,6 +178,33 @@ static inline void write_cache(const char *dir, const rt_packed *p, const rt_cac
     rt_permit_free(permit);
 }
 
+/* A cache on disk with what was put into it. Corpus, header and rows are made first. */
+typedef struct toy_cache {
+    char *dir;
+    rt_packed p;
+    rt_cache_header h;
+    toy_rows rows;
+    rt_cache *cache;
+    rt_cache_sequence q;
+} toy_cache;
+
+static inline void toy_cache_store(toy_cache *t)
+{
+    rt_err err = {0};
+    t->dir = rt_test_scratch();
+    write_cache(t->dir, &t->p, &t->h, &t->rows);
+    assert_ok(rt_cache_open(&t->cache, t->dir, &err));
+}
+
+static inline void toy_cache_close(toy_cache *t)
+{
+    rt_cache_sequence_release(&t->q);
+    rt_cache_close(t->cache);
+    toy_rows_release(&t->rows);
+    rt_packed_release(&t->p);
+    rt_test_scratch_drop(t->dir);
+}
+
 static inline bool same_file(const char *dir_a, const char *dir_b, const char *name)
 {
     rt_err err = {0};

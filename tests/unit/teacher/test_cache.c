@@ -65,35 +65,25 @@ static void check_sequence(const rt_cache *c, int64_t s, const rt_packed *p, con
 
 static void round_trip(rt_cache_kind kind, bool masked, rt_dtype hidden_dtype)
 {
-    rt_err err = {0};
-    char *dir = rt_test_scratch();
-    rt_packed p = {0};
-    toy_rows rows;
-    rt_cache *c = NULL;
-    rt_cache_sequence q = {0};
-    toy_packed(&p, 60, 128, TOY_VOCAB, masked, 1);
-    rt_cache_header h = toy_header(&p, kind, TOY_VOCAB);
-    h.hidden_dtype = kind == RT_CACHE_HIDDEN ? hidden_dtype : RT_F32;
-    toy_rows_make(&rows, &p, &h, 2);
-    write_cache(dir, &p, &h, &rows);
-    assert_ok(rt_cache_open(&c, dir, &err));
-    const rt_cache_header *got = rt_cache_get_header(c);
-    assert_int_equal(got->n_targets, h.n_targets);
+    toy_cache w = {0};
+    toy_packed(&w.p, 60, 128, TOY_VOCAB, masked, 1);
+    w.h = toy_header(&w.p, kind, TOY_VOCAB);
+    w.h.hidden_dtype = kind == RT_CACHE_HIDDEN ? hidden_dtype : RT_F32;
+    toy_rows_make(&w.rows, &w.p, &w.h, 2);
+    toy_cache_store(&w);
+    const rt_cache_header *got = rt_cache_get_header(w.cache);
+    assert_int_equal(got->n_targets, w.h.n_targets);
     assert_string_equal(got->licence, "apache-2.0");
     assert_string_equal(got->verdict, "permit");
     double nll = 0;
-    for (int64_t i = 0; i < p.n_tokens; i++) {
-        nll -= p.loss_mask[i] ? (double)rows.rows[i].label_logp : 0;
+    for (int64_t i = 0; i < w.p.n_tokens; i++) {
+        nll -= w.p.loss_mask[i] ? (double)w.rows.rows[i].label_logp : 0;
     }
-    assert_true(fabs(rt_cache_teacher_nll(c) - nll / (double)h.n_targets) < 1e-12);
-    for (int64_t s = h.n_sequences - 1; s >= 0; s--) {
-        check_sequence(c, s, &p, &rows, &q);
+    assert_true(fabs(rt_cache_teacher_nll(w.cache) - nll / (double)w.h.n_targets) < 1e-12);
+    for (int64_t s = w.h.n_sequences - 1; s >= 0; s--) {
+        check_sequence(w.cache, s, &w.p, &w.rows, &w.q);
     }
-    rt_cache_sequence_release(&q);
-    rt_cache_close(c);
-    toy_rows_release(&rows);
-    rt_packed_release(&p);
-    rt_test_scratch_drop(dir);
+    toy_cache_close(&w);
 }
 
 static void gives_back_what_was_put_in(void **state)
@@ -110,30 +100,20 @@ static void gives_back_what_was_put_in(void **state)
 static void states_take_room_only_where_they_are_stored(void **state)
 {
     (void)state;
-    rt_err err = {0};
-    char *dir = rt_test_scratch();
-    rt_packed p = {0};
-    toy_rows rows;
-    rt_cache *c = NULL;
-    rt_cache_sequence q = {0};
-    toy_packed(&p, 60, 128, TOY_VOCAB, false, 1);
-    for (int64_t i = 0; i < p.n_tokens; i++) {
-        p.loss_mask[i] = p.loss_mask[i] && i % 16 == 0;
+    toy_cache w = {0};
+    toy_packed(&w.p, 60, 128, TOY_VOCAB, false, 1);
+    for (int64_t i = 0; i < w.p.n_tokens; i++) {
+        w.p.loss_mask[i] = w.p.loss_mask[i] && i % 16 == 0;
     }
-    rt_cache_header h = toy_header(&p, RT_CACHE_HIDDEN, TOY_VOCAB);
-    h.d_model = 256;
-    toy_rows_make(&rows, &p, &h, 2);
-    write_cache(dir, &p, &h, &rows);
-    assert_ok(rt_cache_open(&c, dir, &err));
-    for (int64_t s = 0; s < h.n_sequences; s++) {
-        check_sequence(c, s, &p, &rows, &q);
+    w.h = toy_header(&w.p, RT_CACHE_HIDDEN, TOY_VOCAB);
+    w.h.d_model = 256;
+    toy_rows_make(&w.rows, &w.p, &w.h, 2);
+    toy_cache_store(&w);
+    for (int64_t s = 0; s < w.h.n_sequences; s++) {
+        check_sequence(w.cache, s, &w.p, &w.rows, &w.q);
     }
-    assert_true(q.storage_cap < (size_t)(h.sequence * h.d_model) * sizeof(float) / 4);
-    rt_cache_sequence_release(&q);
-    rt_cache_close(c);
-    toy_rows_release(&rows);
-    rt_packed_release(&p);
-    rt_test_scratch_drop(dir);
+    assert_true(w.q.storage_cap < (size_t)(w.h.sequence * w.h.d_model) * sizeof(float) / 4);
+    toy_cache_close(&w);
 }
 
 /* An estimate of the KL takes their mean: rounding must not move it. */
@@ -141,32 +121,23 @@ static void entropies_are_rounded_without_bias(void **state)
 {
     (void)state;
     rt_err err = {0};
-    char *dir = rt_test_scratch();
-    rt_packed p = {0};
-    toy_rows rows;
-    rt_cache *c = NULL;
-    rt_cache_sequence q = {0};
+    toy_cache w = {0};
     double sum = 0;
     int64_t at = 0;
-    toy_packed(&p, 200, 128, TOY_VOCAB, false, 5);
-    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, TOY_VOCAB);
-    toy_rows_make(&rows, &p, &h, 6);
-    write_cache(dir, &p, &h, &rows);
-    assert_ok(rt_cache_open(&c, dir, &err));
-    for (int64_t s = 0; s < h.n_sequences; s++) {
-        assert_ok(rt_cache_read(c, s, &q, &err));
-        for (int64_t i = 0; i < q.n; i++, at++) {
-            sum += q.mask[i] != 0 ? (double)(q.targets[i].entropy - rows.rows[at].entropy) : 0;
+    toy_packed(&w.p, 200, 128, TOY_VOCAB, false, 5);
+    w.h = toy_header(&w.p, RT_CACHE_SAMPLE, TOY_VOCAB);
+    toy_rows_make(&w.rows, &w.p, &w.h, 6);
+    toy_cache_store(&w);
+    for (int64_t s = 0; s < w.h.n_sequences; s++) {
+        assert_ok(rt_cache_read(w.cache, s, &w.q, &err));
+        for (int64_t i = 0; i < w.q.n; i++, at++) {
+            sum += w.q.mask[i] != 0 ? (double)(w.q.targets[i].entropy - w.rows.rows[at].entropy) : 0;
         }
     }
-    assert_int_equal(at, p.n_tokens);
+    assert_int_equal(at, w.p.n_tokens);
     /* five standard errors of a uniform error of 1/16 in all */
-    assert_true(fabs(sum) < 5 * sqrt((double)h.n_targets / 12) / 16);
-    rt_cache_sequence_release(&q);
-    rt_cache_close(c);
-    toy_rows_release(&rows);
-    rt_packed_release(&p);
-    rt_test_scratch_drop(dir);
+    assert_true(fabs(sum) < 5 * sqrt((double)w.h.n_targets / 12) / 16);
+    toy_cache_close(&w);
 }
 
 /* Caches that version 1 of the format wrote from the same made-up rows. */
@@ -524,39 +495,30 @@ static void sample_rows_are_small_and_quick_to_read(void **state)
     (void)state;
     rt_err err = {0};
     enum { VOCAB = 49152 };
-    char *dir = rt_test_scratch();
-    rt_packed p = {0};
-    toy_rows rows;
-    rt_cache *c = NULL;
-    rt_cache_sequence q = {0};
-    toy_packed(&p, 700, 512, VOCAB, false, 4);
-    rt_cache_header h = toy_header(&p, RT_CACHE_SAMPLE, VOCAB);
-    h.sequences_per_shard = 128;
-    toy_rows_make(&rows, &p, &h, 2);
-    make_peaked(&rows, &p, &h);
+    toy_cache w = {0};
+    toy_packed(&w.p, 700, 512, VOCAB, false, 4);
+    w.h = toy_header(&w.p, RT_CACHE_SAMPLE, VOCAB);
+    w.h.sequences_per_shard = 128;
+    toy_rows_make(&w.rows, &w.p, &w.h, 2);
+    make_peaked(&w.rows, &w.p, &w.h);
     double distinct = 0;
-    for (int64_t i = 0; i < p.n_tokens; i++) {
-        distinct += rows.rows[i].n;
+    for (int64_t i = 0; i < w.p.n_tokens; i++) {
+        distinct += w.rows.rows[i].n;
     }
-    write_cache(dir, &p, &h, &rows);
-    assert_ok(rt_cache_open(&c, dir, &err));
-    double per_token = (double)rt_cache_bytes(c) / (double)h.n_tokens;
-    assert_ok(rt_cache_read(c, 0, &q, &err));
+    toy_cache_store(&w);
+    double per_token = (double)rt_cache_bytes(w.cache) / (double)w.h.n_tokens;
+    assert_ok(rt_cache_read(w.cache, 0, &w.q, &err));
     double t = rt_now();
-    for (int64_t s = 0; s < h.n_sequences; s++) {
-        assert_ok(rt_cache_read(c, s, &q, &err));
+    for (int64_t s = 0; s < w.h.n_sequences; s++) {
+        assert_ok(rt_cache_read(w.cache, s, &w.q, &err));
     }
     print_message("%.1f distinct ids a row, %.1f bytes a token at 50 draws, %.2f M tokens/s read\n",
-                  distinct / (double)p.n_tokens, per_token, (double)p.n_tokens / (rt_now() - t) * 1e-6);
-    assert_true(distinct > 20 * (double)p.n_tokens && per_token < 33);
-    for (int64_t s = 0; s < h.n_sequences; s++) {
-        check_sequence(c, s, &p, &rows, &q);
+                  distinct / (double)w.p.n_tokens, per_token, (double)w.p.n_tokens / (rt_now() - t) * 1e-6);
+    assert_true(distinct > 20 * (double)w.p.n_tokens && per_token < 33);
+    for (int64_t s = 0; s < w.h.n_sequences; s++) {
+        check_sequence(w.cache, s, &w.p, &w.rows, &w.q);
     }
-    rt_cache_sequence_release(&q);
-    rt_cache_close(c);
-    toy_rows_release(&rows);
-    rt_packed_release(&p);
-    rt_test_scratch_drop(dir);
+    toy_cache_close(&w);
 }
 
 int main(void)

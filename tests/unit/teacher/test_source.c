@@ -3,41 +3,22 @@
 #include "teacher/source.h"
 #include "unit/teacher/teacher_fixture.h"
 
-typedef struct toy {
-    char *dir;
-    rt_packed p;
-    rt_cache_header h;
-    toy_rows rows;
-    rt_cache *cache;
-} toy;
-
-static void toy_open_claiming(toy *t, rt_cache_kind kind, int sequence)
+static void toy_open_claiming(toy_cache *t, rt_cache_kind kind, int sequence)
 {
-    rt_err err = {0};
-    memset(t, 0, sizeof *t);
-    t->dir = rt_test_scratch();
+    *t = (toy_cache){0};
     toy_packed(&t->p, 70, 96, TOY_VOCAB, true, 11);
     t->h = toy_header(&t->p, kind, TOY_VOCAB);
     t->h.sequence = sequence;
     toy_rows_make(&t->rows, &t->p, &t->h, 12);
-    write_cache(t->dir, &t->p, &t->h, &t->rows);
-    assert_ok(rt_cache_open(&t->cache, t->dir, &err));
+    toy_cache_store(t);
 }
 
-static void toy_open(toy *t, rt_cache_kind kind)
+static void toy_open(toy_cache *t, rt_cache_kind kind)
 {
     toy_open_claiming(t, kind, 96);
 }
 
-static void toy_close(toy *t)
-{
-    rt_cache_close(t->cache);
-    toy_rows_release(&t->rows);
-    rt_packed_release(&t->p);
-    rt_test_scratch_drop(t->dir);
-}
-
-static rt_source *open_source(const toy *t, const rt_source_options *o)
+static rt_source *open_source(const toy_cache *t, const rt_source_options *o)
 {
     rt_err err = {0};
     rt_source *s = NULL;
@@ -72,7 +53,7 @@ static void every_batch_can_be_had_again_from_its_cursor(void **state)
     (void)state;
     rt_err err = {0};
     for (int kind = RT_CACHE_SAMPLE; kind <= RT_CACHE_HIDDEN; kind++) {
-        toy t;
+        toy_cache t;
         toy_open(&t, (rt_cache_kind)kind);
         rt_source_options o = {.seed = 5, .max_batch_tokens = 300};
         rt_source *s = open_source(&t, &o);
@@ -99,7 +80,7 @@ static void every_batch_can_be_had_again_from_its_cursor(void **state)
         }
         rt_source_close(fresh);
         rt_source_close(s);
-        toy_close(&t);
+        toy_cache_close(&t);
     }
 }
 
@@ -108,7 +89,7 @@ static void an_epoch_delivers_each_sequence_once_in_a_new_order(void **state)
 {
     (void)state;
     rt_err err = {0};
-    toy t;
+    toy_cache t;
     toy_open(&t, RT_CACHE_SAMPLE);
     rt_source *s = open_source(&t, &(rt_source_options){.seed = 5, .max_batch_tokens = 96});
     const rt_source_info *info = rt_source_get_info(s);
@@ -140,14 +121,14 @@ static void an_epoch_delivers_each_sequence_once_in_a_new_order(void **state)
     }
     assert_true(moved > info->n_sequences / 2);
     rt_source_close(s);
-    toy_close(&t);
+    toy_cache_close(&t);
 }
 
 static void validation_sees_a_part_in_stored_order_and_stops_at_its_end(void **state)
 {
     (void)state;
     rt_err err = {0};
-    toy t;
+    toy_cache t;
     toy_open(&t, RT_CACHE_TOPK);
     rt_source_options o = {.max_batch_tokens = 250, .in_order = true, .stop_at_epoch = true, .first = 4, .count = 7};
     rt_source *s = open_source(&t, &o);
@@ -169,7 +150,7 @@ static void validation_sees_a_part_in_stored_order_and_stops_at_its_end(void **s
     rt_source_close(s);
     o.first = (int64_t)t.p.n_sequences;
     assert_int_equal(rt_source_from_cache(&s, t.cache, &o, &err), RT_USAGE);
-    toy_close(&t);
+    toy_cache_close(&t);
 }
 
 static void labels_alone_need_no_teacher(void **state)
@@ -202,7 +183,7 @@ static void a_step_allocates_nothing(void **state)
     (void)state;
     rt_err err = {0};
     for (int kind = RT_CACHE_SAMPLE; kind <= RT_CACHE_HIDDEN; kind++) {
-        toy t;
+        toy_cache t;
         toy_open(&t, (rt_cache_kind)kind);
         rt_source *s = open_source(&t, &(rt_source_options){.max_batch_tokens = 300});
         rt_source_cursor c = {0};
@@ -213,19 +194,19 @@ static void a_step_allocates_nothing(void **state)
         }
         assert_int_equal(rt_mem_get_stats().n_alloc, before);
         rt_source_close(s);
-        toy_close(&t);
+        toy_cache_close(&t);
     }
 }
 
 static size_t bytes_of_a_source(rt_cache_kind kind, int sequence)
 {
-    toy t;
+    toy_cache t;
     toy_open_claiming(&t, kind, sequence);
     const size_t before = rt_mem_get_stats().live_bytes;
     rt_source *s = open_source(&t, &(rt_source_options){.max_batch_tokens = 300});
     const size_t bytes = rt_mem_get_stats().live_bytes - before;
     rt_source_close(s);
-    toy_close(&t);
+    toy_cache_close(&t);
     return bytes;
 }
 
@@ -241,7 +222,7 @@ static void a_cursor_outside_the_data_is_refused(void **state)
 {
     (void)state;
     rt_err err = {0};
-    toy t;
+    toy_cache t;
     toy_open(&t, RT_CACHE_SAMPLE);
     rt_source *s = open_source(&t, &(rt_source_options){.max_batch_tokens = 300});
     rt_source_batch b;
@@ -250,7 +231,7 @@ static void a_cursor_outside_the_data_is_refused(void **state)
     c = (rt_source_cursor){.epoch = -1};
     assert_int_equal(rt_source_next(s, &c, 300, &b, &err), RT_INPUT);
     rt_source_close(s);
-    toy_close(&t);
+    toy_cache_close(&t);
 }
 
 int main(void)
